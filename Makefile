@@ -1,0 +1,73 @@
+# Everything a developer types. GNU make 3.81 or newer; `make` alone shows the list.
+
+SHELL := /bin/sh
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+LOCK := --quiet --strip-extras --generate-hashes --allow-unsafe --no-emit-index-url \
+        --no-emit-trusted-host --no-annotate --no-header
+CODE := $(wildcard flows connectors state monitoring tests)
+
+.DEFAULT_GOAL := help
+.PHONY: help check-python demo test test-slow lint format types ci lock clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+check-python: ## say which Python is used, or what is missing
+	@sh tools/find-python.sh
+
+demo: $(VENV)/.run ## play a year of retail trading and check the result (ARGS="--synthetic" for a small one)
+	@$(BIN)/penstock demo $(ARGS)
+
+test: $(VENV)/.dev ## run the tests that need no server of their own (ARGS="-k name" to choose)
+	@$(BIN)/python -m pytest $(ARGS)
+
+test-slow: $(VENV)/.dev ## run the long tests, the demo from end to end among them
+	@$(BIN)/python -m pytest -m slow $(ARGS)
+
+lint: $(VENV)/.dev ## check style, form, types, import rules and spelling
+	@$(BIN)/ruff check $(CODE)
+	@$(BIN)/ruff format --check $(CODE)
+	@$(BIN)/mypy $(CODE)
+	@$(BIN)/lint-imports
+	@$(BIN)/codespell
+	@echo "lint: clean"
+
+format: $(VENV)/.dev ## put the code into form and mend what can be mended by itself
+	@$(BIN)/ruff check --fix-only $(CODE)
+	@$(BIN)/ruff format $(CODE)
+
+types: $(VENV)/.dev ## check types only
+	@$(BIN)/mypy $(CODE)
+
+ci: ## everything that CI runs: set-up, lint, test, test-slow
+	@$(MAKE) --no-print-directory lint
+	@$(MAKE) --no-print-directory test
+	@$(MAKE) --no-print-directory test-slow
+
+lock: ## pin the newest dependencies, with hashes (wants Python 3.11, the oldest one served)
+	@python=$$(sh tools/find-python.sh --lock) && $$python -m venv --clear $(VENV)-lock
+	@$(VENV)-lock/bin/python -m pip --quiet --disable-pip-version-check install pip-tools==7.6.2
+	@env -u PIP_FIND_LINKS $(VENV)-lock/bin/pip-compile --upgrade $(LOCK) -o requirements.txt requirements.in
+	@env -u PIP_FIND_LINKS $(VENV)-lock/bin/pip-compile --upgrade $(LOCK) -o requirements-dev.txt requirements-dev.in
+	@rm -rf $(VENV)-lock
+	@echo "lock: requirements.txt and requirements-dev.txt are written"
+
+clean: ## remove the virtual environment and caches (stored data, .penstock, stays)
+	@rm -rf $(VENV) $(VENV)-lock *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The stamps let the second run start at once; a changed requirements file brings pip back.
+$(VENV)/.run: requirements.txt pyproject.toml
+	@python=$$(sh tools/find-python.sh) && echo "setting up $(VENV) with $$python" && \
+	    { $(BIN)/python -c "" 2>/dev/null || $$python -m venv --clear $(VENV); }
+	@echo "installing the pinned dependencies (about 150 MB the first time)"
+	@$(PIP) install --require-hashes -r requirements.txt
+	@$(PIP) install --no-deps --no-index --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.txt $(VENV)/.run
+	@echo "installing the tools for tests and checks"
+	@$(PIP) install --require-hashes -r requirements-dev.txt
+	@touch $@

@@ -1,0 +1,14 @@
+"""Everything that speaks to the outside.
+
+`log`                 the log as an interface: records in partitions, appended with confirmation
+`redis_log`           its back end on Redis Streams, with `functions/log.lua`; `redis_entries`,
+                      `redis_topics` and `redis_member` are its parts
+`bounds`              what a message may be before anybody reads it
+`cloudevents`         the envelope of every message, in structured and binary mode
+`dead_letters`        messages that could not be used: kept whole, listed, replayed
+`embedded`            a Valkey server shared by the processes of one machine
+`keeper`              the small process that stops that server behind its last user
+`settings`            the environment; `settings_page` writes the page that explains it
+`config`              `penstock.yaml`, with `config_shape`, `config_checks` and `lint`
+`codes`               other systems' codes for our SKUs
+"""

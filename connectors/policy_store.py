@@ -1,0 +1,72 @@
+"""The policy and the code tables as the processes of one store share them.
+
+A process that starts brings the policy of its file in force: if that differs from the one in the store,
+it gets the next revision. A running process never brings in its own; when a shard tells it of a newer
+revision it takes that one from the store. So all processes follow the one that was started last.
+"""
+
+from typing import NamedTuple
+
+import msgspec
+import redis
+
+from connectors.codes import CodeRow, CodeTable, Mapping, additions
+from state.keys import Keys
+from state.policy import Policy, from_json, to_json
+
+_encode_row = msgspec.json.Encoder().encode
+_decode_row = msgspec.json.Decoder(CodeRow).decode
+
+
+class InForce(NamedTuple):
+    """A policy and its revision, which rises with every change."""
+
+    revision: int
+    policy: Policy
+
+
+def bring_in_force(client: redis.Redis, keys: Keys, policy: Policy, now_ms: int) -> InForce:
+    """Make this the policy of the store, under a new revision if it is not the one already."""
+    document = to_json(policy)
+
+    def change(pipeline: redis.client.Pipeline) -> int:
+        revision, current = pipeline.hmget(keys.policy(), "revision", "document")
+        if current == document:
+            return int(revision)
+        # Time takes part, so that a store that rolled back never gives a revision out again.
+        following = max(int(revision or 0) + 1, now_ms)
+        pipeline.multi()
+        pipeline.hset(keys.policy(), mapping={"revision": following, "document": document})
+        return following
+
+    revision = client.transaction(change, keys.policy(), value_from_callable=True)
+    return InForce(int(revision), policy)
+
+
+def in_force(client: redis.Redis, keys: Keys) -> InForce | None:
+    """Return the policy of the store, None before any process brought one."""
+    revision, document = client.hmget(keys.policy(), "revision", "document")
+    if revision is None or document is None:
+        return None
+    return InForce(int(revision), from_json(document))
+
+
+def read_codes(client: redis.Redis, keys: Keys) -> CodeTable:
+    """Return the code table of the store."""
+    return CodeTable(_decode_row(row) for row in client.lrange(keys.codes(), 0, -1))
+
+
+def add_codes(
+    client: redis.Redis, keys: Keys, mappings: tuple[Mapping, ...], now_ms: int
+) -> CodeTable:
+    """Append what a file says anew to the code table, and return it whole."""
+
+    def change(pipeline: redis.client.Pipeline) -> None:
+        table = CodeTable(_decode_row(row) for row in pipeline.lrange(keys.codes(), 0, -1))
+        rows = additions(table, mappings, now_ms)
+        pipeline.multi()
+        if rows:
+            pipeline.rpush(keys.codes(), *(_encode_row(row) for row in rows))
+
+    client.transaction(change, keys.codes())
+    return read_codes(client, keys)

@@ -1,0 +1,124 @@
+"""Claiming: the SKUs whose levels must be looked at, taken from the due queues of all shards.
+
+Delivery guarantee: a claimed SKU is emitted and settled, or comes back when its lease ends. Any number
+of publishers may claim from the same queues.
+"""
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+import structlog
+
+from flows import stop
+from flows.idle import Idle
+from flows.runtime import PolicyInForce, Runtime, insist, now_ms, now_us
+from monitoring import metrics
+from state.calls import Claim, Claimed, Lost, Place, Rebuild, Refused, Tick
+
+TICK_S = 1.0
+CLAIM_MAX = 64
+"""SKUs claimed from one shard at once: bounds a batch and the time a call holds the server."""
+REBUILD_MAX = 50
+OUTSTANDING_MAX = 1
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class Claims:
+    """Claims of one round, by shard, under one policy and at one business time."""
+
+    owner: "Claimer"
+    policy: PolicyInForce
+    business_ms: int
+    by_shard: dict[int, Claimed]
+
+
+class Claimer:
+    """Claims for one worker. Not shared between threads."""
+
+    def __init__(self, runtime: Runtime, *, until_idle: bool = False) -> None:
+        self.runtime = runtime
+        self.outstanding = 0
+        self._idle = Idle(runtime) if until_idle else None
+        self._ticked_s = 0.0
+        self._newest_ms = 0
+        self.more = False
+        """The last round left SKUs behind: claim again at once."""
+
+    def next_claims(self, now_s: float) -> Claims | None:
+        """Return what is due now, None when nothing is.
+
+        Raises:
+            StopIteration: asked to stop, or idle and that was asked for. All claims are settled.
+        """
+        self.more = False
+        if self.outstanding >= OUTSTANDING_MAX:
+            return None
+        if stop.wanted() or (self._idle is not None and self._idle.for_long(now_s)):
+            raise StopIteration
+        if now_s - self._ticked_s >= TICK_S:
+            self._tick(now_s)
+        runtime, policy = self.runtime, self.runtime.policy
+        business_ms = runtime.business_ms(self._newest_ms)
+        call = Claim(now_us(), runtime.settings.lease_ms, policy.revision, business_ms, CLAIM_MAX)
+        replies = insist(lambda: runtime.store.claim(dict.fromkeys(range(runtime.store.shards), call)))
+        by_shard: dict[int, Claimed] = {}
+        for shard, reply in replies.items():
+            if isinstance(reply, Refused):
+                metrics.REFUSED_CLAIMS.inc()
+                insist(runtime.reload_policy)
+                continue
+            self._newest_ms = max(self._newest_ms, reply.business_ms)
+            self.more = self.more or len(reply.due) + len(reply.stale) >= CLAIM_MAX
+            if reply.stale:
+                self._rebuild(shard, reply.stale)
+                self.more = True
+            if reply.due:
+                by_shard[shard] = reply
+        if not by_shard:
+            return None
+        self.outstanding += 1
+        return Claims(self, policy, business_ms, by_shard)
+
+    def _tick(self, now_s: float) -> None:
+        """Assert the policy, spread the newest business time, notice a server that went back."""
+        self._ticked_s = now_s
+        runtime = self.runtime
+        server = insist(runtime.server.identity)
+        business_ms = self._newest_ms if runtime.settings.clock == "event" else 0
+        call = Tick(now_us(), server, runtime.policy.revision, business_ms)
+        replies = insist(lambda: runtime.store.tick(dict.fromkeys(range(runtime.store.shards), call)))
+        due, oldest_ms, touching = 0, 0, False
+        for shard, reply in replies.items():
+            if isinstance(reply, Lost):
+                raise AssertionError("a tick without parts cannot be behind")
+            if reply.recover:
+                _log.warning("shard recovers", shard=shard, repetition=reply.recover == 2)
+                runtime.recover(shard, reply.recover)
+            if reply.revision > runtime.policy.revision:
+                insist(runtime.reload_policy)
+            self._newest_ms = max(self._newest_ms, reply.business_ms)
+            touching = touching or bool(reply.touching)
+            due += reply.due
+            if reply.oldest_due_ms:
+                oldest_ms = min(oldest_ms or reply.oldest_due_ms, reply.oldest_due_ms)
+        if touching:
+            self._ticked_s = 0.0
+        metrics.DUE_DEPTH.set(due)
+        metrics.DUE_AGE.set(max(0, now_ms() - oldest_ms) / 1000 if oldest_ms else 0)
+
+    def _rebuild(self, shard: int, skus: tuple[str, ...]) -> None:
+        """Make class sums anew that another policy made. The SKUs are due again at once."""
+        runtime, policy = self.runtime, self.runtime.policy
+        other = policy.place("", "")
+        groups: dict[tuple[Place, ...], list[str]] = defaultdict(list)
+        for state in insist(lambda: list(runtime.store.read_many(skus))):
+            if state is not None:
+                places = (policy.place(state.sku, p.location) for p in state.positions)
+                groups[other, *places].append(state.sku)
+        for places, members in groups.items():
+            for i in range(0, len(members), REBUILD_MAX):
+                chunk = tuple(members[i : i + REBUILD_MAX])
+                call = Rebuild(now_us(), policy.revision, places, chunk)
+                insist(lambda c=call: runtime.store.rebuild(shard, c))

@@ -1,0 +1,84 @@
+"""The self-check of the demo: what the engine ended with, judged by a program that shares no code with it."""
+
+import subprocess
+import sys
+from dataclasses import dataclass
+from hashlib import sha256
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from flows.demo.dump import Prepared
+from flows.demo.listener import Listener
+from flows.runtime import Runtime
+from flows.stock_view import view
+
+CHUNK = 1_000
+ORACLE = "tests.oracle"
+
+
+class CheckFailed(Exception):
+    """The check itself could not be made."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The state of every SKU, one JSON line each as `penstock stock` prints it."""
+
+    path: Path
+    sha256: str
+    """Of positions, levels and ad states alone: equal for equal ends, whenever they were reached."""
+
+
+def take_snapshot(run: Runtime, path: Path) -> Snapshot:
+    """Write the state of every SKU of the store to a file."""
+    digest = sha256()
+    skus = iter(sorted(set(run.store.skus())))
+    with path.open("wb") as file:
+        while chunk := list(islice(skus, CHUNK)):
+            for state in run.store.read_many(chunk):
+                if state is None:
+                    continue
+                shown = view(state, run.policy)
+                file.write(orjson.dumps(shown, option=orjson.OPT_APPEND_NEWLINE))
+                digest.update(orjson.dumps(_lasting(shown)))
+    return Snapshot(path, digest.hexdigest())
+
+
+def judge(
+    run: Runtime, prepared: Prepared, snapshot: Snapshot, heard: Listener, appended: int, units: str
+) -> dict[str, Any]:
+    """Return the verdict of the oracle, run as a program of its own.
+
+    Raises:
+        CheckFailed: it could not judge.
+    """
+    counters = {"appended": appended, **run.store.counters()}
+    counters_path = snapshot.path.with_name("counters.json")
+    counters_path.write_bytes(orjson.dumps(counters))
+    command = [
+        sys.executable, "-m", ORACLE,
+        "--stream", prepared.stream_path, "--config", prepared.config_path, "--snapshot", snapshot.path,
+        "--updates", heard.files["stock.updates"], "--signals", heard.files["ads.signals"],
+        "--dead", heard.files["dead.letters"], "--counters", counters_path, "--source-units", units,
+    ]  # fmt: skip
+    root = Path(__file__).resolve().parents[2]
+    done = subprocess.run([str(word) for word in command], capture_output=True, check=False, cwd=root)  # noqa: S603 - our own program
+    if done.returncode not in {0, 1} or not done.stdout.strip():
+        raise CheckFailed(done.stderr.decode(errors="replace").strip()[-2000:])
+    verdict: dict[str, Any] = orjson.loads(done.stdout)
+    return verdict
+
+
+def _lasting(shown: dict[str, Any]) -> dict[str, Any]:
+    """Return what two runs of one stream must agree on: not the versions, nor when an ad changed."""
+    return {
+        "sku": shown["sku"],
+        "available": shown["available"],
+        "unrouted": shown["unrouted"],
+        "positions": shown["positions"],
+        "levels": shown["levels"],
+        "ads": [[ad["rule"], ad["state"]] for ad in shown["ads"]],
+    }

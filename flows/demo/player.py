@@ -1,0 +1,110 @@
+"""Plays a dumped stream into the log, at a speed in events per second, and counts what it appended."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from connectors.cloudevents import structured
+from connectors.log import AppendFailed, Log, Outgoing
+from flows.demo.events import StreamEvent
+
+BATCH = 250
+SLICE_S = 0.01
+
+
+@dataclass(slots=True)
+class Played:
+    """What went into the log."""
+
+    appended: int = 0
+    lines: int = 0
+    began_ms: int = 0
+    took_s: float = 0.0
+
+
+class Faulty:
+    """A stream with one fault in it that the self-check must find: `drop` an event, or `double` one."""
+
+    def __init__(self, plant: str, victim: int) -> None:
+        self.plant = plant
+        self.victim = victim
+
+    def events(self, stream: Iterable[StreamEvent]) -> Iterator[StreamEvent]:
+        """Pass the stream on, the fault planted at the first good event from `victim` on."""
+        planted = False
+        for n, event in enumerate(stream):
+            if planted or n < self.victim or event.kind != "good" or event.event_type != "pos.sale":
+                yield event
+                continue
+            planted = True
+            if self.plant == "double":
+                yield event
+                yield _under_another_id(event)
+
+
+def play(
+    log: Log,
+    stream: Iterable[StreamEvent],
+    speed: float | None,
+    seen: Callable[[StreamEvent], None],
+) -> Played:
+    """Append the stream in order, `speed` events a second, or as fast as the log takes them (None).
+
+    `seen` is told of each event as it is appended.
+
+    Raises:
+        LogError: the log did not take a message.
+    """
+    played = Played(began_ms=time.time_ns() // 1_000_000)
+    began = time.monotonic()
+    waiting: list[Outgoing] = []
+    for event in stream:
+        if speed is not None and played.appended + len(waiting) >= (time.monotonic() - began) * speed:
+            _append(log, waiting, played)
+            while played.appended >= (time.monotonic() - began) * speed:
+                time.sleep(SLICE_S)
+        waiting.append(Outgoing(event.topic, event.key, event.value, event.headers))
+        played.lines += event.lines
+        seen(event)
+        if len(waiting) >= BATCH:
+            _append(log, waiting, played)
+    _append(log, waiting, played)
+    played.took_s = time.monotonic() - began
+    return played
+
+
+def _append(log: Log, waiting: list[Outgoing], played: Played) -> None:
+    if not waiting:
+        return
+    for result in log.append(waiting):
+        if isinstance(result, AppendFailed):
+            raise result.error
+    played.appended += len(waiting)
+    waiting.clear()
+
+
+def _under_another_id(event: StreamEvent) -> StreamEvent:
+    """Return a sale once more, as if it were another one."""
+    import msgspec  # noqa: PLC0415 - only where a fault is planted
+    import orjson  # noqa: PLC0415
+
+    if event.headers and event.headers[0][0].startswith("ce_"):
+        headers = tuple((n, v + b"-again" if n == "ce_id" else v) for n, v in event.headers)
+        return msgspec.structs.replace(event, headers=headers)
+    body = orjson.loads(event.value or b"")
+    body["id"] += "-again"
+    return msgspec.structs.replace(event, value=orjson.dumps(body))
+
+
+def forged_update(sku: str, version: int, available: int, levels: dict[str, int], now_ms: int, cause: str) -> Outgoing:
+    """Return a stock update that the engine never made."""
+    data = {
+        "sku": sku,
+        "version": version,
+        "available": available,
+        "levels": levels,
+        "changed": list(levels),
+        "cause_time": cause,
+    }
+    value = structured(f"{sku}:{version}", "/penstock", "stock.updated", now_ms, data)
+    return Outgoing("stock.updates", sku.encode(), value)

@@ -1,0 +1,87 @@
+"""Ingest: sales, receipts and orders become stock.
+
+    read -> decode -> normalise -> dead letters -> apply
+
+An item of the flow is a batch, and no step exchanges: increments commute, and each partition has one
+reader, so a worker applies what it reads. Delivery guarantee: an event takes effect once, however often
+it or its partition is read.
+
+Run it with `penstock run ingest`, or as `python -m bytewax.run flows.ingest:flow` with any number of
+workers and processes.
+"""
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+import bytewax.operators as op
+from bytewax.dataflow import Dataflow
+from bytewax.inputs import DynamicSource, StatelessSourcePartition
+from bytewax.outputs import DynamicSink, StatelessSinkPartition
+
+from flows.ingest_steps import Outcome, apply, bury, decode, normalise
+from flows.process import serving
+from flows.reading import Batch, Reader
+from flows.runtime import Runtime
+from state.pack import Packer
+
+PAUSE = timedelta(milliseconds=2)
+
+
+def build(runtime: Runtime, *, until_idle: bool = False) -> Dataflow:
+    """Wire the flow."""
+    packer = Packer(runtime.store.shards, runtime.guard_ms)
+    flow = Dataflow("ingest")
+    batches = op.input("read", flow, Batches(lambda: Reader(runtime, until_idle=until_idle)))
+    # Batch(run, records, upto)
+    decoded = op.map("decode", batches, decode)
+    # Decoded(batch, events=[(record, event)], rejected)
+    normal = op.map("normalise", decoded, partial(normalise, runtime))
+    # Normal(batch, events={partition: [NormalEvent(offset, ..., ops)]}, rejected)
+    kept = op.map("dead_letters", normal, partial(bury, runtime))
+    applied = op.map("apply", kept, partial(apply, runtime, packer))
+    # Outcome(events, duplicates, dead)
+    op.output("done", applied, Done())
+    return flow
+
+
+def flow() -> Dataflow:
+    """Return the flow for `python -m bytewax.run flows.ingest:flow`, with the settings of the environment."""
+    return build(serving("ingest"))
+
+
+class Batches(DynamicSource[Batch]):
+    """A reader for each worker."""
+
+    def __init__(self, make: Callable[[], Reader]) -> None:
+        self._make = make
+
+    def build(self, _step_id: str, _worker_index: int, _worker_count: int) -> "Batched":
+        return Batched(self._make())
+
+
+class Batched(StatelessSourcePartition[Batch]):
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self._empty = False
+
+    def next_batch(self) -> list[Batch]:
+        batch = self._reader.next_batch(time.monotonic())
+        self._empty = batch is None
+        return [] if batch is None else [batch]
+
+    def next_awake(self) -> datetime | None:
+        return datetime.now(UTC) + PAUSE if self._empty else None
+
+
+class Done(DynamicSink[Outcome]):
+    """The end of the flow: all that counts has happened in the steps."""
+
+    def build(self, _step_id: str, _worker_index: int, _worker_count: int) -> "_Nothing":
+        return _Nothing()
+
+
+class _Nothing(StatelessSinkPartition[Outcome]):
+    def write_batch(self, items: list[Outcome]) -> None:
+        """Nothing is left to write."""

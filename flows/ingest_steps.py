@@ -1,0 +1,186 @@
+"""The steps of ingest, each a plain function over a batch.
+
+    read -> decode -> normalise -> dead letters -> apply
+
+Dead letters are written before the batch is applied: the watermark then never passes a message that is
+neither applied nor kept. A batch is a value; a step adds what it found out.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from connectors import dead_letters
+from connectors.cloudevents import Malformed, parse
+from connectors.log import AppendFailed, LogUnavailable, Outgoing, Partition, Record
+from flows.reading import Batch, Run
+from flows.runtime import Runtime, insist, now_ms, now_us
+from monitoring import metrics
+from state.calls import Lost
+from state.messages import Event
+from state.normalise import effects
+from state.pack import NormalEvent, Packer
+from state.reasons import Rejection
+from state.shards import event_hash
+from state.validation import decode as decode_data
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A record that goes to the dead letters, and why."""
+
+    record: Record
+    step: str
+    reason: str
+    type: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A batch with its records read as events."""
+
+    batch: Batch
+    events: Sequence[tuple[Record, Event]]
+    rejected: Sequence[Rejected]
+
+
+@dataclass(frozen=True, slots=True)
+class Normal:
+    """A batch ready to apply, the events of each partition in the order of their offsets."""
+
+    batch: Batch
+    events: dict[Partition, list[NormalEvent]]
+    types: dict[Partition, list[str]]
+    rejected: Sequence[Rejected]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a batch."""
+
+    events: int
+    duplicates: int
+    dead: int
+    lost: bool = False
+
+
+def decode(batch: Batch) -> Decoded:
+    """Read each record's envelope and data; what cannot be read is rejected with its reason."""
+    events: list[tuple[Record, Event]] = []
+    rejected: list[Rejected] = []
+    for record in batch.records:
+        envelope = parse(record)
+        if isinstance(envelope, Malformed):
+            rejected.append(Rejected(record, "decode", envelope.reason))
+            continue
+        data = decode_data(envelope.type, envelope.data)
+        if isinstance(data, Rejection):
+            rejected.append(Rejected(record, "decode", data.reason, envelope.type))
+            continue
+        events.append(
+            (record, Event(envelope.id, envelope.source, envelope.type, envelope.time_ms, data))
+        )
+    return Decoded(batch, events, rejected)
+
+
+def normalise(runtime: Runtime, decoded: Decoded) -> Normal:
+    """Turn events into what they do to the pool, under the policy in force."""
+    policy, slice_of = runtime.policy, runtime.slice_of
+    events: dict[Partition, list[NormalEvent]] = {partition: [] for partition in decoded.batch.upto}
+    types: dict[Partition, list[str]] = {partition: [] for partition in decoded.batch.upto}
+    rejected = list(decoded.rejected)
+    for record, event in decoded.events:
+        log_ms = record.timestamp_ms
+        ops = effects(event, log_ms, policy.compiled, policy.codes)
+        if isinstance(ops, Rejection):
+            rejected.append(Rejected(record, "normalise", ops.reason, event.type))
+            continue
+        partition = Partition(record.topic, record.partition)
+        identity = event_hash(event.source, event.id)
+        events[partition].append(
+            NormalEvent(record.offset, identity, slice_of(log_ms), event.time_ms, log_ms, ops)
+        )
+        types[partition].append(event.type)
+    return Normal(decoded.batch, events, types, rejected)
+
+
+def bury(runtime: Runtime, normal: Normal) -> Normal:
+    """Put what was rejected on dead.letters, whole, and wait until the log confirms it."""
+    if normal.rejected:
+        log_ids = normal.batch.run.log_ids
+        letters = [
+            dead_letters.to_message(
+                dead_letters.from_rejected(
+                    each.record, log_ids[each.record.topic], each.step, each.reason
+                ),
+                now_ms(),
+            )
+            for each in normal.rejected
+        ]
+        append_all(runtime, letters)
+        metrics.count_dead_letters(each.reason for each in normal.rejected)
+    return normal
+
+
+def apply(runtime: Runtime, packer: Packer, normal: Normal) -> Outcome:
+    """Apply the batch: one call per shard that it touches, repeated until each has answered."""
+    batch = normal.batch
+    run = batch.run
+    if run.behind:
+        run.outstanding -= 1
+        return Outcome(0, 0, 0, lost=True)
+    policy = runtime.policy
+    by_chain = [
+        (chain, offset, normal.events[partition])
+        for partition, offset in batch.upto.items()
+        if (chain := run.chains.get(partition)) is not None
+    ]
+    calls = packer.pack(by_chain, policy.place, now_us(), policy.revision)
+    replies = insist(lambda: runtime.store.apply(calls)) if calls else {}
+    run.outstanding -= 1
+    duplicates: set[tuple[str, int]] = set()
+    absorbed = 0
+    for shard, reply in replies.items():
+        if isinstance(reply, Lost):
+            run.lose(shard, reply)
+            continue
+        absorbed += reply.absorbed
+        for part, event in reply.duplicates:
+            fact = calls[shard].parts[part]
+            duplicates.add((fact.mark, fact.events[event].offset))
+    if run.behind:
+        return Outcome(0, 0, 0, lost=True)
+    _measure(run, normal, duplicates, absorbed)
+    total = sum(len(events) for events in normal.events.values())
+    return Outcome(total, len(duplicates), len(normal.rejected))
+
+
+def append_all(runtime: Runtime, messages: Sequence[Outgoing]) -> None:
+    """Append messages, repeating those that were not confirmed until all are."""
+    waiting = list(messages)
+
+    def attempt() -> None:
+        results = runtime.log.append(waiting)
+        failed = [r.error for r in results if isinstance(r, AppendFailed)]
+        waiting[:] = [m for m, r in zip(waiting, results, strict=True) if isinstance(r, AppendFailed)]
+        if failed:
+            raise failed[0] if isinstance(failed[0], LogUnavailable) else LogUnavailable(str(failed[0]))
+
+    insist(attempt)
+
+
+def _measure(run: Run, normal: Normal, duplicates: set[tuple[str, int]], absorbed: int) -> None:
+    counts: Counter[tuple[str, str]] = Counter()
+    timestamps: list[int] = []
+    for partition, events in normal.events.items():
+        mark = f"{run.log_ids[partition.topic]}/{partition.n}"
+        for event, type_name in zip(events, normal.types[partition], strict=True):
+            outcome = "duplicate" if (mark, event.offset) in duplicates else "applied"
+            counts[type_name, outcome] += 1
+            timestamps.append(event.log_ms)
+    for each in normal.rejected:
+        counts[each.type, "dead"] += 1
+    if absorbed:
+        counts["wms.count", "absorbed"] += absorbed
+    metrics.count_events(counts)
+    metrics.LOG_TO_APPLIED.observe_ages(now_ms(), timestamps)

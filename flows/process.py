@@ -1,0 +1,92 @@
+"""One process that runs a flow: signals, metrics server, readiness, and what its failure means."""
+
+import atexit
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+import structlog
+
+from connectors import settings as environment
+from connectors.config import ConfigError
+from connectors.embedded import EmbeddedError
+from connectors.redis_server import ServerAway, ServerError
+from flows import stop
+from flows.runtime import AWAY, Runtime, Stopped, runtime
+from monitoring.server import serve
+
+OK, FINDING, USAGE, AWAY_EXIT = 0, 1, 2, 3
+
+_log = structlog.get_logger(__name__)
+
+
+def set_up_logging() -> None:
+    """Log one JSON line per thing to act on, to standard error; normal operation logs nothing."""
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+
+
+@contextmanager
+def running() -> Iterator[Runtime]:
+    """Be a process that runs a flow, with the settings of the environment, until the block ends."""
+    stop.install()
+    set_up_logging()
+    settings = environment.load()
+    for warning in environment.unknown_variables():
+        _log.warning(warning)
+    with ExitStack() as stack:
+        run = stack.enter_context(runtime(settings))
+        if settings.metrics_address is not None:
+            web = serve(settings.metrics, lambda: _readiness(run))
+            stack.callback(web.stop)
+        yield run
+
+
+def serving(name: str) -> Runtime:
+    """Enter `running` for as long as this process lives, for a flow that Bytewax itself starts."""
+    stack = ExitStack()
+    try:
+        run = stack.enter_context(running())
+    except Exception as error:
+        code, text = verdict(error)
+        if code == FINDING:
+            raise
+        sys.stderr.write(f"penstock {name}: {text}\n")
+        raise SystemExit(code) from None
+    atexit.register(stack.close)
+    return run
+
+
+def verdict(error: BaseException) -> tuple[int, str]:
+    """Return the exit code that an error means, and the words for it.
+
+    Bytewax raises its own errors from ours, so the chain of causes is searched.
+    """
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, environment.SettingsError | ConfigError):
+            return USAGE, "\n".join(str(problem) for problem in seen.problems)
+        if isinstance(seen, ServerError | EmbeddedError):
+            return USAGE, str(seen)
+        if isinstance(seen, (ServerAway, Stopped, *AWAY)):
+            return AWAY_EXIT, str(seen) or "stopped while a server was away"
+        seen = seen.__cause__ or seen.__context__
+    return FINDING, f"{type(error).__name__}: {error}"
+
+
+def _readiness(run: Runtime) -> dict[str, str | None]:
+    checks = {"clock": None, **run.problems}
+    try:
+        run.server.client.ping()
+        checks["redis"] = None
+    except AWAY as error:
+        checks["redis"] = f"redis: no answer ({type(error).__name__})"
+    return checks

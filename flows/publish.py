@@ -1,0 +1,82 @@
+"""Publish: what became of the stock becomes levels for every channel, ad signals and alerts.
+
+    claim -> derive -> emit -> settle
+
+An item of the flow is a batch of claimed SKUs. Delivery guarantee: levels and ad states are absolute,
+emitted at least once, under a version that never goes back; a crash anywhere ends in emitting again.
+
+Run it with `penstock run publish`, or as `python -m bytewax.run flows.publish:flow`; any number of
+publishers share the due queues.
+"""
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+import bytewax.operators as op
+from bytewax.dataflow import Dataflow
+from bytewax.inputs import DynamicSource, StatelessSourcePartition
+from bytewax.outputs import DynamicSink, StatelessSinkPartition
+
+from flows.claiming import Claimer, Claims
+from flows.process import serving
+from flows.publish_steps import derive, emit, settle
+from flows.runtime import Runtime
+
+
+def build(runtime: Runtime, *, until_idle: bool = False) -> Dataflow:
+    """Wire the flow."""
+    tick = timedelta(milliseconds=runtime.settings.tick_ms)
+    flow = Dataflow("publish")
+    claims = op.input("claim", flow, Due(lambda: Claimer(runtime, until_idle=until_idle), tick))
+    # Claims(owner, policy, business_ms, by_shard={shard: Claimed})
+    decided = op.map("derive", claims, partial(derive, runtime))
+    # (claims, [Decided(shard, settle, messages, cause_ms)])
+    emitted = op.map("emit", decided, partial(emit, runtime))
+    # Emitted(claims, decided)
+    settled = op.map("settle", emitted, partial(settle, runtime))
+    # 42
+    op.output("done", settled, Done())
+    return flow
+
+
+def flow() -> Dataflow:
+    """Return the flow for `python -m bytewax.run flows.publish:flow`, with the settings of the environment."""
+    return build(serving("publish"))
+
+
+class Due(DynamicSource[Claims]):
+    """A claimer for each worker."""
+
+    def __init__(self, make: Callable[[], Claimer], tick: timedelta) -> None:
+        self._make = make
+        self._tick = tick
+
+    def build(self, _step_id: str, _worker_index: int, _worker_count: int) -> "Claimed":
+        return Claimed(self._make(), self._tick)
+
+
+class Claimed(StatelessSourcePartition[Claims]):
+    def __init__(self, claimer: Claimer, tick: timedelta) -> None:
+        self._claimer = claimer
+        self._tick = tick
+
+    def next_batch(self) -> list[Claims]:
+        claims = self._claimer.next_claims(time.monotonic())
+        return [] if claims is None else [claims]
+
+    def next_awake(self) -> datetime | None:
+        return None if self._claimer.more else datetime.now(UTC) + self._tick
+
+
+class Done(DynamicSink[int]):
+    """The end of the flow: all that counts has happened in the steps."""
+
+    def build(self, _step_id: str, _worker_index: int, _worker_count: int) -> "_Nothing":
+        return _Nothing()
+
+
+class _Nothing(StatelessSinkPartition[int]):
+    def write_batch(self, items: list[int]) -> None:
+        """Nothing is left to write."""

@@ -1,0 +1,260 @@
+"""Reading: which partitions this worker reads, from where on, and what happens when a shard went back.
+
+A reading run states facts about an immutable log to the shards: "of partition p, these are all events of
+shard s in (after, upto]". It resumes after the minimum of the marks over all shards. When any shard
+answers that it is behind, the run is dropped, the shard recovers, and a new run starts from the marks as
+they are then. Two workers may read one partition for a while: the shards' fences make that harmless.
+
+Delivery guarantee: every record is handed on at least once, in the order of its partition; the watermark
+only passes what was applied or is safe in dead.letters.
+"""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import structlog
+
+from connectors.log import Member, OffsetOutOfRange, Partition, Record
+from connectors.redis_server import ServerError
+from flows import stop
+from flows.idle import Idle
+from flows.retention import Retention
+from flows.runtime import INPUT_TOPICS, Runtime, insist, now_ms, now_us
+from monitoring import metrics
+from state.calls import ABSENT, Lost, Part, Tick
+from state.pack import Chain
+
+GROUP = "penstock.ingest"
+TICK_S = 1.0
+LOG_ID_S = 60.0
+WAIT_MS = 20
+OUTSTANDING_MAX = 2
+"""Batches handed on and not applied yet: what holds reading back when Redis is slow."""
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class Run:
+    """One reading run: the chains of the partitions read in it. A dead one is no longer applied."""
+
+    log_ids: dict[str, str]
+    chains: dict[Partition, Chain] = field(default_factory=dict)
+    outstanding: int = 0
+    behind: dict[int, Lost] = field(default_factory=dict)
+    """Shards that turned out to be behind, with what they said. Not empty = the run is dead."""
+
+    def lose(self, shard: int, lost: Lost) -> None:
+        """Note that a shard is behind this run."""
+        self.behind[shard] = lost
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Records of one run, and for each partition the last offset among them."""
+
+    run: Run
+    records: Sequence[Record]
+    upto: dict[Partition, int]
+
+
+class LogLost(ServerError):
+    """The log is not the one that the marks speak of; reading on would skip or repeat events."""
+
+
+class Reader:
+    """Reads the input topics for one worker. Not shared between threads."""
+
+    def __init__(self, runtime: Runtime, *, until_idle: bool = False) -> None:
+        self.runtime = runtime
+        self._member: Member = runtime.log.member(GROUP, INPUT_TOPICS, str(uuid.uuid4()))
+        self._run = Run(self._log_ids())
+        self._ticked_s = 0.0
+        self._ids_seen_s = 0.0
+        self._idle = Idle(runtime) if until_idle else None
+        self._retention = Retention(runtime)
+        self._business_ms = 0
+
+    def next_batch(self, now_s: float) -> Batch | None:
+        """Return the next records, None when there are none yet.
+
+        Raises:
+            StopIteration: asked to stop, or idle and that was asked for. All that was read is applied.
+            LogLost: the log was made again, lost its tail, or was trimmed where it was still needed.
+        """
+        run = self._run
+        if run.outstanding == 0:
+            if stop.wanted() or (self._idle is not None and self._idle.for_long(now_s)):
+                self._member.leave()
+                raise StopIteration
+            if run.behind:
+                self._start_again()
+            elif now_s - self._ticked_s >= TICK_S:
+                self._tick(now_s)
+        if run.behind or run.outstanding >= OUTSTANDING_MAX:
+            return None
+        return self._read(self._run)
+
+    def _read(self, run: Run) -> Batch | None:
+        if not run.chains:
+            stop.wait(WAIT_MS / 1000)
+            return None
+        positions = {partition: chain.position + 1 for partition, chain in run.chains.items()}
+        settings = self.runtime.settings
+        try:
+            records = insist(
+                lambda: self.runtime.log.read(
+                    positions, settings.batch_events, settings.batch_bytes, WAIT_MS
+                )
+            )
+        except OffsetOutOfRange as error:
+            raise LogLost(f"{error}: events were trimmed before every shard had applied them") from error
+        if not records:
+            return None
+        upto = {Partition(record.topic, record.partition): record.offset for record in records}
+        for partition, offset in upto.items():
+            run.chains[partition].position = offset
+        run.outstanding += 1
+        return Batch(run, records, upto)
+
+    def _tick(self, now_s: float) -> None:
+        """Stay a member, take up and drop partitions, and tell every shard how far all is applied."""
+        self._ticked_s = now_s
+        run, runtime = self._run, self.runtime
+        if now_s - self._ids_seen_s >= LOG_ID_S:
+            self._ids_seen_s = now_s
+            self._check_log_ids()
+        mine = insist(lambda: self._member.heartbeat(now_ms()))
+        for partition in set(run.chains) - mine:
+            del run.chains[partition]
+        self._open(run, mine - set(run.chains))
+
+        facts = [chain.catch_up() for chain in run.chains.values()]
+        server = insist(runtime.server.identity)
+        business_ms = self._business_ms if runtime.settings.clock == "event" else 0
+        calls = {
+            shard: Tick(now_us(), server, runtime.policy.revision, business_ms, tuple(f[shard] for f in facts))
+            for shard in range(runtime.store.shards)
+        }  # fmt: skip
+        again = False
+        for shard, reply in insist(lambda: runtime.store.tick(calls)).items():
+            if isinstance(reply, Lost):
+                run.lose(shard, reply)
+                continue
+            self._business_ms = max(self._business_ms, reply.business_ms)
+            again = again or bool(reply.touching)
+            if reply.recover:
+                _log.warning("shard recovers", shard=shard, repetition=reply.recover == 2)
+                runtime.recover(shard, reply.recover)
+            if reply.revision > runtime.policy.revision:
+                insist(runtime.reload_policy)
+        if again:
+            self._ticked_s = 0.0
+        runtime.problems["clock"] = self._clock_problem()
+        self._watch_lag(run)
+        insist(lambda: self._retention.trim(now_s, run.chains.keys()))
+
+    def _start_again(self) -> None:
+        """Drop the run: recover the shards that are behind, then resume from the marks as they are."""
+        for shard, lost in sorted(self._run.behind.items()):
+            _log.warning("shard went back", shard=shard, marks=lost.marks)
+            self.runtime.recover(shard, 1)
+        metrics.REWINDS.inc()
+        run = Run(self._run.log_ids)
+        self._open(run, frozenset(self._run.chains))
+        self._run = run
+
+    def _open(self, run: Run, partitions: frozenset[Partition]) -> None:
+        """Take partitions up, each after the minimum of its marks over all shards."""
+        if not partitions:
+            return
+        runtime = self.runtime
+        marks = insist(runtime.store.marks)
+        topics = sorted({partition.topic for partition in partitions})
+        starts = {topic: insist(lambda t=topic: runtime.log.start_offsets(t)) for topic in topics}
+        ends = {topic: insist(lambda t=topic: runtime.log.end_offsets(t)) for topic in topics}
+        for partition in sorted(partitions):
+            mark = f"{run.log_ids[partition.topic]}/{partition.n}"
+            found = [shard.get(mark, ABSENT) for shard in marks]
+            start, end = starts[partition.topic][partition.n], ends[partition.topic][partition.n]
+            check_resume(partition, found, start, end)
+            run.chains[partition] = Chain.starting(mark, min(found), runtime.store.shards)
+
+    def _log_ids(self) -> dict[str, str]:
+        return {topic: insist(lambda t=topic: self.runtime.log.log_id(t)) for topic in INPUT_TOPICS}
+
+    def _check_log_ids(self) -> None:
+        for topic, log_id in self._log_ids().items():
+            if log_id != self._run.log_ids[topic]:
+                raise LogLost(
+                    f"{topic}: expected the log {self._run.log_ids[topic]}, got {log_id}: "
+                    "the topic was made again while it was read; start again to read the new one"
+                )
+
+    def _clock_problem(self) -> str | None:
+        skew_ms = insist(lambda: self.runtime.server.skew_ms(now_ms()))
+        return f"clock: expected within 1 s of the server's, got {skew_ms} ms" if abs(skew_ms) > 1_000 else None
+
+    def _watch_lag(self, run: Run) -> None:
+        for topic in INPUT_TOPICS:
+            ends = insist(lambda t=topic: self.runtime.log.end_offsets(t))
+            for partition, chain in run.chains.items():
+                if partition.topic == topic:
+                    lag = max(0, ends[partition.n] - 1 - chain.position)
+                    metrics.LAG.labels(topic, str(partition.n)).set(lag)
+
+
+def check_resume(partition: Partition, marks: Sequence[int], start: int, end: int) -> None:
+    """Refuse to read where the marks and the log do not belong together.
+
+    `marks` are those of all shards, `start` the oldest offset kept, `end` the next to be written.
+
+    Raises:
+        LogLost: with what to do about it.
+    """
+    if max(marks) > max(end - 1, ABSENT):
+        raise LogLost(
+            f"{partition.topic}/{partition.n}: expected the log to reach offset {max(marks)}, which was "
+            f"applied, got its end at {end}: the log lost its tail and would give offsets out again"
+        )
+    resume = min(marks)
+    if resume + 1 >= start:
+        return
+    if max(marks) == ABSENT:
+        raise LogLost(
+            f"{partition.topic}/{partition.n}: nothing was ever applied and the log starts at {start}; "
+            "say where to begin with `penstock init --from earliest|latest|OFFSET`"
+        )
+    raise LogLost(
+        f"{partition.topic}/{partition.n}: expected the log from offset {resume + 1} on, got its start at "
+        f"{start}: events were trimmed before every shard had applied them"
+    )
+
+
+def begin_at(runtime: Runtime, where: str) -> dict[Partition, int]:
+    """Set the marks of partitions of which nothing was applied: `earliest`, `latest` or an offset.
+
+    Returns the mark set per partition. Partitions with marks are left alone.
+
+    Raises:
+        ValueError: `where` is none of these.
+    """
+    if where not in {"earliest", "latest"} and not where.isdigit():
+        raise ValueError(f"--from: expected earliest, latest or an offset, got {where!r}")
+    marks, log = runtime.store.marks(), runtime.log
+    chosen: dict[Partition, int] = {}
+    parts: list[Part] = []
+    for topic in INPUT_TOPICS:
+        starts, ends, log_id = log.start_offsets(topic), log.end_offsets(topic), log.log_id(topic)
+        for n, start in starts.items():
+            mark = f"{log_id}/{n}"
+            if any(mark in shard for shard in marks):
+                continue
+            first = {"earliest": start, "latest": ends[n]}.get(where)
+            first = int(where) if first is None else first
+            chosen[Partition(topic, n)] = first - 1
+            parts.append(Part(mark, ABSENT, first - 1))
+    tick = Tick(now_us(), runtime.server.identity(), runtime.policy.revision, 0, tuple(parts))
+    runtime.store.tick(dict.fromkeys(range(runtime.store.shards), tick))
+    return chosen

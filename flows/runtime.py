@@ -1,0 +1,175 @@
+"""The composition root: what one process works with, built from its settings and its `penstock.yaml`."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TypeVar
+
+import redis
+import stamina
+
+from connectors import config, policy_store
+from connectors.codes import CodeTable, codes
+from connectors.log import Log, LogUnavailable
+from connectors.redis_log import Cap, RedisLog
+from connectors.redis_server import Server, ServerError, server
+from connectors.settings import Settings
+from flows import stop
+from monitoring import metrics
+from state.calls import Place, Recover
+from state.keys import GUARD_ALLOWANCE_MS, HOUR_MS, Keys
+from state.policy import Compiled, compiled
+from state.store import Store
+
+INPUT_TOPICS = ("pos.sales", "wms.receipts", "marketplace.orders")
+OUTPUT_TOPICS = ("stock.updates", "ads.signals", "order.routes", "stock.alerts", "dead.letters")
+TOPICS = INPUT_TOPICS + OUTPUT_TOPICS
+
+RECOVER_CHUNK = 500
+SKEW_MS = 1_000
+CODES_AHEAD_MS = 5_000
+"""A new code holds from a little later, so that every reader has it by then."""
+
+AWAY = (redis.ConnectionError, redis.TimeoutError, redis.exceptions.OutOfMemoryError, LogUnavailable)
+
+Answer = TypeVar("Answer")
+
+
+class Stopped(Exception):
+    """Raised out of a repeated call when the process was asked to stop."""
+
+
+class StoreMismatch(ServerError):
+    """The store was made with other settings than this process has."""
+
+
+def now_us() -> int:
+    """Return the system clock, in microseconds."""
+    return time.time_ns() // 1000
+
+
+def now_ms() -> int:
+    """Return the system clock, in milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+def insist(call: Callable[[], Answer]) -> Answer:
+    """Repeat a call that may be repeated for as long as the servers are away, out of memory or loading.
+
+    Raises:
+        Stopped: the process was asked to stop meanwhile.
+    """
+    for attempt in stamina.retry_context(
+        on=AWAY, attempts=None, timeout=None, wait_initial=0.05, wait_max=1.0
+    ):
+        with attempt:
+            if attempt.num > 1 and stop.wanted():
+                raise Stopped
+            return call()
+    raise AssertionError("a retry without end ended")
+
+
+class PolicyInForce:
+    """The policy as this process knows it, with what the hot path asks of it."""
+
+    def __init__(self, found: policy_store.InForce, table: CodeTable) -> None:
+        self.revision = found.revision
+        self.compiled: Compiled = compiled(found.policy)
+        self.codes = codes(self.compiled, table)
+        self._class = {name: index for index, name in enumerate(self.compiled.classes)}
+        self.place = lru_cache(maxsize=1 << 17)(self._place)
+
+    def _place(self, sku: str, location: str) -> Place:
+        where, name, floor, base = self.compiled.place(sku, location)
+        return Place(where, self._class[name], floor, base)
+
+
+@dataclass(slots=True)
+class Runtime:
+    """Everything that the flows and commands of one process share."""
+
+    settings: Settings
+    server: Server
+    keys: Keys
+    store: Store
+    log: Log
+    policy: PolicyInForce
+    problems: dict[str, str | None] = field(default_factory=dict)
+    """Named checks for readiness: None = fine."""
+
+    @property
+    def guard_ms(self) -> int:
+        """How long a set of the duplicate guard lives after its last entry."""
+        return self.settings.dedup_h * HOUR_MS + GUARD_ALLOWANCE_MS
+
+    def slice_of(self, timestamp_ms: int) -> int:
+        """Return the slice of the duplicate guard for a log timestamp."""
+        return timestamp_ms // (self.settings.dedup_h * HOUR_MS)
+
+    def reload_policy(self) -> None:
+        """Take the policy of the store."""
+        found = policy_store.in_force(self.server.client, self.keys)
+        if found is not None and found.revision != self.policy.revision:
+            table = policy_store.read_codes(self.server.client, self.keys)
+            self.policy = PolicyInForce(found, table)
+
+    def recover(self, shard: int, begin: int) -> None:
+        """Carry a shard through a recovery (1) or its repetition (2)."""
+        call = Recover(now_us(), self.server.identity(), begin, SKEW_MS, RECOVER_CHUNK)
+        insist(lambda: self.store.recover(shard, call))
+        metrics.RECOVERIES.inc()
+
+    def business_ms(self, newest_ms: int) -> int:
+        """Return the time that business rules run on: the system's, or the newest event's."""
+        return newest_ms if self.settings.clock == "event" else now_ms()
+
+
+@contextmanager
+def connected(settings: Settings) -> Iterator[Runtime]:
+    """Reach the servers, and take the policy that is in force there; nothing is made or changed."""
+    if settings.kafka is not None:
+        raise ServerError("PENSTOCK_KAFKA: expected to be unset (the Kafka log is not available in this version)")
+    with server(settings.redis, settings.data) as found:
+        keys = Keys(settings.namespace)
+        log = RedisLog(found.client, settings.namespace, Cap(bytes=settings.log_bytes))
+        store = Store(found.client, keys, _shards(found, keys, settings), _observe)
+        policy = policy_store.in_force(found.client, keys) or policy_store.InForce(0, config.load(settings.config))
+        yield Runtime(settings, found, keys, store, log, PolicyInForce(policy, CodeTable()))
+
+
+@contextmanager
+def runtime(settings: Settings) -> Iterator[Runtime]:
+    """Reach the servers, make what is missing there, and bring this process's policy in force."""
+    policy, mappings = config.load_with_codes(settings.config)
+    with connected(settings) as run:
+        initialise(run)
+        client = run.server.client
+        table = policy_store.add_codes(client, run.keys, mappings, now_ms() + CODES_AHEAD_MS)
+        brought = policy_store.bring_in_force(client, run.keys, policy, now_ms())
+        run.policy = PolicyInForce(brought, table)
+        yield run
+
+
+def initialise(run: Runtime) -> None:
+    """Make functions, topics and the record of the store. Idempotent."""
+    run.server.check()
+    run.store.load_functions()
+    run.server.client.hsetnx(run.keys.store(), "shards", run.settings.shards)
+    for topic in TOPICS:
+        run.log.create(topic, run.settings.partitions)
+
+
+def _shards(found: Server, keys: Keys, settings: Settings) -> int:
+    """Return the number of shards, which is fixed when the store is made."""
+    made = found.client.hget(keys.store(), "shards")
+    if made is not None and int(made) != settings.shards:
+        raise StoreMismatch(
+            f"PENSTOCK_SHARDS: expected {int(made)}, with which this store was made, got {settings.shards}"
+        )
+    return settings.shards
+
+
+def _observe(verb: str, seconds: float) -> None:
+    metrics.REDIS_TIME.labels(verb).observe(seconds)

@@ -1,0 +1,232 @@
+"""What is sent to a shard, and what it answers: values shared by the memory pool and the store."""
+
+from typing import Literal, NamedTuple, TypeAlias
+
+from state import ops
+
+ShardMove: TypeAlias = tuple[Literal[0], str, int, int, int, int]
+ShardCount: TypeAlias = tuple[Literal[1], str, int, int, int]
+ShardIncoming: TypeAlias = tuple[Literal[2], str, int, str, int]
+ShardOp: TypeAlias = (
+    ShardMove | ShardCount | ShardIncoming | ops.Place | ops.Cancel | ops.Void | ops.Ship
+)
+"""An op as a shard gets it: where the op names a location, the index of its place in the call."""
+
+ABSENT = -1
+"""The watermark of a partition of which nothing was applied."""
+
+
+class Place(NamedTuple):
+    """A location as the policy in force sees it."""
+
+    location: str
+    klass: int
+    """Its class: index into the policy's classes."""
+    floor: int
+    base: int
+    """1 when its stock counts for `available`, 0 for stock in a platform's own warehouse."""
+
+
+class ShardEvent(NamedTuple):
+    """The part of one event that concerns one shard."""
+
+    offset: int
+    hash: str
+    """63-bit hash of (source, id), in decimal."""
+    slice: int
+    """Slice of the duplicate guard: log timestamp // slice length."""
+    time_ms: int
+    log_ms: int
+    home: int
+    """1 in exactly one of the event's shards, where it is counted."""
+    order: str
+    """Order whose record remembers this event, "" when it has none."""
+    ops: tuple[ShardOp, ...]
+
+
+class Part(NamedTuple):
+    """A fact about one partition: `events` are all its events of this shard in (after, upto]."""
+
+    mark: str
+    """`<log id>/<partition>`"""
+    after: int
+    upto: int
+    events: tuple[ShardEvent, ...] = ()
+
+
+class Apply(NamedTuple):
+    """Events of one shard, of one or more partitions. Each partition has one part at most."""
+
+    now_us: int
+    revision: int
+    guard_ms: int
+    places: tuple[Place, ...]
+    parts: tuple[Part, ...]
+
+
+class Applied(NamedTuple):
+    """What became of the events of a call; those not told of here took effect."""
+
+    duplicates: tuple[tuple[int, int], ...]
+    """(index of part, index of event) of the home events whose id was known."""
+    absorbed: int
+    """Movements that changed no `on_hand`, because a count had seen them."""
+    replayed: int
+    """Events that an earlier call had brought."""
+
+
+class Lost(NamedTuple):
+    """The shard is behind what the call builds on: `marks` is where it really stands."""
+
+    marks: tuple[tuple[str, int], ...]
+
+
+class Tick(NamedTuple):
+    """Sent once a second to every shard. Its parts carry no events."""
+
+    now_us: int
+    server: str
+    revision: int
+    business_ms: int
+    parts: tuple[Part, ...] = ()
+
+
+class Ticked(NamedTuple):
+    """How a shard stands."""
+
+    recover: int
+    """0 nothing to do, 1 the server changed, 2 the recovery of a minute ago is due again."""
+    revision: int
+    business_ms: int
+    due: int
+    """SKUs due now."""
+    oldest_due_ms: int
+    """Since when the oldest has been due, 0 when none is."""
+    touching: int
+    """1 while SKUs are still being marked due after a new policy: tick again."""
+
+
+class Recover(NamedTuple):
+    """Make all that was emitted before doubtful: the shard may have rolled back."""
+
+    now_us: int
+    server: str
+    begin: int
+    """0 goes on with the recovery begun, 1 begins one, 2 begins its repetition a minute later."""
+    skew_ms: int
+    chunk: int
+
+
+class Claim(NamedTuple):
+    """Ask for up to `limit` SKUs that are due, for as long as the lease."""
+
+    now_us: int
+    lease_ms: int
+    revision: int
+    business_ms: int
+    limit: int
+
+
+class Refused(NamedTuple):
+    """The caller's policy is older than the shard's."""
+
+    revision: int
+
+
+class Due(NamedTuple):
+    """One claimed SKU: its figures now, what was emitted last, and whether that can be trusted."""
+
+    sku: str
+    token: int
+    trust: bool
+    first: bool
+    """Nothing was ever emitted for it."""
+    base: int
+    unrouted: int
+    held: int
+    sums: tuple[int, ...]
+    cause_ms: int
+    """Log timestamp of the oldest change not yet emitted, 0 when none."""
+    demand: tuple[tuple[int, int], ...]
+    """(UTC day, units) of the newest days with demand."""
+    available: int
+    levels: str
+    """As `settle` stored them, empty when never settled."""
+    ads: str
+    alerts: tuple[tuple[str, str], ...]
+    """(kind and location, figures and cause) not yet reported."""
+
+
+class Claimed(NamedTuple):
+    """What a claim got."""
+
+    generation: int
+    recovered: bool
+    """This shard has been through a recovery at least once."""
+    business_ms: int
+    due: tuple[Due, ...]
+    stale: tuple[str, ...]
+    """SKUs whose class sums were made under another policy: rebuild them."""
+
+
+class Settle(NamedTuple):
+    """What was emitted under a token; void if the token is no longer the latest of its SKU."""
+
+    sku: str
+    token: int
+    generation: int
+    available: int
+    levels: str
+    ads: str
+    next_due_ms: int
+    next_look_ms: int
+    """Business time of the next look, 0 for none."""
+    alerts: tuple[tuple[str, str], ...] = ()
+    """Alerts that were reported: forgotten if they are still the same."""
+
+
+class Rebuild(NamedTuple):
+    """Make the class sums of `skus` anew."""
+
+    now_us: int
+    revision: int
+    places: tuple[Place, ...]
+    """At least one: the first stands for the locations that are not listed."""
+    skus: tuple[str, ...]
+
+
+class Position(NamedTuple):
+    """The quantities of one SKU at one location."""
+
+    location: str
+    on_hand: int
+    reserved: int
+    unavailable: int
+    incoming: int
+    counted_at_ms: int | None
+
+    @property
+    def atp(self) -> int:
+        """Available to promise."""
+        return self.on_hand - self.reserved - self.unavailable
+
+
+class SkuState(NamedTuple):
+    """All that is known of one SKU, for people and checks; not on the hot path."""
+
+    sku: str
+    version: int
+    unrouted: int
+    held: int
+    positions: tuple[Position, ...]
+    sums: tuple[int, ...]
+    """By class, in the policy's order; classes at the end without stock may be missing."""
+    base: int
+    revision: int
+    demand: tuple[tuple[int, int], ...]
+    available: int
+    """As last emitted."""
+    levels: str
+    ads: str
+    open: bool
+    token: int

@@ -1,0 +1,113 @@
+-- Shared by every function of the library: numbers, versions, chunked writes, and how figures are packed.
+--
+-- KEYS[1] of every call is `<namespace>{shard}:meta`; the other keys of the shard are named from it, so
+-- that all keys of a call carry one hash tag. ARGV[1] is one msgpack value; every answer is one, too.
+-- No function reads a clock: `now_us` comes with the call.
+
+local call -- redis.call, which is there only while a function runs
+local ABSENT = -1
+local US = '\31' -- between the parts of a field: no id may hold a control character
+local WIDE = 4000 -- arguments in one command, below the limit of Lua's unpack
+
+local function max(x, y)
+  return (x > y) and x or y
+end
+
+local function min(x, y)
+  return (x < y) and x or y
+end
+
+local function floor(x)
+  return x - x % 1
+end
+
+local function register(name, run)
+  redis.register_function(name, function(keys, args)
+    call = redis.call
+    return run(keys, args)
+  end)
+end
+
+local function int(n)
+  return string.format('%d', n) -- tostring() loses digits above 1e14
+end
+
+local function prefix_of(keys)
+  return string.sub(keys[1], 1, -5)
+end
+
+local function next_version(v, now_us, version_floor)
+  return max(max(v + 1, now_us), version_floor)
+end
+
+local function wide(command, key, list)
+  if #list <= WIDE then
+    if #list > 0 then call(command, key, unpack(list)) end
+    return
+  end
+  for i = 1, #list, WIDE do
+    call(command, key, unpack(list, i, min(i + WIDE - 1, #list)))
+  end
+end
+
+-- The head of a SKU, field `=` of its `pos` hash: an array of figures, then the sum of each class.
+local V, T, U, H, A, Q, M, E, K, P, D, SUMS = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 11
+-- v version, t newest event time (ms), u unrouted, h held, a sum of max(0, ATP) of the locations that count,
+-- q log timestamp (ms) of the oldest change not yet claimed, m newest movement kept (ms), e newest movement
+-- evicted (ms), k hour in which the movements' life was renewed, p policy revision of the sums (0: none),
+-- d demand: [day, units, day, units, ...] newest first
+
+local function new_head(revision)
+  return { 0, 0, 0, 0, 0, 0, ABSENT, ABSENT, 0, revision, {} }
+end
+
+-- The claim of a SKU, field `=` of its `out` hash.
+local TOKEN, OPEN, GENERATION, AVAILABLE, CAUSE = 1, 2, 3, 4, 5
+
+local META = { 'generation', 'floor', 'revision', 'server', 't', 'cursor', 'again', 'touch', 'recovered' }
+
+local function meta_of(key)
+  local m = call('HMGET', key, unpack(META))
+  return {
+    generation = tonumber(m[1] or 0), floor = tonumber(m[2] or 0), revision = tonumber(m[3] or 0),
+    server = m[4] or '', t = tonumber(m[5] or 0), cursor = m[6] or '', again = tonumber(m[7] or 0),
+    touch = m[8] or '', recovered = m[9] == '1',
+  }
+end
+
+-- Marks of the parts, and those that are behind what the call builds on.
+local function marks_of(key, parts)
+  local names, marks, lost = {}, {}, {}
+  for i, part in ipairs(parts) do names[i] = part[1] end
+  if #names == 0 then return marks, lost end
+  local values = call('HMGET', key, unpack(names))
+  for i, part in ipairs(parts) do
+    marks[i] = tonumber(values[i] or ABSENT)
+    if marks[i] < part[2] then lost[#lost + 1] = { part[1], marks[i] } end
+  end
+  return marks, lost
+end
+
+local function raise_marks(key, parts, marks)
+  local list = {}
+  for i, part in ipairs(parts) do
+    if part[3] > marks[i] then
+      list[#list + 1] = part[1]
+      list[#list + 1] = int(part[3])
+    end
+  end
+  wide('HSET', key, list)
+end
+
+-- SKUs become due now, unless they are due earlier.
+local function make_due(key, now_ms, skus)
+  local list = {}
+  local at = int(now_ms)
+  for _, sku in ipairs(skus) do
+    list[#list + 1] = at
+    list[#list + 1] = sku
+  end
+  for i = 1, #list, WIDE do
+    call('ZADD', key, 'LT', unpack(list, i, min(i + WIDE - 1, #list)))
+  end
+end

@@ -1,0 +1,83 @@
+"""Every Redis key that Penstock writes, and how long it lives.
+
+All keys of a shard carry its number as a Redis hash tag, `{7}:`, so that one function call may touch
+them in a cluster. `PERMANENT` and `EXPIRING` name every key by its pattern: a test walks a used server
+and fails on a key that is in neither, or that lacks the time to live it was promised.
+"""
+
+from dataclasses import dataclass
+
+HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
+
+MOVEMENTS_TTL_MS = 72 * HOUR_MS
+"""Movements kept so that a late count can be laid under them."""
+
+RECORD_TTL_MS = 60 * DAY_MS
+"""Orders after they closed, facts that never met their order, announcements never received."""
+
+GUARD_ALLOWANCE_MS = 73 * HOUR_MS
+"""The duplicate guard outlives its promise by this: 72 h of outage and 1 h of skew."""
+
+PERMANENT = {
+    "{s}:pos:<sku>": "hash: figures of a SKU: v t u h a p, s:<class>, d:<day>, and per location o: r: x: i: c:",
+    "{s}:mark": "hash: <log id>/<partition> -> last applied offset",
+    "{s}:due": "zset: SKU -> system time of its next look (ms)",
+    "{s}:look": "zset: SKU -> business time of its next look (ms)",
+    "{s}:out:<sku>": "hash: last emitted levels, ad states, token, generation, open",
+    "{s}:meta": "hash: generation, version floor, policy revision, server seen, cursors, counters",
+    "store": "hash: what was fixed when the store was made: shards",
+    "policy": "hash: the policy in force: revision, digest, document",
+    "codes": "list: rows of the code tables, append-only",
+    "log:topics": "hash: topic -> log id and number of partitions",
+    "log:members:<group>": "zset: member -> time at which its membership ends (ms)",
+    "log:<topic>:<n>": "stream: one partition of the embedded log; bounded by retention",
+}
+
+EXPIRING = {
+    "{s}:mov:<sku>": "list: recent movements with their event times, bounded",
+    "{s}:seen:<slice>": "set: 63-bit hashes of (source, id), one set per slice of the log timestamp",
+    "{s}:order:<order>": "hash: facts of an order that only grow; expires 60 days after it closed",
+    "{s}:ref:<reference>": "hash: announced less received per SKU and location",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Key names of one namespace.
+
+    A namespace `x` gives `x:{7}:pos:A1`. It may not contain braces: the first pair in a key is its hash tag.
+    """
+
+    namespace: str = ""
+
+    def __post_init__(self) -> None:
+        if "{" in self.namespace or "}" in self.namespace:
+            msg = f"namespace: expected no braces, got {self.namespace!r}"
+            raise ValueError(msg)
+
+    @property
+    def prefix(self) -> str:
+        return f"{self.namespace}:" if self.namespace else ""
+
+    def shard(self, shard: int, name: str) -> str:
+        """Return the key `name` of a shard: `shard(7, "due")` is `{7}:due`."""
+        return f"{self.prefix}{{{shard}}}:{name}"
+
+    def store(self) -> str:
+        return f"{self.prefix}store"
+
+    def policy(self) -> str:
+        return f"{self.prefix}policy"
+
+    def codes(self) -> str:
+        return f"{self.prefix}codes"
+
+    def log_topics(self) -> str:
+        return f"{self.prefix}log:topics"
+
+    def log_members(self, group: str) -> str:
+        return f"{self.prefix}log:members:{group}"
+
+    def log_stream(self, topic: str, partition: int) -> str:
+        return f"{self.prefix}log:{topic}:{partition}"

@@ -1,0 +1,284 @@
+"""The pool in memory: the rules of the Redis functions in plain Python, and the reference for them.
+
+One `MemoryShard` has the verbs of `state/functions/*.lua` and must answer and end as they do. It
+keeps nothing that expires by the server's clock; `now` comes with every call.
+"""
+
+from dataclasses import dataclass, field
+
+from state.calls import (
+    ABSENT,
+    Applied,
+    Apply,
+    Claim,
+    Claimed,
+    Due,
+    Lost,
+    Part,
+    Rebuild,
+    Recover,
+    Refused,
+    Settle,
+    ShardEvent,
+    SkuState,
+    Tick,
+    Ticked,
+)
+from state.memory_apply import Run
+from state.memory_orders import OrderRecord
+from state.memory_sku import SkuRecord
+
+AGAIN_MS = 60_000
+"""A recovery is repeated after a minute."""
+
+
+@dataclass(slots=True)
+class OutRecord:
+    """What was emitted last for a SKU, and the claim under way."""
+
+    token: int = 0
+    open: bool = False
+    generation: int = ABSENT
+    available: int = 0
+    levels: str = ""
+    ads: str = ""
+    cause_ms: int = 0
+
+
+@dataclass(slots=True)
+class MemoryShard:
+    """One shard of the pool."""
+
+    marks: dict[str, int] = field(default_factory=dict)
+    seen: dict[int, set[str]] = field(default_factory=dict)
+    """The duplicate guard: hashes by slice of the log timestamp."""
+    skus: dict[str, SkuRecord] = field(default_factory=dict)
+    outs: dict[str, OutRecord] = field(default_factory=dict)
+    due: dict[str, int] = field(default_factory=dict)
+    look: dict[str, int] = field(default_factory=dict)
+    orders: dict[str, OrderRecord] = field(default_factory=dict)
+    references: dict[str, dict[tuple[str, str], int]] = field(default_factory=dict)
+    """Announced less received, by reference and (SKU, location)."""
+    generation: int = 0
+    floor: int = 0
+    revision: int = 0
+    server: str = ""
+    business_ms: int = 0
+    again_ms: int = 0
+    recovered: bool = False
+    touching: bool = False
+    """A new policy was taken over and the SKUs are not due yet."""
+    applied: int = 0
+    duplicates: int = 0
+
+    def apply(self, call: Apply) -> Applied | Lost:
+        """Apply the events that no earlier call brought. Nothing is done when a mark is behind."""
+        if lost := self._lost(call.parts):
+            return lost
+        duplicates: list[tuple[int, int]] = []
+        run = Run(call, self.skus, self.orders, self.references)
+        replayed = 0
+        for i, part in enumerate(call.parts):
+            mark = self.marks.get(part.mark, ABSENT)
+            for j, event in enumerate(part.events):
+                if event.offset <= mark:
+                    replayed += 1
+                elif self._known(event):
+                    self.duplicates += event.home
+                    if event.home:
+                        duplicates.append((i, j))
+                else:
+                    self.applied += event.home
+                    self.business_ms = max(self.business_ms, event.time_ms)
+                    run.apply(part.mark, event)
+        for name, before in run.before.items():
+            self.skus[name].finish(before, call.revision)
+            self._raise_version(name, call.now_us)
+            if not before.queued:
+                self._make_due(name, call.now_us)
+        self._raise_marks(call.parts)
+        return Applied(tuple(duplicates), run.absorbed, replayed)
+
+    def tick(self, call: Tick) -> Ticked | Lost:
+        """Move the marks without events; notice another server, an old recovery, a new policy."""
+        if lost := self._lost(call.parts):
+            return lost
+        now_ms = call.now_us // 1000
+        due = [at for at in self.due.values() if at <= now_ms]
+        self._raise_marks(call.parts)
+        recover = 0
+        if not self.server:
+            self.server = call.server
+        elif self.server != call.server:
+            recover = 1
+        elif 0 < self.again_ms <= now_ms:
+            recover = 2
+        self.business_ms = max(self.business_ms, call.business_ms)
+        self._take_over(call.revision)
+        if self.touching:
+            for name in self.due:
+                self._raise_version(name, call.now_us)
+                self._make_due(name, call.now_us)
+            self.touching = False
+        return Ticked(recover, self.revision, self.business_ms, len(due), min(due, default=0), 0)
+
+    def recover(self, call: Recover) -> int:
+        """Begin a recovery and carry it through. Return the generation."""
+        if call.begin:
+            self.generation = next_version(self.generation, call.now_us, 0)
+            self.floor = max(self.floor, call.now_us + 2000 * call.skew_ms)
+            self.server = call.server
+            self.again_ms = call.now_us // 1000 + AGAIN_MS if call.begin == 1 else 0
+            self.recovered = True
+            for name in self.due:
+                self._make_due(name, call.now_us)
+        return self.generation
+
+    def claim(self, call: Claim) -> Claimed | Refused:
+        """Take the SKUs that are due, each under a new version, a token and a lease."""
+        if call.revision < self.revision:
+            return Refused(self.revision)
+        now_ms = call.now_us // 1000
+        self._take_over(call.revision)
+        business_ms = max(call.business_ms, self.business_ms)
+        awake = sorted((at, name) for name, at in self.look.items() if at <= business_ms)
+        for _, name in awake[: call.limit]:
+            self._make_due(name, call.now_us)
+            del self.look[name]
+        due: list[Due] = []
+        stale: list[str] = []
+        ready = sorted((at, name) for name, at in self.due.items() if at <= now_ms)
+        for _, name in ready[: call.limit]:
+            self.due[name] = now_ms + call.lease_ms
+            if self.skus[name].revision == call.revision:
+                due.append(self._claim_sku(name, call.now_us))
+            else:
+                stale.append(name)
+        return Claimed(self.generation, self.recovered, business_ms, tuple(due), tuple(stale))
+
+    def settle(self, now_us: int, items: tuple[Settle, ...]) -> int:
+        """Close the claims that are still the latest of their SKU. Return how many were."""
+        settled = 0
+        for item in items:
+            out = self.outs.get(item.sku)
+            if out and out.token == item.token and item.generation == self.generation:
+                settled += 1
+                self._settle_sku(out, now_us, item)
+        return settled
+
+    def rebuild(self, call: Rebuild) -> int | Refused:
+        """Make the sums of SKUs anew under the policy in force. Return how many there were."""
+        if call.revision < self.revision:
+            return Refused(self.revision)
+        self._take_over(call.revision)
+        places = {place.location: place for place in call.places}
+        known = [name for name in call.skus if name in self.skus]
+        for name in known:
+            self.skus[name].rebuild(places, call.places[0], call.revision)
+            self._raise_version(name, call.now_us)
+            self._make_due(name, call.now_us)
+        return len(known)
+
+    def read(self, name: str) -> SkuState | None:
+        """Return all that is known of a SKU, None when nothing is."""
+        sku = self.skus.get(name)
+        if sku is None:
+            return None
+        out = self.outs.get(name, OutRecord())
+        return SkuState(
+            sku=name,
+            version=sku.version,
+            unrouted=sku.unrouted,
+            held=sku.held,
+            positions=sku.listed(),
+            sums=sku.vector(),
+            base=sku.base,
+            revision=sku.revision,
+            demand=sku.days(),
+            available=out.available,
+            levels=out.levels,
+            ads=out.ads,
+            open=out.open,
+            token=out.token,
+        )
+
+    def _lost(self, parts: tuple[Part, ...]) -> Lost | None:
+        stands = [(part, self.marks.get(part.mark, ABSENT)) for part in parts]
+        behind = tuple((part.mark, mark) for part, mark in stands if mark < part.after)
+        return Lost(behind) if behind else None
+
+    def _raise_marks(self, parts: tuple[Part, ...]) -> None:
+        for part in parts:
+            if part.upto > self.marks.get(part.mark, ABSENT):
+                self.marks[part.mark] = part.upto
+
+    def _known(self, event: ShardEvent) -> bool:
+        """Whether the guard, or the order of the event, has met it; both have from now on."""
+        near = (event.slice - 1, event.slice, event.slice + 1)
+        if any(event.hash in self.seen.get(each, ()) for each in near):
+            return True
+        self.seen.setdefault(event.slice, set()).add(event.hash)
+        if not event.order:
+            return False
+        record = self.orders.setdefault(event.order, OrderRecord())
+        known = event.hash in record.events
+        record.events.add(event.hash)
+        return known
+
+    def _raise_version(self, name: str, now_us: int) -> None:
+        sku = self.skus[name]
+        sku.version = next_version(sku.version, now_us, self.floor)
+
+    def _make_due(self, name: str, now_us: int) -> None:
+        now_ms = now_us // 1000
+        self.due[name] = min(self.due.get(name, now_ms), now_ms)
+
+    def _take_over(self, revision: int) -> None:
+        if revision > self.revision:
+            self.touching = self.revision > 0
+            self.revision = revision
+
+    def _claim_sku(self, name: str, now_us: int) -> Due:
+        sku, out = self.skus[name], self.outs.get(name)
+        first = out is None
+        if out is None:
+            out = self.outs[name] = OutRecord()
+        trust = not out.open and out.generation == self.generation
+        self._raise_version(name, now_us)
+        causes = [cause for cause in (sku.cause_ms, out.cause_ms) if cause]
+        out.token, out.open, out.cause_ms = sku.version, True, min(causes, default=0)
+        sku.cause_ms = 0
+        return Due(
+            sku=name,
+            token=sku.version,
+            trust=trust,
+            first=first,
+            base=sku.base,
+            unrouted=sku.unrouted,
+            held=sku.held,
+            sums=sku.vector(),
+            cause_ms=out.cause_ms,
+            demand=sku.days(),
+            available=out.available,
+            levels=out.levels,
+            ads=out.ads,
+            alerts=tuple(sorted(sku.alerts.items())),
+        )
+
+    def _settle_sku(self, out: OutRecord, now_us: int, item: Settle) -> None:
+        sku = self.skus[item.sku]
+        out.available, out.levels, out.ads = item.available, item.levels, item.ads
+        out.generation, out.open, out.cause_ms = self.generation, False, 0
+        for name, text in item.alerts:
+            if sku.alerts.get(name) == text:
+                del sku.alerts[name]
+        unchanged = sku.version == item.token
+        self.due[item.sku] = item.next_due_ms if unchanged else now_us // 1000
+        self.look.pop(item.sku, None)
+        if item.next_look_ms:
+            self.look[item.sku] = item.next_look_ms
+
+
+def next_version(version: int, now_us: int, floor: int) -> int:
+    """Return the version after `version`: higher, and never below the clock or the floor."""
+    return max(version + 1, now_us, floor)

@@ -1,0 +1,202 @@
+"""The figures of one SKU in memory: positions, class sums, movements under counts, demand, alerts.
+
+Plain sums, so that the order in which movements, counts and announcements arrive changes nothing.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from state.calls import ABSENT, Place, Position
+from state.velocity import BUCKET_DAYS, DAY_MS
+
+MOVEMENTS_KEPT = 256
+"""Movements kept for late counts. They are looked at when twice as many are there."""
+
+
+@dataclass(slots=True)
+class PositionRecord:
+    """The quantities of the SKU at one location."""
+
+    on_hand: int = 0
+    reserved: int = 0
+    unavailable: int = 0
+    incoming: int = 0
+    counted: tuple[int, int] | None = None
+    """Time (ms) and quantity of the count in force."""
+
+    def contribution(self, floor: int) -> int:
+        """Return what the location gives to a pool: its ATP above `floor`, never less than 0."""
+        return max(0, self.on_hand - self.reserved - self.unavailable - floor)
+
+    def is_empty(self) -> bool:
+        """Tell whether nothing is known of the location."""
+        return self == PositionRecord()
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """Figures of a SKU before a call, to tell by which call it went below zero."""
+
+    available: int
+    on_hand: Mapping[str, int]
+    queued: bool
+    """Changed before and not claimed since, so that it is due already."""
+
+
+@dataclass(slots=True)
+class SkuRecord:
+    """All figures of one SKU."""
+
+    revision: int
+    """Policy revision that the sums were made under, 0 when other floors got into them."""
+    version: int = 0
+    newest_ms: int = 0
+    unrouted: int = 0
+    held: int = 0
+    base: int = 0
+    """Sum of `max(0, ATP)` over the locations that count for `available`."""
+    cause_ms: int = 0
+    """Log timestamp of the oldest change not yet claimed, 0 when none."""
+    sums: dict[int, int] = field(default_factory=dict)
+    """By class."""
+    demand: dict[int, int] = field(default_factory=dict)
+    """Units by UTC day."""
+    positions: dict[str, PositionRecord] = field(default_factory=dict)
+    movements: list[tuple[int, int, str]] = field(default_factory=list)
+    """(time, delta, location), of the movements that changed `on_hand`."""
+    newest_movement_ms: int = ABSENT
+    evicted_ms: int = ABSENT
+    """Time of the newest movement that is no longer kept."""
+    alerts: dict[str, str] = field(default_factory=dict)
+    last: str = ""
+    """The event that touched it last: `<mark>/<offset>`."""
+
+    def available(self) -> int:
+        """Return what all channels together may sell; below 0 = oversold."""
+        return self.base - self.unrouted - self.held
+
+    def before(self) -> Before:
+        """Return what the alerts and the due queue compare with at the end of a call."""
+        on_hand = {location: position.on_hand for location, position in self.positions.items()}
+        return Before(self.available(), on_hand, self.cause_ms > 0)
+
+    def touch(self, time_ms: int, log_ms: int, last: str) -> None:
+        """Note an event that names this SKU."""
+        self.newest_ms = max(self.newest_ms, time_ms)
+        self.cause_ms = min(self.cause_ms, log_ms) if self.cause_ms else log_ms
+        self.last = last
+
+    def move(self, place: Place, time_ms: int, delta: int, unavailable: int, revision: int) -> bool:
+        """Move the figures of one position. Return whether a count had seen the movement."""
+        before = self._position(place.location)
+        absorbed = bool(delta and before.counted and time_ms <= before.counted[0])
+        if absorbed:
+            delta = 0
+        after = PositionRecord(
+            before.on_hand + delta,
+            before.reserved,
+            before.unavailable + unavailable,
+            before.incoming,
+            before.counted,
+        )
+        self._put(place, after, revision)
+        if delta:
+            self.movements.append((time_ms, delta, place.location))
+            self.newest_movement_ms = max(self.newest_movement_ms, time_ms)
+        return absorbed
+
+    def count(self, place: Place, time_ms: int, quantity: int, revision: int) -> None:
+        """Lay a count under the movements newer than it. An older count changes nothing."""
+        before = self._position(place.location)
+        if before.counted and (-time_ms, quantity) >= (-before.counted[0], before.counted[1]):
+            return
+        later = sum(
+            delta
+            for at, delta, location in self.movements
+            if location == place.location and at > time_ms
+        )
+        if self.evicted_ms > time_ms:
+            self.alerts[f"drift:{place.location}"] = f"{time_ms} {self.last}"
+        after = PositionRecord(
+            quantity + later,
+            before.reserved,
+            before.unavailable,
+            before.incoming,
+            (time_ms, quantity),
+        )
+        self._put(place, after, revision)
+
+    def announce(self, location: str, moved: int) -> None:
+        """Move `incoming` of a location."""
+        self.positions.setdefault(location, PositionRecord()).incoming += moved
+
+    def sell(self, time_ms: int, units: int) -> None:
+        """Count units as demand of their day."""
+        day = time_ms // DAY_MS
+        self.demand[day] = self.demand.get(day, 0) + units
+
+    def rebuild(self, places: Mapping[str, Place], other: Place, revision: int) -> None:
+        """Make the sums anew; `other` stands for locations that the policy does not list."""
+        self.sums, self.base, self.revision = {}, 0, revision
+        for location, position in self.positions.items():
+            place = places.get(location, other)
+            self._add(place, position.contribution(place.floor), position.contribution(0))
+
+    def finish(self, before: Before, revision: int) -> None:
+        """Close a call: raise alerts, forget what weighs nothing any more."""
+        for location, position in list(self.positions.items()):
+            if position.on_hand < 0 <= before.on_hand.get(location, 0):
+                self.alerts[f"negative:{location}"] = f"{position.on_hand} {self.last}"
+            if position.is_empty():
+                del self.positions[location]
+        if self.revision != revision:
+            self.revision = 0
+        elif self.available() < 0 <= before.available:
+            self.alerts["oversold:"] = f"{self.available()} {self.last}"
+        if self.demand:
+            oldest = max(self.demand) - BUCKET_DAYS
+            self.demand = {day: units for day, units in self.demand.items() if day > oldest}
+        if len(self.movements) > 2 * MOVEMENTS_KEPT:
+            self.movements.sort(key=lambda movement: movement[0])
+            self.evicted_ms = max(self.evicted_ms, self.movements[-MOVEMENTS_KEPT - 1][0])
+            del self.movements[:-MOVEMENTS_KEPT]
+
+    def days(self) -> tuple[tuple[int, int], ...]:
+        """Return (UTC day, units), newest first."""
+        return tuple(sorted(self.demand.items(), reverse=True))
+
+    def vector(self) -> tuple[int, ...]:
+        """Return the sums in the order of the classes."""
+        return tuple(self.sums.get(klass, 0) for klass in range(max(self.sums, default=-1) + 1))
+
+    def listed(self) -> tuple[Position, ...]:
+        """Return the positions by location."""
+        return tuple(
+            Position(
+                location,
+                position.on_hand,
+                position.reserved,
+                position.unavailable,
+                position.incoming,
+                position.counted[0] if position.counted else None,
+            )
+            for location, position in sorted(self.positions.items())
+        )
+
+    def _position(self, location: str) -> PositionRecord:
+        return self.positions.get(location) or PositionRecord()
+
+    def _put(self, place: Place, after: PositionRecord, revision: int) -> None:
+        """Store a position, and move the sums by the difference if they are of this revision."""
+        before = self._position(place.location)
+        self.positions[place.location] = after
+        if self.revision == revision:
+            self._add(
+                place,
+                after.contribution(place.floor) - before.contribution(place.floor),
+                after.contribution(0) - before.contribution(0),
+            )
+
+    def _add(self, place: Place, contribution: int, base: int) -> None:
+        self.sums[place.klass] = self.sums.get(place.klass, 0) + contribution
+        self.base += place.base * base

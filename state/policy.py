@@ -1,0 +1,310 @@
+"""The policy: what `penstock.yaml` says, as frozen values, and the same compiled for the hot path.
+
+`Policy` is a whole document. It travels as JSON (`to_json`, `from_json`), so that every process of
+one store derives levels under the same revision. `compiled(policy)` answers what the rules ask
+most: which class a position belongs to, and which classes a channel may sell from.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from fnmatch import translate
+from functools import lru_cache
+from typing import Literal, NamedTuple
+
+import msgspec
+
+Kind = Literal["warehouse", "store", "dropship", "dark_store", "platform"]
+Mode = Literal["shadow", "live", "frozen"]
+Answer = Literal["reject", "create"]
+Place = tuple[str, str, int, int]
+
+SELLING_KINDS: tuple[Kind, ...] = ("warehouse", "store", "dropship", "dark_store")
+"""The kinds that a channel may name. `platform` stock belongs to its own channel and no other."""
+
+NO_CAP = 1_000_000_000
+UNLISTED = "unlisted"
+"""The class of a location that the policy does not know: its stock is kept, for nobody to sell."""
+
+MEMO_MAX = 1 << 17
+
+_WILD = re.compile(r"[*?\[]")
+
+
+class Unknown(msgspec.Struct, frozen=True):
+    """What to do with an id that nothing declared: `reject` the event, or `create` the thing."""
+
+    location: Answer = "reject"
+    channel: Answer = "reject"
+    sku: Answer = "create"
+
+
+class Source(msgspec.Struct, frozen=True):
+    """CloudEvents whose `source` starts with `prefix` come from `system`, codes mapped or not."""
+
+    prefix: str
+    system: str
+    has_codes: bool = False
+
+
+class Location(msgspec.Struct, frozen=True):
+    """A place where stock lies. `channel` is set for `platform` alone."""
+
+    id: str
+    kind: Kind
+    region: str = ""
+    latitude: float | None = None
+    longitude: float | None = None
+    channel: str = ""
+
+
+class Floors(msgspec.Struct, frozen=True):
+    """Units that a location of each kind keeps for its own customers."""
+
+    warehouse: int = 0
+    store: int = 0
+    dropship: int = 0
+    dark_store: int = 0
+    platform: int = 0
+
+
+class FloorOverride(msgspec.Struct, frozen=True):
+    """A floor where both shell patterns match, case-sensitive. The last match wins."""
+
+    sku: str = "*"
+    location: str = "*"
+    floor: int = 0
+
+
+class Channel(msgspec.Struct, frozen=True):
+    """Where a customer buys, what stock it may show and how much. `regions` None means all."""
+
+    id: str
+    mode: Mode = "live"
+    kinds: tuple[Kind, ...] = SELLING_KINDS
+    regions: tuple[str, ...] | None = None
+    exclude: tuple[str, ...] = ()
+    share_bp: int = 10_000
+    buffer_units: int = 0
+    cutoff: int = 0
+    cap: int = NO_CAP
+
+
+class Campaign(msgspec.Struct, frozen=True):
+    """`lock` units of `sku` for `channel` alone while `start_ms <= business time < end_ms`."""
+
+    id: str
+    channel: str
+    sku: str
+    lock: int
+    start_ms: int
+    end_ms: int
+
+
+class AdRule(msgspec.Struct, frozen=True):
+    """When the ads of one platform pause and resume, by the level of the channel that they land on.
+
+    Cover is in thousandths of a day; None = the rule does not look at cover.
+    """
+
+    rule: str
+    channel: str
+    platform: str = ""
+    scope: Literal["sku"] = "sku"
+    pause_at: int = 0
+    resume_at: int = 1
+    pause_cover_mdays: int | None = None
+    resume_cover_mdays: int | None = None
+    dwell_s: int = 600
+    max_changes_per_day: int = 4
+
+
+class Policy(msgspec.Struct, frozen=True):
+    """A whole `penstock.yaml`. The default one knows no location and no channel."""
+
+    version: int = 1
+    timezone: str = "UTC"
+    unknown: Unknown = Unknown()
+    sources: tuple[Source, ...] = ()
+    locations: tuple[Location, ...] = ()
+    floors: Floors = Floors()
+    network_threshold: int = 0
+    overrides: tuple[FloorOverride, ...] = ()
+    channels: tuple[Channel, ...] = ()
+    campaigns: tuple[Campaign, ...] = ()
+    ads: tuple[AdRule, ...] = ()
+
+
+def to_json(policy: Policy) -> bytes:
+    """Return the canonical JSON of a policy: equal policies give equal bytes."""
+    return msgspec.json.encode(policy, order="deterministic")
+
+
+def from_json(document: bytes) -> Policy:
+    """Read what `to_json` wrote.
+
+    Raises:
+        msgspec.ValidationError: the document is JSON of another shape.
+        msgspec.DecodeError: the document is not JSON.
+    """
+    return msgspec.json.decode(document, type=Policy)
+
+
+class _Override(NamedTuple):
+    """A floor override with its patterns compiled."""
+
+    matches_sku: Callable[[str], object]
+    matches_location: Callable[[str], object]
+    floor: int
+
+
+class Compiled:
+    """A policy made ready for millions of questions. Build it with `compiled`."""
+
+    def __init__(self, policy: Policy) -> None:
+        """Work out every class that can occur, and who may sell from it."""
+        self.policy = policy
+        self.locations = {location.id: location for location in policy.locations}
+        self.channels = {channel.id: channel for channel in policy.channels}
+        shown = {channel.id for channel in policy.channels if channel.mode != "shadow"}
+        self.ads = tuple(rule for rule in policy.ads if rule.channel in shown)
+        self._sources = sorted(policy.sources, key=lambda source: -len(source.prefix))
+        self._overrides = tuple(
+            _Override(_matcher(override.sku), _matcher(override.location), override.floor)
+            for override in reversed(policy.overrides)
+        )
+        self._excluded_by: dict[str, tuple[str, ...]] = {}
+        for channel in sorted(policy.channels, key=lambda channel: channel.id):
+            for location_id in dict.fromkeys(channel.exclude):
+                known = self._excluded_by.get(location_id, ())
+                self._excluded_by[location_id] = (*known, channel.id)
+        members = dict(self._members())
+        self.classes: tuple[str, ...] = tuple(sorted(members))
+        self._eligible = {
+            channel.id: tuple(
+                index
+                for index, name in enumerate(self.classes)
+                if self._may_sell(channel, members[name])
+            )
+            for channel in policy.channels
+        }
+        self._by_location: dict[str, Place] = {}
+        self._by_sku: dict[tuple[str, str], Place] = {}
+
+    def knows_location(self, location: str) -> bool:
+        """Say whether events may name this location: it is listed, or unknown ones are created."""
+        return location in self.locations or self.policy.unknown.location == "create"
+
+    def knows_channel(self, channel: str) -> bool:
+        """Say whether orders may name this channel.
+
+        An unlisted one, where `unknown.channel` is `create`, may place orders and gets no level.
+        """
+        return channel in self.channels or self.policy.unknown.channel == "create"
+
+    def source(self, source: str) -> Source | None:
+        """Return the entry with the longest prefix of a CloudEvents source."""
+        for entry in self._sources:
+            if source.startswith(entry.prefix):
+                return entry
+        return None
+
+    def eligible(self, channel: str) -> tuple[int, ...]:
+        """Return the indexes into `classes` of the stock that a listed channel may sell.
+
+        Raises:
+            KeyError: the policy does not list the channel.
+        """
+        return self._eligible[channel]
+
+    def place(self, sku: str, location: str) -> Place:
+        """Return `(location, class, floor, base)` of a position.
+
+        `floor` is in units. `base` is 1 when the stock counts for `available`, 0 for `platform` and
+        unlisted locations.
+        """
+        return (
+            self._by_location.get(location)
+            or self._by_sku.get((sku, location))
+            or self._find(sku, location)
+        )
+
+    def all_places(self, sku: str) -> list[Place]:
+        """Return the place of a SKU at every listed location, in the policy's order."""
+        return [self.place(sku, location) for location in self.locations]
+
+    def _find(self, sku: str, location: str) -> Place:
+        if len(self._by_location) + len(self._by_sku) >= MEMO_MAX:
+            self._by_location.clear()
+            self._by_sku.clear()
+        where = self.locations.get(location)
+        if where is None:
+            if self.policy.unknown.location == "reject":
+                self._by_location[location] = unlisted = (location, UNLISTED, 0, 0)
+                return unlisted
+            where = Location(location, "store")
+        overrides = [o for o in self._overrides if o.matches_location(location)]
+        floor = next((o.floor for o in overrides if o.matches_sku(sku)), self._floor(where))
+        found = (location, self._class(where, floor), floor, int(where.kind != "platform"))
+        if overrides:
+            self._by_sku[sku, location] = found
+        else:
+            self._by_location[location] = found
+        return found
+
+    def _floor(self, location: Location) -> int:
+        floor: int = getattr(self.policy.floors, location.kind)
+        return floor
+
+    def _class(self, location: Location, floor: int) -> str:
+        """Name a class readably: `store:north:1`, `store:n:0:-shopee`, `platform::0:@pchome`."""
+        name = f"{location.kind}:{_escape(location.region)}:{floor}"
+        if location.kind == "platform":
+            name += f":@{_escape(location.channel)}"
+        for channel in self._excluded_by.get(location.id, ()):
+            name += f":-{_escape(channel)}"
+        return name
+
+    def _members(self) -> Iterator[tuple[str, Location | None]]:
+        """Yield every class that can occur, each with one location that stands for the others."""
+        for location in self.locations.values():
+            yield from self._classes_of(location)
+        if self.policy.unknown.location == "reject":
+            yield UNLISTED, None
+            return
+        named = {*self._excluded_by, *(override.location for override in self.policy.overrides)}
+        for location_id in named - self.locations.keys():
+            yield from self._classes_of(Location(location_id, "store"))
+        nobody = Location("", "store")
+        yield self._class(nobody, self._floor(nobody)), nobody
+        for override in self.policy.overrides:
+            if _WILD.search(override.location):
+                yield self._class(nobody, override.floor), nobody
+
+    def _classes_of(self, location: Location) -> Iterator[tuple[str, Location]]:
+        yield self._class(location, self._floor(location)), location
+        for override in self._overrides:
+            if override.matches_location(location.id):
+                yield self._class(location, override.floor), location
+
+    def _may_sell(self, channel: Channel, location: Location | None) -> bool:
+        if location is None or location.id in channel.exclude:
+            return False
+        if location.kind == "platform":
+            return location.channel == channel.id
+        in_region = channel.regions is None or location.region in channel.regions
+        return location.kind in channel.kinds and in_region
+
+
+@lru_cache(maxsize=8)
+def compiled(policy: Policy) -> Compiled:
+    """Return the compiled form of a policy, the same object for equal policies."""
+    return Compiled(policy)
+
+
+def _matcher(pattern: str) -> Callable[[str], object]:
+    return re.compile(translate(pattern)).match
+
+
+def _escape(part: str) -> str:
+    """Keep the colons of an id apart from those of the class name."""
+    return part.replace("%", "%25").replace(":", "%3A")

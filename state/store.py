@@ -1,0 +1,235 @@
+"""The state in Redis: the typed wrapper around the function library, and the only module of `state` that talks to Redis.
+
+Each method takes the calls of a whole batch, one per shard, and sends them in one round trip. All verbs
+may be repeated after a lost answer: they are fenced (`apply`, `tick`), tokened (`settle`) or idempotent.
+
+Errors:
+    redis.ConnectionError, redis.TimeoutError: unknown whether the calls ran; repeat them.
+    redis.ResponseError: Redis refused, for instance when out of memory; nothing of that call was done.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib.resources import files
+from time import perf_counter
+from typing import Any, Protocol, TypeVar, cast
+
+import msgspec
+
+from state.calls import (
+    Applied,
+    Apply,
+    Claim,
+    Claimed,
+    Due,
+    Lost,
+    Position,
+    Rebuild,
+    Recover,
+    Refused,
+    Settle,
+    SkuState,
+    Tick,
+    Ticked,
+)
+from state.keys import Keys
+from state.shards import shard_of
+
+LIBRARY = ("common", "apply", "tick", "recover", "claim", "settle", "rebuild")
+RECOVER_CHUNK = 500
+
+Call = TypeVar("Call")
+Reply = list[Any]
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder().decode
+
+
+class Client(Protocol):
+    """What is used of a redis-py client (bytes in, bytes out)."""
+
+    def execute_command(self, *args: Any, **options: Any) -> Any: ...  # noqa: ANN401 - redis-py's own types
+
+    def pipeline(self, transaction: bool = True) -> Any: ...  # noqa: ANN401, FBT001, FBT002 - its signature
+
+
+def library_source() -> str:
+    """Return the text of the function library, as `FUNCTION LOAD` takes it."""
+    folder = files("state").joinpath("functions")
+    texts = [folder.joinpath(f"{name}.lua").read_text() for name in LIBRARY]
+    return "#!lua name=penstock\n" + "\n".join(texts)
+
+
+class Store:
+    """All shards of one namespace behind one client.
+
+    `observe(verb, seconds)` is told the time of each round trip, for the metrics.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        keys: Keys,
+        shards: int,
+        observe: Callable[[str, float], None] | None = None,
+    ) -> None:
+        self.client = client
+        self.keys = keys
+        self.shards = shards
+        self._observe = observe or (lambda _verb, _seconds: None)
+        self._meta = [keys.shard(shard, "meta") for shard in range(shards)]
+
+    def load_functions(self) -> None:
+        """Load the function library, replacing an older one. Idempotent."""
+        self.client.execute_command("FUNCTION", "LOAD", "REPLACE", library_source())
+
+    def apply(self, calls: Mapping[int, Apply]) -> dict[int, Applied | Lost]:
+        """Apply each shard's part of a batch. Each shard answers for itself: one may be lost, the others applied."""
+        return {shard: _applied(reply) for shard, reply in self._send("apply", calls)}
+
+    def tick(self, calls: Mapping[int, Tick]) -> dict[int, Ticked | Lost]:
+        return {
+            shard: _lost(reply) if reply[0] == "LOST" else Ticked(*reply[1:])
+            for shard, reply in self._send("tick", calls)
+        }
+
+    def recover(self, shard: int, call: Recover) -> int:
+        """Begin (or go on with) a recovery and carry it through. Return the generation."""
+        while True:
+            ((_, reply),) = self._send("recover", {shard: call})
+            if reply[1]:
+                return cast("int", reply[2])
+            call = call._replace(begin=0)
+
+    def claim(self, calls: Mapping[int, Claim]) -> dict[int, Claimed | Refused]:
+        return {
+            shard: Refused(reply[1]) if reply[0] == "REFUSED" else _claimed(reply)
+            for shard, reply in self._send("claim", calls)
+        }
+
+    def settle(self, now_us: int, items: Mapping[int, Sequence[Settle]]) -> int:
+        """Settle claims by shard. Return how many were still the latest of their SKU."""
+        calls = {shard: (now_us, mine) for shard, mine in items.items()}
+        return sum(reply[1] for _, reply in self._send("settle", calls))
+
+    def rebuild(self, shard: int, call: Rebuild) -> int | Refused:
+        ((_, reply),) = self._send("rebuild", {shard: call})
+        return Refused(reply[1]) if reply[0] == "REFUSED" else cast("int", reply[1])
+
+    def marks(self) -> list[dict[str, int]]:
+        """Return the watermarks of every shard: `<log id>/<partition>` -> last applied offset."""
+        pipeline = self.client.pipeline(transaction=False)
+        for shard in range(self.shards):
+            pipeline.hgetall(self.keys.shard(shard, "mark"))
+        return [
+            {mark.decode(): int(offset) for mark, offset in reply.items()}
+            for reply in pipeline.execute()
+        ]
+
+    def counters(self) -> dict[str, int]:
+        """Return how many events were applied, and dropped as duplicates, since the store was made."""
+        pipeline = self.client.pipeline(transaction=False)
+        for meta in self._meta:
+            pipeline.hmget(meta, "applied", "duplicates")
+        replies = pipeline.execute()
+        return {
+            name: sum(int(reply[i] or 0) for reply in replies)
+            for i, name in enumerate(("applied", "duplicates"))
+        }
+
+    def due_by(self, now_ms: int, business_ms: int) -> int:
+        """Return how many SKUs wait to be looked at."""
+        pipeline = self.client.pipeline(transaction=False)
+        for shard in range(self.shards):
+            pipeline.zcount(self.keys.shard(shard, "due"), "-inf", now_ms)
+            pipeline.zcount(self.keys.shard(shard, "look"), "-inf", business_ms)
+        return sum(pipeline.execute())
+
+    def business_ms(self) -> int:
+        """Return the newest event time that any shard has seen, 0 when none has."""
+        pipeline = self.client.pipeline(transaction=False)
+        for meta in self._meta:
+            pipeline.hget(meta, "t")
+        return max(int(reply or 0) for reply in pipeline.execute())
+
+    def read(self, sku: str) -> SkuState | None:
+        """Return all that is known of a SKU, None when nothing is."""
+        return next(self.read_many([sku]))
+
+    def read_many(self, skus: Sequence[str]) -> Iterator[SkuState | None]:
+        pipeline = self.client.pipeline(transaction=False)
+        for sku in skus:
+            shard = shard_of(sku, self.shards)
+            pipeline.hgetall(self.keys.shard(shard, f"pos:{sku}"))
+            pipeline.hgetall(self.keys.shard(shard, f"out:{sku}"))
+        replies = pipeline.execute()
+        for i, sku in enumerate(skus):
+            yield _sku_state(sku, replies[2 * i], replies[2 * i + 1])
+
+    def skus(self) -> Iterator[str]:
+        """Yield every SKU of the store, shard by shard, each at least once."""
+        for shard in range(self.shards):
+            cursor = 0
+            while True:
+                cursor, found = self.client.execute_command(
+                    "ZSCAN", self.keys.shard(shard, "due"), cursor, "COUNT", 1000
+                )
+                cursor = int(cursor)
+                for member, _ in found:
+                    yield member.decode()
+                if cursor == 0:
+                    break
+
+    def _send(self, verb: str, calls: Mapping[int, Any]) -> list[tuple[int, Reply]]:
+        began = perf_counter()
+        pipeline = self.client.pipeline(transaction=False)
+        for shard, call in calls.items():
+            pipeline.execute_command(
+                "FCALL", f"penstock_{verb}", 1, self._meta[shard], _encode(call)
+            )
+        replies = pipeline.execute()
+        self._observe(verb, perf_counter() - began)
+        return [(shard, _decode(reply)) for shard, reply in zip(calls, replies, strict=True)]
+
+
+def _lost(reply: Reply) -> Lost:
+    return Lost(tuple((mark, at) for mark, at in reply[1]))
+
+
+def _applied(reply: Reply) -> Applied | Lost:
+    if reply[0] == "LOST":
+        return _lost(reply)
+    return Applied(tuple((part, event) for part, event in reply[1]), reply[2], reply[3])
+
+
+def _claimed(reply: Reply) -> Claimed:
+    due = tuple(
+        Due(*entry[:7], tuple(entry[7]), entry[8], _demand(entry[9]), *entry[10:13],
+            tuple(sorted((name, text) for name, text in entry[13])))
+        for entry in reply[4]
+    )  # fmt: skip
+    return Claimed(reply[1], reply[2], reply[3], due, tuple(reply[5]))
+
+
+def _demand(days: Sequence[int]) -> tuple[tuple[int, int], ...]:
+    return tuple(zip(days[::2], days[1::2], strict=True))
+
+
+def _sku_state(sku: str, pos: dict[bytes, bytes], out: dict[bytes, bytes]) -> SkuState | None:
+    """Unpack the two hashes of a SKU; their layout is told in `functions/common.lua` and `functions/apply.lua`."""
+    if not pos:
+        return None
+    version, _, unrouted, held, base, _, _, _, _, revision, demand, *sums = _decode(pos[b"="])
+    positions = []
+    for field, value in pos.items():
+        if field.startswith(b"l:"):
+            on_hand, reserved, unavailable, incoming, counted_at, _ = (*_decode(value), *[None] * 6)[:6]
+            positions.append(
+                Position(
+                    field[2:].decode(), on_hand or 0, reserved or 0, unavailable or 0, incoming or 0, counted_at
+                )
+            )  # fmt: skip
+    token, is_open, _, available, _ = _decode(out[b"="]) if out else (0, 0, 0, 0, 0)
+    return SkuState(
+        sku, version, unrouted, held, tuple(sorted(positions)), tuple(sums), base, revision, _demand(demand),
+        available, out.get(b"levels", b"").decode(), out.get(b"ads", b"").decode(), bool(is_open), token,
+    )  # fmt: skip

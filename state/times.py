@@ -1,0 +1,48 @@
+"""Times as text and as integers: RFC 3339 in messages, milliseconds since 1970 UTC elsewhere."""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MS = timedelta(milliseconds=1)
+_LAST_MS = 253_402_300_799_999
+_FORM = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]+)?"
+    r"(?:[Zz]|[+-][0-9]{2}:[0-9]{2})"
+)
+
+
+def rfc3339_ms(text: str) -> int:
+    """Return the milliseconds since 1970 UTC of a time such as `2026-12-01T08:00:00.5+08:00`.
+
+    The date, the seconds and the offset must be there; a finer fraction is cut to milliseconds; the
+    leap second `:60` is refused.
+
+    Raises:
+        ValueError: with what was expected, to stand between `expected` and `, got ...`.
+    """
+    if _FORM.fullmatch(text) is None:
+        raise ValueError("an RFC 3339 time with an offset")
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        # Some releases of Python read neither `t` nor `z`; anything else is no time of any day.
+        try:
+            moment = datetime.fromisoformat(text.upper())
+        except ValueError:
+            raise ValueError("a time that exists") from None
+    ms = (moment - _EPOCH) // _MS
+    if not 0 <= ms <= _LAST_MS:
+        raise ValueError("a time in the years 1970 to 9999 UTC")
+    return ms
+
+
+def ms_rfc3339(ms: int) -> str:
+    """Return the time in UTC with three decimals, such as `2026-12-01T00:00:00.500Z`.
+
+    Raises:
+        ValueError: `ms` is not in the years 1970 to 9999.
+    """
+    if not 0 <= ms <= _LAST_MS:
+        raise ValueError(f"expected milliseconds in the years 1970 to 9999, got {ms}")
+    return (_EPOCH + timedelta(milliseconds=ms)).isoformat(timespec="milliseconds")[:23] + "Z"

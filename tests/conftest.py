@@ -1,0 +1,47 @@
+"""Servers for tests, started once and emptied for each test."""
+
+import os
+from collections.abc import Callable, Iterator
+
+import pytest
+import redis
+
+from connectors.embedded import Embedded, EmbeddedError, embedded
+
+
+@pytest.fixture(scope="session")
+def missing() -> Callable[[str], None]:
+    """Return what to call when a service is missing: a skip on a laptop, a failure in CI."""
+
+    def report(what: str) -> None:
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"missing service: {what}")
+        pytest.skip(f"missing service: {what}")
+
+    return report
+
+
+@pytest.fixture(scope="session")
+def valkey(
+    tmp_path_factory: pytest.TempPathFactory, missing: Callable[[str], None]
+) -> Iterator[Embedded]:
+    """A server of this test run, in a folder of its own."""
+    use = embedded(tmp_path_factory.mktemp("valkey"))
+    try:
+        store = use.__enter__()
+    except EmbeddedError as error:
+        missing(str(error))
+        raise
+    try:
+        yield store
+    finally:
+        use.__exit__(None, None, None)
+
+
+@pytest.fixture
+def redis_client(valkey: Embedded) -> Iterator[redis.Redis]:
+    """A client in bytes mode of an empty server, without functions."""
+    with redis.Redis(unix_socket_path=valkey.socket) as client:
+        client.flushall()
+        client.function_flush()
+        yield client

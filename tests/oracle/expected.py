@@ -1,0 +1,66 @@
+"""All answers of one stream under one policy, put together from the rules' own modules."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tests.oracle.ads import Floats, velocity
+from tests.oracle.columns import Bools, Ints, sums_at, unpack
+from tests.oracle.levels import ABSENT, available, pool_levels
+from tests.oracle.orders import all_demand, recompute_orders
+from tests.oracle.policy import Policy
+from tests.oracle.positions import Positions, recompute_positions
+from tests.oracle.stream import Names, Stream
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """The answers, by SKU code.
+
+    `levels` has a column for each of `channels`, ABSENT for a channel in the shadow. `touched` are
+    the SKUs that have to exist. A SKU code of `known` or more is none of the stream's.
+    """
+
+    skus: list[str]
+    locations: list[str]
+    known: int
+    touched: Bools
+    positions: Positions
+    available: Ints
+    unrouted: Ints
+    channels: list[str]
+    levels: Ints
+    velocity: Floats
+    units: Ints
+
+
+def work_out(stream: Stream, policy: Policy, names: Names, known: int) -> Expected:
+    """Apply every rule; `known` is how many SKUs the stream has named."""
+    skus = len(names.sku)
+    positions = recompute_positions(stream)
+    orders = recompute_orders(stream)
+    demand = all_demand(stream, orders)
+    unrouted = np.zeros(skus, dtype=np.int64)
+    for code, units in orders.unrouted.items():
+        unrouted[code] = units
+    touched = np.zeros(skus, dtype=bool)
+    touched[unpack(positions.keys)[0]] = True
+    touched[orders.placed.sku] = True
+    by_channel = pool_levels(positions, unrouted, policy, names, stream.newest_ms)
+    shown = [
+        np.full(skus, ABSENT) if channel.mode == "shadow" else by_channel[channel.id]
+        for channel in policy.channels
+    ]
+    return Expected(
+        skus=list(names.sku),
+        locations=list(names.location),
+        known=known,
+        touched=touched,
+        positions=positions,
+        available=available(positions, unrouted, policy, names),
+        unrouted=unrouted,
+        channels=[channel.id for channel in policy.channels],
+        levels=np.column_stack(shown) if shown else np.zeros((skus, 0), dtype=np.int64),
+        velocity=velocity(demand, stream.newest_ms, skus),
+        units=sums_at(demand.sku, demand.units, skus),
+    )

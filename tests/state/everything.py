@@ -1,0 +1,225 @@
+"""The whole state of a shard as plain values, so that the two back ends can be compared."""
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TypeAlias, cast
+
+import msgspec
+import redis
+
+from state.keys import Keys
+from state.memory_orders import OrderRecord
+from state.memory_pool import MemoryShard, OutRecord
+from state.memory_sku import SkuRecord
+
+UNIT = "\x1f"
+
+Facts: TypeAlias = dict[str, str]
+
+
+@dataclass(slots=True)
+class Figures:
+    """One SKU. `sums` and `available` say nothing while the revision is 0, and are left out."""
+
+    version: int
+    newest_ms: int
+    unrouted: int
+    held: int
+    base: int
+    sums: list[int]
+    cause_ms: int
+    newest_movement_ms: int
+    evicted_ms: int
+    revision: int
+    demand: list[int]
+    positions: dict[str, list[int]]
+    """[on_hand, reserved, unavailable, incoming], then time and quantity of the count if any."""
+    movements: list[tuple[int, int, str]]
+    alerts: dict[str, str]
+
+
+@dataclass(slots=True)
+class Everything:
+    meta: dict[str, int | str]
+    marks: dict[str, int]
+    due: dict[str, int]
+    look: dict[str, int]
+    seen: dict[int, set[str]]
+    skus: dict[str, Figures]
+    outs: dict[str, tuple[int | str, ...]]
+    orders: dict[str, Facts]
+    references: dict[str, dict[str, int]]
+
+
+def of_memory(shard: MemoryShard) -> Everything:
+    return Everything(
+        meta={
+            "generation": shard.generation,
+            "floor": shard.floor,
+            "revision": shard.revision,
+            "server": shard.server,
+            "t": shard.business_ms,
+            "again": shard.again_ms,
+            "recovered": int(shard.recovered),
+            "touching": int(shard.touching),
+            "applied": shard.applied,
+            "duplicates": shard.duplicates,
+        },
+        marks=dict(shard.marks),
+        due=dict(shard.due),
+        look=dict(shard.look),
+        seen={slice_: set(hashes) for slice_, hashes in shard.seen.items()},
+        skus={name: _memory_sku(sku) for name, sku in shard.skus.items()},
+        outs={name: _memory_out(out) for name, out in shard.outs.items()},
+        orders={order: _memory_order(record) for order, record in shard.orders.items()},
+        references={
+            reference: found
+            for reference, nets in shard.references.items()
+            if (found := {UNIT.join(name): net for name, net in nets.items() if net})
+        },
+    )
+
+
+def _memory_sku(sku: SkuRecord) -> Figures:
+    return Figures(
+        version=sku.version,
+        newest_ms=sku.newest_ms,
+        unrouted=sku.unrouted,
+        held=sku.held,
+        base=sku.base if sku.revision else 0,
+        sums=list(sku.vector()) if sku.revision else [],
+        cause_ms=sku.cause_ms,
+        newest_movement_ms=sku.newest_movement_ms,
+        evicted_ms=sku.evicted_ms,
+        revision=sku.revision,
+        demand=[figure for day in sku.days() for figure in day],
+        positions={
+            location: [p.on_hand, p.reserved, p.unavailable, p.incoming, *(p.counted or ())]
+            for location, p in sku.positions.items()
+        },
+        movements=list(sku.movements),
+        alerts=dict(sku.alerts),
+    )
+
+
+def _memory_out(out: OutRecord) -> tuple[int | str, ...]:
+    return (
+        out.token, int(out.open), out.generation, out.available, out.cause_ms, out.levels, out.ads,
+    )  # fmt: skip
+
+
+def _memory_order(record: OrderRecord) -> Facts:
+    facts = {f"e:{event}": "1" for event in record.events}
+    facts |= {f"p:{channel}": event for channel, event in record.placed.items()}
+    facts |= {f"a:{UNIT.join(key)}": str(n) for key, n in record.asked.items()}
+    facts |= {f"c:{UNIT.join(key)}": str(n) for key, n in record.cancelled.items()}
+    facts |= {f"s:{UNIT.join(key)}": str(n) for key, n in record.shipped.items()}
+    facts |= {f"v:{channel}": "1" for channel in record.voided}
+    facts |= {f"u:{sku}": str(n) for sku, n in record.unrouted.items()}
+    return facts
+
+
+def of_redis(client: redis.Redis, keys: Keys) -> Everything:
+    """Read shard 0. The layout is told in `state/functions/*.lua`."""
+    prefix = keys.shard(0, "")
+    names = sorted(name.decode() for name in client.scan_iter(match=f"{prefix}*", count=1000))
+    pipeline = client.pipeline(transaction=False)
+    for name in names:
+        kind = name.removeprefix(prefix).partition(":")[0]
+        if kind in {"due", "look"}:
+            pipeline.zrange(name, 0, -1, withscores=True)
+        elif kind == "seen":
+            pipeline.smembers(name)
+        elif kind == "mov":
+            pipeline.lrange(name, 0, -1)
+        else:
+            pipeline.hgetall(name)
+    found: dict[str, dict[str, object]] = defaultdict(dict)
+    for name, value in zip(names, pipeline.execute(), strict=True):
+        kind, _, rest = name.removeprefix(prefix).partition(":")
+        found[kind][rest] = value
+    meta = _texts(found["meta"].get("", {}))
+    return Everything(
+        meta={
+            "server": meta.get("server", ""),
+            "touching": int("touch" in meta),
+            **{
+                name: int(meta.get(name, 0))
+                for name in (
+                    "generation", "floor", "revision", "t", "again", "recovered", "applied",
+                    "duplicates",
+                )
+            },
+        },
+        marks={mark: int(at) for mark, at in _texts(found["mark"].get("", {})).items()},
+        due=_scores(found["due"].get("", [])),
+        look=_scores(found["look"].get("", [])),
+        seen={
+            int(name): {member.decode() for member in cast("set[bytes]", hashes)}
+            for name, hashes in found["seen"].items()
+        },
+        skus={
+            name: _redis_sku(cast("dict[bytes, bytes]", pos), found["mov"].get(name, []))
+            for name, pos in found["pos"].items()
+        },
+        outs={
+            name: _redis_out(cast("dict[bytes, bytes]", out)) for name, out in found["out"].items()
+        },
+        orders={order: _texts(record) for order, record in found["order"].items()},
+        references={
+            reference: {name: int(net) for name, net in _texts(nets).items()}
+            for reference, nets in found["ref"].items()
+        },
+    )  # fmt: skip
+
+
+def _texts(flat: object) -> Facts:
+    return {
+        name.decode(): value.decode() for name, value in cast("dict[bytes, bytes]", flat).items()
+    }
+
+
+def _scores(pairs: object) -> dict[str, int]:
+    return {name.decode(): int(at) for name, at in cast("list[tuple[bytes, float]]", pairs)}
+
+
+def _redis_sku(pos: dict[bytes, bytes], movements: object) -> Figures:
+    version, newest, unrouted, held, base, cause, moved, evicted, _, revision, demand, *sums = (
+        msgspec.msgpack.decode(pos[b"="])
+    )
+    positions = {}
+    for field, value in pos.items():
+        if field.startswith(b"l:"):
+            figures = msgspec.msgpack.decode(value)
+            positions[field[2:].decode()] = figures + [0] * (4 - len(figures))
+    return Figures(
+        version=version,
+        newest_ms=newest,
+        unrouted=unrouted,
+        held=held,
+        base=base if revision else 0,
+        sums=sums if revision else [],
+        cause_ms=cause,
+        newest_movement_ms=moved,
+        evicted_ms=evicted,
+        revision=revision,
+        demand=demand,
+        positions=positions,
+        movements=[_movement(text.decode()) for text in cast("list[bytes]", movements)],
+        alerts={
+            field[1:].decode(): text.decode()
+            for field, text in pos.items()
+            if field.startswith(b"!") and field != b"!"
+        },
+    )
+
+
+def _movement(text: str) -> tuple[int, int, str]:
+    time, delta, location = text.split(" ", 2)
+    return int(time), int(delta), location
+
+
+def _redis_out(out: dict[bytes, bytes]) -> tuple[int | str, ...]:
+    token, is_open, generation, available, cause = msgspec.msgpack.decode(out[b"="])
+    levels, ads = (out.get(name, b"").decode() for name in (b"levels", b"ads"))
+    return (token, is_open, generation, available, cause, levels, ads)

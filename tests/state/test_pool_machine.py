@@ -1,0 +1,330 @@
+"""The memory pool and the Redis functions under the same random verbs, faults included."""
+
+from collections import defaultdict
+from collections.abc import Callable
+from typing import TypeAlias, cast
+
+import redis
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
+
+from state.calls import (
+    Apply,
+    Claim,
+    Claimed,
+    Lost,
+    Part,
+    Place,
+    Rebuild,
+    Recover,
+    Settle,
+    ShardEvent,
+    ShardOp,
+    Tick,
+    Ticked,
+)
+from state.ops import CANCEL, COUNT, INCOMING, MOVE, PLACE, SHIP, VOID
+from tests.state.pools import DAY_MS, GUARD_MS, NOW_MS, MemoryPool, RedisPool, Shard
+
+SKUS = ("A", "B", "ß{1}")
+LOCATIONS = ("warehouse", "shop", "platform", "closed")
+ORDERS = ("o1", "o2")
+CHANNELS = ("shopee", "momo")
+NAMING = (PLACE, CANCEL, VOID, SHIP)
+PARTITIONS = ("log/0", "log/1", "log/2")
+
+sku = st.sampled_from(SKUS)
+place = st.integers(0, len(LOCATIONS) - 1)
+order = st.sampled_from(ORDERS)
+channel = st.sampled_from(CHANNELS)
+any_channel = st.sampled_from(("", *CHANNELS))
+quantity = st.integers(1, 9)
+delta = st.integers(-9, 9).filter(bool)
+# Few distinct times, so that counts meet movements of their own millisecond and demand loses days.
+time_ms = st.builds(
+    lambda day, ms: NOW_MS + day * DAY_MS + ms, st.integers(-16, 0), st.integers(0, 3)
+)
+
+op = st.one_of(
+    st.tuples(st.just(MOVE), sku, place, delta, st.just(0), st.integers(0, 2)),
+    st.tuples(st.just(MOVE), sku, place, st.integers(-3, 3), st.integers(-3, 3), st.just(0)),
+    st.tuples(st.just(COUNT), sku, place, time_ms, st.integers(0, 9)),
+    st.tuples(st.just(INCOMING), sku, place, st.sampled_from(("r1", "r2")), delta),
+    st.tuples(st.just(PLACE), sku, order, channel, quantity),
+    st.tuples(st.just(CANCEL), sku, order, any_channel, quantity),
+    st.tuples(st.just(VOID), st.just(""), order, any_channel),
+    st.tuples(
+        st.just(SHIP), sku, order, any_channel, quantity, st.sampled_from(LOCATIONS)
+    ),
+)  # fmt: skip
+
+
+Made: TypeAlias = ShardEvent
+Batch: TypeAlias = list[tuple[str, Made, int]]
+"""(partition, event, 0 or which event of the log to append again in its place)"""
+
+
+def of_one_order(ops: list[ShardOp], time_ms: int, slice_: int, order: str) -> Made:
+    """Make an event that names one order at most, as every message does."""
+    named = any(each[0] in NAMING for each in ops)
+    mine = [(*each[:2], order, *each[3:]) if each[0] in NAMING else each for each in ops]
+    return ShardEvent(
+        0, "", slice_, time_ms, 0, 0, order if named else "", cast("tuple[ShardOp, ...]", tuple(mine))
+    )  # fmt: skip
+
+
+made = st.builds(
+    of_one_order, st.lists(op, min_size=1, max_size=5), time_ms, st.integers(9, 13), order
+)
+again = st.sampled_from((0, 0, 0, 0, 1, 2, 7))
+batch = st.lists(st.tuples(st.sampled_from(PARTITIONS), made, again), min_size=1, max_size=6)
+
+
+class PoolMachine(RuleBasedStateMachine):
+    """One shard of each kind, a log, workers with policies old and new, publishers, and a fault injector."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        super().__init__()
+        client.flushall()
+        self.shards: tuple[Shard, Shard] = (MemoryPool(), RedisPool(client))
+        self.log: dict[str, list[ShardEvent]] = {name: [] for name in PARTITIONS}
+        self.after: dict[str, int] = defaultdict(lambda: -1)
+        self.now_us = NOW_MS * 1000
+        self.revision = 1
+        self.server = 0
+        self.made = 0
+        self.sent: list[Apply] = []
+        self.claims: list[Settle] = []
+        self.saved: tuple[object, object] | None = None
+
+    def both(self, verb: Callable[[Shard], object]) -> object:
+        expected, found = (verb(shard) for shard in self.shards)
+        assert found == expected
+        return expected
+
+    def places(self, revision: int) -> tuple[Place, ...]:
+        """Another policy has other classes and floors, and may not list the last location."""
+        listed = len(LOCATIONS) - (revision % 3 == 2)
+        return tuple(
+            Place(name, (i + revision) % 3, (i * revision) % 4, int(name != "platform"))
+            for i, name in enumerate(LOCATIONS[:listed])
+        )
+
+    def table(self, revision: int) -> tuple[Place, ...]:
+        """All locations, as a worker sends them: unlisted ones as the policy's rest."""
+        places = self.places(revision)
+        rest = places[0]
+        return places + tuple(rest._replace(location=n) for n in LOCATIONS[len(places) :])
+
+    @initialize(first=batch)
+    def open_the_shop(self, first: Batch) -> None:
+        self.deliver(first, 0)
+
+    @rule(batch=batch, lag=st.sampled_from((0, 0, 0, 1)))
+    def deliver(self, batch: Batch, lag: int) -> None:
+        """Append events to the log, and apply all that the chain of each partition has not handed out."""
+        for partition, made, again in batch:
+            self._append(partition, made, again)
+        self._apply([(p, self.after[p], 1 << 32) for p in PARTITIONS], lag)
+
+    @rule(batch=batch)
+    def append(self, batch: Batch) -> None:
+        for partition, made, again in batch:
+            self._append(partition, made, again)
+
+    @rule(
+        partitions=st.sets(st.sampled_from(PARTITIONS), min_size=1),
+        shift=st.sampled_from((-3, -1, -1, 0, 0, 1)),
+        most=st.integers(1, 4),
+        lag=st.sampled_from((0, 0, 1)),
+    )
+    def apply_a_piece(self, partitions: set[str], shift: int, most: int, lag: int) -> None:
+        """Another reader, further back or, by mistake, too far ahead."""
+        pieces = []
+        for partition in sorted(partitions):
+            after = max(-1, self.after[partition] + shift)
+            inside = [e.offset for e in self.log[partition] if e.offset > after][:most]
+            pieces.append((partition, after, inside[-1] if inside else after))
+        self._apply(pieces, lag)
+
+    @rule(which=st.integers(0, 7))
+    def apply_an_old_call_again(self, which: int) -> None:
+        if self.sent:
+            call = self.sent[-1 - which % len(self.sent)]
+            self.both(lambda shard: shard.apply(call))
+
+    @rule(
+        limit=st.sampled_from((1, 2, 100)),
+        lease_ms=st.sampled_from((0, 5, 5000)),
+        business=st.integers(0, 6),
+        settled=st.sampled_from((0, 1, 3, 3)),
+        lag=st.sampled_from((0, 0, 0, 1)),
+    )
+    def publish(self, limit: int, lease_ms: int, business: int, settled: int, lag: int) -> None:
+        """Claim, make stale sums anew, claim again, settle some of it."""
+        revision = max(1, self.revision - lag)
+        call = Claim(self.now_us, lease_ms, revision, NOW_MS + business, limit)
+        claimed = self._claim(call)
+        if claimed and claimed.stale and settled:
+            self._rebuild(claimed.stale, revision)
+            self._claim(call)
+        if settled:
+            self._settle(self.claims[-settled:])
+
+    @rule(back=st.integers(0, 5))
+    def settle_late(self, back: int) -> None:
+        self._settle(self.claims[-1 - back :][:1])
+
+    @rule(moved=st.booleans(), business=st.integers(0, 5), lag=st.sampled_from((0, 0, 1)))
+    def tick(self, moved: bool, business: int, lag: int) -> None:  # noqa: FBT001 - drawn by name
+        parts = tuple(
+            Part(partition, self.after[partition], self.after[partition] + 1)
+            for partition in PARTITIONS
+            if moved and not self._inside(partition, self.after[partition], 1)
+        )
+        revision = max(1, self.revision - lag)
+        call = Tick(self.now_us, f"s{self.server}", revision, NOW_MS + business, parts)
+        ticked = self.both(lambda shard: shard.tick(call))
+        if isinstance(ticked, Ticked) and ticked.recover:
+            self._recover(ticked.recover, 1000)
+
+    @rule(
+        ms=st.sampled_from((-900, 0, 1, 7, 1000, 61_000)),
+        trouble=st.sampled_from(
+            ("", "", "server", "policy", "save", "save", "roll back", "rewind")
+        ),
+        begin=st.integers(0, 9),
+        names=st.sets(sku, max_size=2),
+    )
+    def time_passes(self, ms: int, trouble: str, begin: int, names: set[str]) -> None:
+        self.now_us += ms * 1000 + 7
+        if trouble == "server":
+            self.server += 1
+        elif trouble == "policy":
+            self.revision += 1
+        elif trouble == "save":
+            self.saved = (self.shards[0].save(), self.shards[1].save())
+        elif trouble == "roll back" and self.saved:
+            for shard, saved in zip(self.shards, self.saved, strict=True):
+                shard.roll_back(saved)
+        elif trouble == "rewind":
+            self.after.clear()
+            self.after.update(self.shards[0].everything().marks)
+        elif begin < 3:
+            self._recover(begin, 0)
+        elif begin == 3:
+            self._rebuild(tuple(sorted(names)), max(1, self.revision - len(names) % 2))
+
+    def _append(self, partition: str, made: Made, again: int) -> None:
+        """Append a new event, or one of the log once more; offsets have gaps."""
+        old = [event for name in PARTITIONS for event in self.log[name]]
+        if again and old:
+            event = old[-again % len(old)]._replace(slice=made.slice)
+        else:
+            self.made += 1
+            event = made._replace(
+                hash=str(self.made), log_ms=NOW_MS + self.made, home=self.made % 2
+            )
+        log = self.log[partition]
+        log.append(event._replace(offset=log[-1].offset + 1 + len(log) % 2 if log else 0))
+
+    def _inside(self, partition: str, after: int, most: int) -> tuple[ShardEvent, ...]:
+        events = self.log[partition]
+        return tuple(event for event in events if after < event.offset <= after + most)
+
+    def _apply(self, pieces: list[tuple[str, int, int]], lag: int) -> None:
+        parts = []
+        for partition, after, most in pieces:
+            events = tuple(e for e in self.log[partition] if after < e.offset <= most)
+            upto = events[-1].offset if events else after
+            parts.append(Part(partition, after, upto, events))
+            self.after[partition] = max(upto, self.after[partition])
+        revision = max(1, self.revision - lag)
+        call = Apply(self.now_us, revision, GUARD_MS, self.table(revision), tuple(parts))
+        self.sent.append(call)
+        if isinstance(self.both(lambda shard: shard.apply(call)), Lost):
+            self.after.update(dict.fromkeys(PARTITIONS, -1) | self.shards[0].everything().marks)
+
+    def _claim(self, call: Claim) -> Claimed | None:
+        claimed = self.both(lambda shard: shard.claim(call))
+        if not isinstance(claimed, Claimed):
+            return None
+        self.claims += [
+            Settle(
+                due.sku, due.token, claimed.generation, due.base - due.unrouted,
+                f"levels {due.token}", f"ads {due.token % 3}",
+                self.now_us // 1000 + due.token % 5000,
+                NOW_MS + due.token % 8 if due.token % 2 else 0, due.alerts,
+            )
+            for due in claimed.due
+        ]  # fmt: skip
+        return claimed
+
+    def _settle(self, items: list[Settle]) -> None:
+        once = tuple({item.sku: item for item in items}.values())
+        self.both(lambda shard: shard.settle(self.now_us, once))
+
+    def _recover(self, begin: int, skew_ms: int) -> None:
+        call = Recover(self.now_us, f"s{self.server}", begin, skew_ms, 100)
+        self.both(lambda shard: shard.recover(call))
+
+    def _rebuild(self, names: tuple[str, ...], revision: int) -> None:
+        call = Rebuild(self.now_us, revision, self.places(revision), names)
+        self.both(lambda shard: shard.rebuild(call))
+
+    @invariant()
+    def both_hold_the_same(self) -> None:
+        memory, stored = (shard.everything() for shard in self.shards)
+        assert stored == memory
+
+    @invariant()
+    def sums_are_what_a_full_computation_gives(self) -> None:
+        pool = self.shards[0]
+        assert isinstance(pool, MemoryPool)
+        for record in pool.skus.values():
+            if not record.revision:
+                continue
+            sums: dict[int, int] = defaultdict(int)
+            base = 0
+            by_location = {each.location: each for each in self.table(record.revision)}
+            for location, position in record.positions.items():
+                where = by_location[location]
+                sums[where.klass] += position.contribution(where.floor)
+                base += where.base * position.contribution(0)
+            assert {k: n for k, n in record.sums.items() if n} == {
+                k: n for k, n in sums.items() if n
+            }
+            assert record.base == base
+
+    def teardown(self) -> None:
+        for name in SKUS:
+            known = self.shards[0].read(name)
+            if known and known.revision:
+                self.both(lambda shard, name=name: shard.read(name))  # type: ignore[misc]
+
+
+def run(client: redis.Redis, examples: int) -> None:
+    run_state_machine_as_test(
+        lambda: PoolMachine(client),
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=50,
+            derandomize=True,
+            deadline=None,
+            database=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
+
+
+def test_memory_and_redis_answer_and_end_alike_under_random_verbs(
+    redis_client: redis.Redis,
+) -> None:
+    run(redis_client, 200)
