@@ -5,7 +5,7 @@ it gets the next revision. A running process never brings in its own; when a sha
 revision it takes that one from the store. So all processes follow the one that was started last.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import msgspec
 import redis
@@ -29,23 +29,30 @@ def bring_in_force(client: redis.Redis, keys: Keys, policy: Policy, now_ms: int)
     """Make this the policy of the store, under a new revision if it is not the one already."""
     document = to_json(policy)
 
-    def change(pipeline: redis.client.Pipeline) -> int:
-        revision, current = pipeline.hmget(keys.policy(), "revision", "document")
+    brought = InForce(0, policy)
+
+    def change(pipeline: redis.client.Pipeline) -> None:
+        nonlocal brought
+        found = cast("list[bytes | None]", pipeline.hmget(keys.policy(), "revision", "document"))
+        revision, current = found
         if current == document:
-            return int(revision)
+            brought = InForce(int(revision or 0), policy)
+            pipeline.multi()
+            return
         # Time takes part, so that a store that rolled back never gives a revision out again.
         following = max(int(revision or 0) + 1, now_ms)
+        brought = InForce(following, policy)
         pipeline.multi()
         pipeline.hset(keys.policy(), mapping={"revision": following, "document": document})
-        return following
 
-    revision = client.transaction(change, keys.policy(), value_from_callable=True)
-    return InForce(int(revision), policy)
+    client.transaction(change, keys.policy())
+    return brought
 
 
 def in_force(client: redis.Redis, keys: Keys) -> InForce | None:
     """Return the policy of the store, None before any process brought one."""
-    revision, document = client.hmget(keys.policy(), "revision", "document")
+    found = cast("list[bytes | None]", client.hmget(keys.policy(), "revision", "document"))
+    revision, document = found
     if revision is None or document is None:
         return None
     return InForce(int(revision), from_json(document))

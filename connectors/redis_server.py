@@ -15,6 +15,9 @@ from connectors.embedded import Embedded, embedded
 
 SOCKET_TIMEOUT_S = 15.0
 CONNECT_TIMEOUT_S = 5.0
+OLDEST_MAJOR = 7
+"""Functions, and what they use, came with Redis 7; every Valkey has them."""
+
 SKEW_MAX_MS = 1_000
 """A clock that is further off the server's may not write: versions would run ahead of a failover's floor."""
 
@@ -61,10 +64,12 @@ class Server:
         """
         info: dict[str, Any] = self.client.info("server")
         version = str(info.get("redis_version", "0"))
-        if int(version.split(".")[0]) < 7:
+        if int(version.partition(".")[0]) < OLDEST_MAJOR:
             raise ServerError(f"server: expected Redis 7 or Valkey 8 or newer, got {version}")
         try:
-            policy = self.client.config_get("maxmemory-policy").get("maxmemory-policy", "noeviction")
+            policy = self.client.config_get("maxmemory-policy").get(
+                "maxmemory-policy", "noeviction"
+            )
         except redis.ResponseError:
             return  # a hosted server may keep its configuration to itself
         if policy != "noeviction":
@@ -97,7 +102,9 @@ def server(url: str | None, data: Path) -> Iterator[Server]:
     try:
         client.ping()
     except (redis.ConnectionError, redis.TimeoutError) as error:
-        raise ServerAway(f"PENSTOCK_REDIS: no answer from the server ({type(error).__name__})") from None
+        raise ServerAway(
+            f"PENSTOCK_REDIS: no answer from the server ({type(error).__name__})"
+        ) from None
     try:
         yield Server(url, client, None)
     finally:

@@ -6,6 +6,7 @@ of publishers may claim from the same queues.
 
 from collections import defaultdict
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 
@@ -13,7 +14,7 @@ from flows import stop
 from flows.idle import Idle
 from flows.runtime import PolicyInForce, Runtime, insist, now_ms, now_us
 from monitoring import metrics
-from state.calls import Claim, Claimed, Lost, Place, Rebuild, Refused, Tick
+from state.calls import REPETITION, Claim, Claimed, Lost, Place, Rebuild, Refused, Tick
 
 TICK_S = 1.0
 CLAIM_MAX = 64
@@ -62,7 +63,9 @@ class Claimer:
         runtime, policy = self.runtime, self.runtime.policy
         business_ms = runtime.business_ms(self._newest_ms)
         call = Claim(now_us(), runtime.settings.lease_ms, policy.revision, business_ms, CLAIM_MAX)
-        replies = insist(lambda: runtime.store.claim(dict.fromkeys(range(runtime.store.shards), call)))
+        replies = insist(
+            lambda: runtime.store.claim(dict.fromkeys(range(runtime.store.shards), call))
+        )
         by_shard: dict[int, Claimed] = {}
         for shard, reply in replies.items():
             if isinstance(reply, Refused):
@@ -88,13 +91,15 @@ class Claimer:
         server = insist(runtime.server.identity)
         business_ms = self._newest_ms if runtime.settings.clock == "event" else 0
         call = Tick(now_us(), server, runtime.policy.revision, business_ms)
-        replies = insist(lambda: runtime.store.tick(dict.fromkeys(range(runtime.store.shards), call)))
+        replies = insist(
+            lambda: runtime.store.tick(dict.fromkeys(range(runtime.store.shards), call))
+        )
         due, oldest_ms, touching = 0, 0, False
         for shard, reply in replies.items():
             if isinstance(reply, Lost):
-                raise AssertionError("a tick without parts cannot be behind")
+                raise TypeError("a tick without parts cannot be behind")
             if reply.recover:
-                _log.warning("shard recovers", shard=shard, repetition=reply.recover == 2)
+                _log.warning("shard recovers", shard=shard, repetition=reply.recover == REPETITION)
                 runtime.recover(shard, reply.recover)
             if reply.revision > runtime.policy.revision:
                 insist(runtime.reload_policy)
@@ -115,10 +120,10 @@ class Claimer:
         groups: dict[tuple[Place, ...], list[str]] = defaultdict(list)
         for state in insist(lambda: list(runtime.store.read_many(skus))):
             if state is not None:
-                places = (policy.place(state.sku, p.location) for p in state.positions)
-                groups[other, *places].append(state.sku)
+                mine = [policy.place(state.sku, p.location) for p in state.positions]
+                groups[other, *mine].append(state.sku)
         for places, members in groups.items():
             for i in range(0, len(members), REBUILD_MAX):
                 chunk = tuple(members[i : i + REBUILD_MAX])
                 call = Rebuild(now_us(), policy.revision, places, chunk)
-                insist(lambda c=call: runtime.store.rebuild(shard, c))
+                insist(partial(runtime.store.rebuild, shard, call))

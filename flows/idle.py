@@ -1,18 +1,64 @@
 """Idle: every watermark is at the end of its partition and nothing has been due for a while."""
 
+from dataclasses import dataclass
+
+from connectors.log import Partition
 from flows.runtime import INPUT_TOPICS, Runtime, insist, now_ms
 from state.calls import ABSENT
 
 LOOK_EVERY_S = 0.25
 
 
+@dataclass(frozen=True, slots=True)
+class Open:
+    """What is still to be done: messages per partition that has any, and SKUs that are due."""
+
+    lag: dict[Partition, int]
+    due: int
+
+    def __bool__(self) -> bool:
+        """Say whether anything is."""
+        return bool(self.lag) or self.due > 0
+
+    def __str__(self) -> str:
+        """Tell it in words."""
+        lags = [f"{topic}/{n}: {lag} to apply" for (topic, n), lag in sorted(self.lag.items())]
+        return ", ".join([*lags, *([f"{self.due} SKUs due"] if self.due else [])]) or "nothing"
+
+
+def open_work(runtime: Runtime) -> Open:
+    """Return what is still to be done at this moment."""
+    store = runtime.store
+    business_ms = runtime.business_ms(store.business_ms())
+    return Open(lags(runtime), store.due_by(now_ms(), business_ms))
+
+
+def lags(runtime: Runtime) -> dict[Partition, int]:
+    """Return how far the slowest shard is behind the end of each partition, where it is."""
+    log, marks = runtime.log, runtime.store.marks()
+    found: dict[Partition, int] = {}
+    for topic in INPUT_TOPICS:
+        log_id, starts = log.log_id(topic), log.start_offsets(topic)
+        for n, end in log.end_offsets(topic).items():
+            mark = f"{log_id}/{n}"
+            applied = min(shard.get(mark, ABSENT) for shard in marks)
+            lag = end - 1 - max(applied, starts[n] - 1, 0)
+            if lag > 0:
+                found[Partition(topic, n)] = lag
+    return found
+
+
 class Idle:
-    """Watches the store and the log of a runtime."""
+    """Watches the store and the log of a runtime.
+
+    With `due=False` SKUs that are due do not count: what a process that only ingests waits for.
+    """
 
     QUIET_S = 2.0
 
-    def __init__(self, runtime: Runtime) -> None:
+    def __init__(self, runtime: Runtime, *, due: bool = True) -> None:
         self._runtime = runtime
+        self._due = due
         self._since_s: float | None = None
         self._looked_s = 0.0
 
@@ -28,14 +74,4 @@ class Idle:
 
     def is_now(self) -> bool:
         """Say whether all is applied, and nothing is due, at this moment."""
-        runtime = self._runtime
-        store, log = runtime.store, runtime.log
-        marks = store.marks()
-        for topic in INPUT_TOPICS:
-            log_id = log.log_id(topic)
-            for n, end in log.end_offsets(topic).items():
-                mark = f"{log_id}/{n}"
-                if end and min(shard.get(mark, ABSENT) for shard in marks) < end - 1:
-                    return False
-        business_ms = runtime.business_ms(store.business_ms())
-        return store.due_by(now_ms(), business_ms) == 0
+        return not (open_work(self._runtime) if self._due else lags(self._runtime))

@@ -58,20 +58,25 @@ class Batches(DynamicSource[Batch]):
         self._make = make
 
     def build(self, _step_id: str, _worker_index: int, _worker_count: int) -> "Batched":
+        """Make the reader of one worker."""
         return Batched(self._make())
 
 
 class Batched(StatelessSourcePartition[Batch]):
+    """One reader, as the engine asks it."""
+
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
         self._empty = False
 
     def next_batch(self) -> list[Batch]:
+        """Return the next batch, if there is one."""
         batch = self._reader.next_batch(time.monotonic())
         self._empty = batch is None
         return [] if batch is None else [batch]
 
     def next_awake(self) -> datetime | None:
+        """Return when to ask again: at once while there is something to read."""
         return datetime.now(UTC) + PAUSE if self._empty else None
 
 
@@ -79,6 +84,7 @@ class Done(DynamicSink[Outcome]):
     """The end of the flow: all that counts has happened in the steps."""
 
     def build(self, _step_id: str, _worker_index: int, _worker_count: int) -> "_Nothing":
+        """Make the end of one worker."""
         return _Nothing()
 
 

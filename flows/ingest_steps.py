@@ -162,9 +162,15 @@ def append_all(runtime: Runtime, messages: Sequence[Outgoing]) -> None:
     def attempt() -> None:
         results = runtime.log.append(waiting)
         failed = [r.error for r in results if isinstance(r, AppendFailed)]
-        waiting[:] = [m for m, r in zip(waiting, results, strict=True) if isinstance(r, AppendFailed)]
+        waiting[:] = [
+            m for m, r in zip(waiting, results, strict=True) if isinstance(r, AppendFailed)
+        ]
         if failed:
-            raise failed[0] if isinstance(failed[0], LogUnavailable) else LogUnavailable(str(failed[0]))
+            raise (
+                failed[0]
+                if isinstance(failed[0], LogUnavailable)
+                else LogUnavailable(str(failed[0]))
+            )
 
     insist(attempt)
 

@@ -10,10 +10,11 @@ import structlog
 from connectors import settings as environment
 from connectors.config import ConfigError
 from connectors.embedded import EmbeddedError
+from connectors.log import UnknownTopic
 from connectors.redis_server import ServerAway, ServerError
 from flows import stop
 from flows.runtime import AWAY, Runtime, Stopped, runtime
-from monitoring.server import serve
+from monitoring.server import AddressUnavailableError, serve
 
 OK, FINDING, USAGE, AWAY_EXIT = 0, 1, 2, 3
 
@@ -74,7 +75,9 @@ def verdict(error: BaseException) -> tuple[int, str]:
     while seen is not None:
         if isinstance(seen, environment.SettingsError | ConfigError):
             return USAGE, "\n".join(str(problem) for problem in seen.problems)
-        if isinstance(seen, ServerError | EmbeddedError):
+        if isinstance(seen, UnknownTopic):
+            return USAGE, f"{seen}; make it with `penstock init`"
+        if isinstance(seen, ServerError | EmbeddedError | AddressUnavailableError):
             return USAGE, str(seen)
         if isinstance(seen, (ServerAway, Stopped, *AWAY)):
             return AWAY_EXIT, str(seen) or "stopped while a server was away"

@@ -54,19 +54,24 @@ class Due(DynamicSource[Claims]):
         self._tick = tick
 
     def build(self, _step_id: str, _worker_index: int, _worker_count: int) -> "Claimed":
+        """Make the claimer of one worker."""
         return Claimed(self._make(), self._tick)
 
 
 class Claimed(StatelessSourcePartition[Claims]):
+    """One claimer, as the engine asks it."""
+
     def __init__(self, claimer: Claimer, tick: timedelta) -> None:
         self._claimer = claimer
         self._tick = tick
 
     def next_batch(self) -> list[Claims]:
+        """Return what is due, if anything is."""
         claims = self._claimer.next_claims(time.monotonic())
         return [] if claims is None else [claims]
 
     def next_awake(self) -> datetime | None:
+        """Return when to ask again: at once while more is due, else after a tick."""
         return None if self._claimer.more else datetime.now(UTC) + self._tick
 
 
@@ -74,6 +79,7 @@ class Done(DynamicSink[int]):
     """The end of the flow: all that counts has happened in the steps."""
 
     def build(self, _step_id: str, _worker_index: int, _worker_count: int) -> "_Nothing":
+        """Make the end of one worker."""
         return _Nothing()
 
 

@@ -6,9 +6,9 @@ Every figure of a SKU is derived anew from the store. Nothing is suppressed whil
 still be under way: only a closed `out` of the present generation that says the same is.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -20,7 +20,8 @@ from flows.runtime import PolicyInForce, Runtime, insist, now_ms, now_us
 from monitoring import metrics
 from state.ads import AdState, Decision, day_of, days, decide
 from state.calls import Due, Settle
-from state.levels import Figures, derive as derive_levels, next_edge
+from state.levels import Figures, next_edge
+from state.levels import derive as derive_levels
 from state.policy import AdRule
 from state.times import ms_rfc3339
 from state.velocity import buckets, cover_mdays, day_number, velocity_mpd
@@ -29,14 +30,18 @@ SOURCE = "/penstock"
 ALERT_TYPES = {"negative": "stock.negative", "oversold": "stock.oversold", "drift": "stock.drift"}
 
 
-@dataclass(slots=True)
+Message = tuple[str, Outgoing]
+"""An event type and its message."""
+
+
+@dataclass(frozen=True, slots=True)
 class Decided:
     """One claimed SKU: what to tell whom, and how to settle it."""
 
     shard: int
     settle: Settle
-    messages: list[Outgoing] = field(default_factory=list)
-    cause_ms: int = 0
+    messages: list[Message]
+    cause_ms: int
     """Log timestamp that the stock update covers, 0 when there is no update."""
 
 
@@ -61,10 +66,10 @@ def derive(runtime: Runtime, claims: Claims) -> tuple[Claims, list[Decided]]:
 def emit(runtime: Runtime, found: tuple[Claims, list[Decided]]) -> Emitted:
     """Append the messages and wait for the log's answer; a SKU with a failed message is left to its lease."""
     claims, decided = found
-    messages = [message for each in decided for message in each.messages]
+    messages = [message for each in decided for _, message in each.messages]
     results = runtime.log.append(messages) if messages else []
     confirmed: list[Decided] = []
-    counts: dict[str, int] = defaultdict(int)
+    kinds: Counter[str] = Counter()
     at = 0
     for each in decided:
         mine = results[at : at + len(each.messages)]
@@ -74,13 +79,23 @@ def emit(runtime: Runtime, found: tuple[Claims, list[Decided]]) -> Emitted:
             metrics.EMITTED_FAILED.inc(failed)
         else:
             confirmed.append(each)
-            for message in each.messages:
-                counts[message.topic] += 1
-    metrics.UPDATES.inc(counts["stock.updates"])
+            kinds.update(kind for kind, _ in each.messages)
+    _count(kinds)
     metrics.LOG_TO_EMITTED.observe_ages(
         now_ms(), [each.cause_ms for each in confirmed if each.cause_ms]
     )
     return Emitted(claims, confirmed)
+
+
+def _count(kinds: Counter[str]) -> None:
+    """Add confirmed messages to the metrics, given how many there are of each type."""
+    for kind, messages in kinds.items():
+        if kind == "stock.updated":
+            metrics.UPDATES.inc(messages)
+        elif kind.startswith("ad."):
+            metrics.SIGNALS.labels(kind.removeprefix("ad.")).inc(messages)
+        else:
+            metrics.ALERTS.labels(kind.removeprefix("stock.")).inc(messages)
 
 
 def settle(runtime: Runtime, emitted: Emitted) -> int:
@@ -109,17 +124,25 @@ class _Moment:
         self.needs_cover = any(rule.pause_cover_mdays is not None for rule in self.compiled.ads)
 
     def decided(self, shard: int, generation: int, due: Due, *, recovered: bool) -> Decided:
-        last: dict[str, int] | None = orjson.loads(due.levels) if self.has_frozen and due.levels else None
-        sums = due.sums if len(due.sums) == self.classes else due.sums + (0,) * (self.classes - len(due.sums))
+        last: dict[str, int] | None = (
+            orjson.loads(due.levels) if self.has_frozen and due.levels else None
+        )
+        sums = (
+            due.sums
+            if len(due.sums) == self.classes
+            else due.sums + (0,) * (self.classes - len(due.sums))
+        )
         figures = Figures(due.base, due.unrouted, due.held, sums)
         available, levels = derive_levels(self.compiled, figures, due.sku, self.business_ms, last)
         text = orjson.dumps(levels).decode()
-        messages: list[Outgoing] = []
+        messages: list[Message] = []
         cause_ms = 0
         if not (due.trust and available == due.available and text == due.levels):
             cause_ms = due.cause_ms or self.now_ms
             messages.append(self._update(due, available, levels, cause_ms))
-        ads, next_look_ms = self._ads(due, available, levels, messages, restate=self._restates(due, recovered))
+        ads, next_look_ms = self._ads(
+            due, available, levels, messages, restate=self._restates(due, recovered=recovered)
+        )
         messages.extend(self._alert(due, name, figure) for name, figure in due.alerts)
         settled = Settle(
             due.sku, due.token, generation, available, text, ads, self._next_due_ms(due.token), next_look_ms or 0,
@@ -128,7 +151,7 @@ class _Moment:
         return Decided(shard, settled, messages, cause_ms)
 
     @staticmethod
-    def _restates(due: Due, recovered: bool) -> bool:
+    def _restates(due: Due, *, recovered: bool) -> bool:
         """Whether ad states are told again: one may have been emitted that the store does not know of."""
         return not due.trust and (not due.first or recovered)
 
@@ -137,7 +160,9 @@ class _Moment:
         quarter = self.refresh_ms // 4
         return self.now_ms + self.refresh_ms - token % max(1, quarter)
 
-    def _update(self, due: Due, available: int, levels: Mapping[str, int], cause_ms: int) -> Outgoing:
+    def _update(
+        self, due: Due, available: int, levels: Mapping[str, int], cause_ms: int
+    ) -> Message:
         before = orjson.loads(due.levels) if due.levels else {}
         data = {
             "sku": due.sku,
@@ -148,10 +173,18 @@ class _Moment:
             + [channel for channel in before if channel not in levels],
             "cause_time": ms_rfc3339(cause_ms),
         }
-        return self._message("stock.updates", due.sku, f"{due.sku}:{due.token}", "stock.updated", data)
+        return self._message(
+            "stock.updates", due.sku, f"{due.sku}:{due.token}", "stock.updated", data
+        )
 
     def _ads(
-        self, due: Due, available: int, levels: Mapping[str, int], messages: list[Outgoing], *, restate: bool
+        self,
+        due: Due,
+        available: int,
+        levels: Mapping[str, int],
+        messages: list[Message],
+        *,
+        restate: bool,
     ) -> tuple[str, int | None]:
         """Decide every rule; return the states to keep and the business time of the next look."""
         looks = [edge] if (edge := next_edge(self.compiled, due.sku, self.business_ms)) else []
@@ -167,7 +200,9 @@ class _Moment:
             known = before.get(rule.rule)
             state = AdState(*known) if known else None
             cover = cover_mdays(level, velocity)
-            decision = decide(rule, level, cover, state, self.business_ms, self.day, self.next_day_ms)
+            decision = decide(
+                rule, level, cover, state, self.business_ms, self.day, self.next_day_ms
+            )
             kept[rule.rule] = [
                 decision.state.state, decision.state.since_ms, decision.state.day, decision.state.changes
             ]  # fmt: skip
@@ -178,8 +213,14 @@ class _Moment:
         return orjson.dumps(kept).decode() if kept else "", min(looks, default=None)
 
     def _signal(
-        self, due: Due, rule: AdRule, decision: Decision, level: int, available: int, cover: int | None
-    ) -> Outgoing:
+        self,
+        due: Due,
+        rule: AdRule,
+        decision: Decision,
+        level: int,
+        available: int,
+        cover: int | None,
+    ) -> Message:
         kind = "ad.pause" if decision.state.state == "paused" else "ad.resume"
         threshold = (
             days(decision.threshold) if decision.reason == "low_cover"
@@ -197,26 +238,27 @@ class _Moment:
             "days_of_cover": days(cover),
             "threshold": threshold,
         }
-        metrics.SIGNALS.labels(kind.removeprefix("ad.")).inc()
         key = f"{rule.rule}:{due.sku}"
         return self._message("ads.signals", key, f"{key}:{due.token}", kind, data)
 
-    def _alert(self, due: Due, name: str, text: str) -> Outgoing:
+    def _alert(self, due: Due, name: str, text: str) -> Message:
         kind, _, location = name.partition(":")
         figure, _, place = text.partition(" ")
         mark, _, offset = place.rpartition("/")
         log_id, _, partition = mark.rpartition("/")
-        figures = {
+        figures: dict[str, dict[str, object]] = {
             "negative": {"location": location, "on_hand": int(figure)},
             "oversold": {"available": int(figure)},
-            "drift": {"location": location},
-        }[kind]
-        if kind == "drift":
-            figures["counted_at"] = ms_rfc3339(int(figure))
+            "drift": {"location": location, "counted_at": ms_rfc3339(max(0, int(figure)))},
+        }
         cause = {"log_id": log_id, "partition": int(partition), "offset": int(offset)}
-        data = {"sku": due.sku, "version": due.token, **figures, "cause": cause}
-        metrics.ALERTS.labels(kind).inc()
-        return self._message("stock.alerts", due.sku, f"{due.sku}:{name}:{place}", ALERT_TYPES[kind], data)
+        data = {"sku": due.sku, "version": due.token, **figures[kind], "cause": cause}
+        return self._message(
+            "stock.alerts", due.sku, f"{due.sku}:{name}:{place}", ALERT_TYPES[kind], data
+        )
 
-    def _message(self, topic: str, key: str, event_id: str, kind: str, data: dict[str, Any]) -> Outgoing:
-        return Outgoing(topic, key.encode(), structured(event_id, SOURCE, kind, self.now_ms, data))
+    def _message(
+        self, topic: str, key: str, event_id: str, kind: str, data: dict[str, Any]
+    ) -> Message:
+        value = structured(event_id, SOURCE, kind, self.now_ms, data)
+        return kind, Outgoing(topic, key.encode(), value)

@@ -12,17 +12,18 @@ only passes what was applied or is safe in dead.letters.
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import structlog
 
 from connectors.log import Member, OffsetOutOfRange, Partition, Record
-from connectors.redis_server import ServerError
+from connectors.redis_server import SKEW_MAX_MS, ServerError
 from flows import stop
 from flows.idle import Idle
 from flows.retention import Retention
 from flows.runtime import INPUT_TOPICS, Runtime, insist, now_ms, now_us
 from monitoring import metrics
-from state.calls import ABSENT, Lost, Part, Tick
+from state.calls import ABSENT, REPETITION, Lost, Part, Tick
 from state.pack import Chain
 
 GROUP = "penstock.ingest"
@@ -109,7 +110,9 @@ class Reader:
                 )
             )
         except OffsetOutOfRange as error:
-            raise LogLost(f"{error}: events were trimmed before every shard had applied them") from error
+            raise LogLost(
+                f"{error}: events were trimmed before every shard had applied them"
+            ) from error
         if not records:
             return None
         upto = {Partition(record.topic, record.partition): record.offset for record in records}
@@ -145,7 +148,7 @@ class Reader:
             self._business_ms = max(self._business_ms, reply.business_ms)
             again = again or bool(reply.touching)
             if reply.recover:
-                _log.warning("shard recovers", shard=shard, repetition=reply.recover == 2)
+                _log.warning("shard recovers", shard=shard, repetition=reply.recover == REPETITION)
                 runtime.recover(shard, reply.recover)
             if reply.revision > runtime.policy.revision:
                 insist(runtime.reload_policy)
@@ -172,8 +175,8 @@ class Reader:
         runtime = self.runtime
         marks = insist(runtime.store.marks)
         topics = sorted({partition.topic for partition in partitions})
-        starts = {topic: insist(lambda t=topic: runtime.log.start_offsets(t)) for topic in topics}
-        ends = {topic: insist(lambda t=topic: runtime.log.end_offsets(t)) for topic in topics}
+        starts = {topic: insist(partial(runtime.log.start_offsets, topic)) for topic in topics}
+        ends = {topic: insist(partial(runtime.log.end_offsets, topic)) for topic in topics}
         for partition in sorted(partitions):
             mark = f"{run.log_ids[partition.topic]}/{partition.n}"
             found = [shard.get(mark, ABSENT) for shard in marks]
@@ -182,7 +185,7 @@ class Reader:
             run.chains[partition] = Chain.starting(mark, min(found), runtime.store.shards)
 
     def _log_ids(self) -> dict[str, str]:
-        return {topic: insist(lambda t=topic: self.runtime.log.log_id(t)) for topic in INPUT_TOPICS}
+        return {topic: insist(partial(self.runtime.log.log_id, topic)) for topic in INPUT_TOPICS}
 
     def _check_log_ids(self) -> None:
         for topic, log_id in self._log_ids().items():
@@ -194,11 +197,15 @@ class Reader:
 
     def _clock_problem(self) -> str | None:
         skew_ms = insist(lambda: self.runtime.server.skew_ms(now_ms()))
-        return f"clock: expected within 1 s of the server's, got {skew_ms} ms" if abs(skew_ms) > 1_000 else None
+        return (
+            f"clock: expected within 1 s of the server's, got {skew_ms} ms"
+            if abs(skew_ms) > SKEW_MAX_MS
+            else None
+        )
 
     def _watch_lag(self, run: Run) -> None:
         for topic in INPUT_TOPICS:
-            ends = insist(lambda t=topic: self.runtime.log.end_offsets(t))
+            ends = insist(partial(self.runtime.log.end_offsets, topic))
             for partition, chain in run.chains.items():
                 if partition.topic == topic:
                     lag = max(0, ends[partition.n] - 1 - chain.position)

@@ -34,7 +34,9 @@ class Retention:
         before_ms = now_ms() - runtime.settings.log_retention_ms
         for partition, durable in self._durable(now_s, partitions).items():
             limit = durable + 1
-            trim_before(runtime.log, partition, min(limit, first_since(runtime.log, partition, before_ms)))
+            trim_before(
+                runtime.log, partition, min(limit, first_since(runtime.log, partition, before_ms))
+            )
         for topic in OUTPUT_TOPICS:
             for n in range(runtime.log.partitions(topic)):
                 partition = Partition(topic, n)

@@ -1,14 +1,18 @@
 """Running the flows: one in this process, or both as child processes."""
 
+import os
 import subprocess
 import sys
-import time
+import threading
 from datetime import timedelta
 from typing import Literal
 
 import structlog
 from bytewax.run import cli_main
 
+from connectors import config
+from connectors import settings as environment
+from connectors.settings import PORT_MAX, Settings
 from flows import ingest, publish, stop
 from flows.process import FINDING, OK, running, verdict
 
@@ -17,6 +21,8 @@ Role = Literal["ingest", "publish"]
 EPOCH = timedelta(milliseconds=100)
 """Inside an epoch nothing holds a source of Bytewax back, so epochs are short."""
 GRACE_S = 30.0
+WATCH_S = 0.05
+ROLES: tuple[Role, ...] = ("ingest", "publish")
 
 _log = structlog.get_logger(__name__)
 
@@ -26,8 +32,9 @@ def run_flow(role: Role, *, until_idle: bool) -> int:
     try:
         with running() as runtime:
             build = ingest.build if role == "ingest" else publish.build
-            cli_main(build(runtime, until_idle=until_idle), epoch_interval=EPOCH)
-    except Exception as error:  # the edge: every failure becomes words and an exit code
+            flow = build(runtime, until_idle=until_idle)
+            cli_main(flow, epoch_interval=EPOCH)  # type: ignore[no-untyped-call]  # the stub has no types  # type: ignore[no-untyped-call]  # Bytewax has no types here
+    except Exception as error:  # noqa: BLE001 - the edge: every failure becomes words and an exit code
         code, text = verdict(error)
         if code == FINDING:
             _log.exception("flow failed", flow=role)
@@ -37,26 +44,51 @@ def run_flow(role: Role, *, until_idle: bool) -> int:
 
 
 def run_all(*, until_idle: bool) -> int:
-    """Run both flows as children until they end; if one fails the other is stopped. Return the exit code."""
+    """Run both flows as children until they end, and return the exit code; failed means both end.
+
+    Raises:
+        SettingsError, ConfigError: told once here, not by each child.
+    """
     stop.install()
-    flag = ["--until-idle"] if until_idle else []
-    children = [
-        subprocess.Popen([sys.executable, "-m", "flows.cli", "run", role, *flag])  # noqa: S603 - our own program
-        for role in ("ingest", "publish")
-    ]
-    codes: list[int] = []
+    settings = environment.load()
+    config.load_with_codes(settings.config)
+    children = [_start(role, settings, until_idle=until_idle) for role in ROLES]
     try:
-        while any(child.poll() is None for child in children):
-            codes = [child.returncode for child in children if child.returncode is not None]
-            if stop.wanted() or any(codes):
+        while None in (codes := [child.poll() for child in children]):
+            if any(codes) or stop.wait(WATCH_S):
                 break
-            time.sleep(0.05)
     finally:
         for child in children:
             if child.poll() is None:
                 child.terminate()
         ended = [_end(child) for child in children]
-    return next((code for code in ended if code), OK)
+    failed = next((code for code in ended if code), OK)
+    if failed < 0:
+        sys.stderr.write(f"penstock run: a flow was ended by signal {-failed}\n")
+    return FINDING if failed < 0 else failed
+
+
+def end_with_parent() -> None:
+    """Stop this process when the one that started it is gone: standard input closes then."""
+
+    def watch() -> None:
+        os.read(0, 1)
+        stop.ask()
+
+    threading.Thread(target=watch, name="with-parent", daemon=True).start()
+
+
+def _start(role: Role, settings: Settings, *, until_idle: bool) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "flows.cli", "run", role, "--with-parent"]
+    if until_idle:
+        command.append("--until-idle")
+    surroundings = dict(os.environ)
+    address = settings.metrics_address
+    if address is not None and 0 < address[1] < PORT_MAX:
+        # A port for each; a taken one would be passed over with a warning.
+        host, port = settings.metrics.rpartition(":")[0], address[1] + ROLES.index(role)
+        surroundings["PENSTOCK_METRICS"] = f"{host}:{port}"
+    return subprocess.Popen(command, stdin=subprocess.PIPE, env=surroundings)  # noqa: S603 - our own program
 
 
 def _end(child: subprocess.Popen[bytes]) -> int:
@@ -65,3 +97,6 @@ def _end(child: subprocess.Popen[bytes]) -> int:
     except subprocess.TimeoutExpired:
         child.kill()
         return child.wait()
+    finally:
+        if child.stdin is not None:
+            child.stdin.close()

@@ -32,7 +32,12 @@ SKEW_MS = 1_000
 CODES_AHEAD_MS = 5_000
 """A new code holds from a little later, so that every reader has it by then."""
 
-AWAY = (redis.ConnectionError, redis.TimeoutError, redis.exceptions.OutOfMemoryError, LogUnavailable)
+AWAY = (
+    redis.ConnectionError,
+    redis.TimeoutError,
+    redis.exceptions.OutOfMemoryError,
+    LogUnavailable,
+)
 
 Answer = TypeVar("Answer")
 
@@ -130,12 +135,16 @@ class Runtime:
 def connected(settings: Settings) -> Iterator[Runtime]:
     """Reach the servers, and take the policy that is in force there; nothing is made or changed."""
     if settings.kafka is not None:
-        raise ServerError("PENSTOCK_KAFKA: expected to be unset (the Kafka log is not available in this version)")
+        raise ServerError(
+            "PENSTOCK_KAFKA: expected to be unset (the Kafka log is not available in this version)"
+        )
     with server(settings.redis, settings.data) as found:
         keys = Keys(settings.namespace)
         log = RedisLog(found.client, settings.namespace, Cap(bytes=settings.log_bytes))
         store = Store(found.client, keys, _shards(found, keys, settings), _observe)
-        policy = policy_store.in_force(found.client, keys) or policy_store.InForce(0, config.load(settings.config))
+        policy = policy_store.in_force(found.client, keys) or policy_store.InForce(
+            0, config.load(settings.config)
+        )
         yield Runtime(settings, found, keys, store, log, PolicyInForce(policy, CodeTable()))
 
 

@@ -13,7 +13,9 @@ def view(state: SkuState, policy: PolicyInForce) -> dict[str, Any]:
     """Return a SKU as the outside sees it. Levels and ads are those last emitted."""
     base = state.base
     if state.revision != policy.revision:
-        base = sum(policy.place(state.sku, p.location).base * max(0, p.atp) for p in state.positions)
+        base = sum(
+            policy.place(state.sku, p.location).base * max(0, p.atp) for p in state.positions
+        )
     ads = orjson.loads(state.ads) if state.ads else {}
     return {
         "sku": state.sku,
@@ -35,6 +37,7 @@ def view(state: SkuState, policy: PolicyInForce) -> dict[str, Any]:
         ],
         "levels": orjson.loads(state.levels) if state.levels else {},
         "ads": [
-            {"rule": rule, "state": kept[0], "since": ms_rfc3339(kept[1])} for rule, kept in sorted(ads.items())
+            {"rule": rule, "state": kept[0], "since": ms_rfc3339(kept[1])}
+            for rule, kept in sorted(ads.items())
         ],
     }

@@ -2,7 +2,7 @@
 
 `messages`, `validation`, `normalise`   what comes in, and the movements it becomes (`ops`)
 `policy`, `levels`, `ads`, `velocity`   what each channel may show and each ad should do
-`memory_pool`                           the rules of `apply`, `tick`, `recover`, `claim`, `settle` in plain Python: the reference
+`memory_pool`                           the rules of the functions in plain Python: the reference
 `functions/`                            the same rules as Redis functions, one atomic call per shard and batch
 `calls`, `store`                        what is sent to a shard and what it answers; the typed wrapper that sends it
 

@@ -16,6 +16,10 @@ ABSENT = -1
 """The watermark of a partition of which nothing was applied."""
 
 
+BEGIN, REPETITION = 1, 2
+"""What `Ticked.recover` asks for, and `Recover.begin` does."""
+
+
 class Place(NamedTuple):
     """A location as the policy in force sees it."""
 
@@ -124,6 +128,7 @@ class Claim(NamedTuple):
     lease_ms: int
     revision: int
     business_ms: int
+    """The caller's business time: by it a look falls due."""
     limit: int
 
 
@@ -164,6 +169,7 @@ class Claimed(NamedTuple):
     recovered: bool
     """This shard has been through a recovery at least once."""
     business_ms: int
+    """The newest business time that caller or shard has seen."""
     due: tuple[Due, ...]
     stale: tuple[str, ...]
     """SKUs whose class sums were made under another policy: rebuild them."""

@@ -1,8 +1,8 @@
 """Every Redis key that Penstock writes, and how long it lives.
 
-All keys of a shard carry its number as a Redis hash tag, `{7}:`, so that one function call may touch
-them in a cluster. `PERMANENT` and `EXPIRING` name every key by its pattern: a test walks a used server
-and fails on a key that is in neither, or that lacks the time to live it was promised.
+All keys of a shard carry its number as a Redis hash tag, `{7}:`, so that one function call may
+touch them in a cluster. `PERMANENT` and `EXPIRING` name every key by its pattern: a test walks a
+used server and fails on a key that is in neither, or that lacks the time to live it was promised.
 """
 
 from dataclasses import dataclass
@@ -10,8 +10,8 @@ from dataclasses import dataclass
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
 
-MOVEMENTS_TTL_MS = 72 * HOUR_MS
-"""Movements kept so that a late count can be laid under them."""
+MOVEMENTS_TTL_MS = 73 * HOUR_MS
+"""Movements are kept for 72 h, so that a late count can be laid under them. Renewed hourly."""
 
 RECORD_TTL_MS = 60 * DAY_MS
 """Orders after they closed, facts that never met their order, announcements never received."""
@@ -20,11 +20,13 @@ GUARD_ALLOWANCE_MS = 73 * HOUR_MS
 """The duplicate guard outlives its promise by this: 72 h of outage and 1 h of skew."""
 
 PERMANENT = {
-    "{s}:pos:<sku>": "hash: figures of a SKU: v t u h a p, s:<class>, d:<day>, and per location o: r: x: i: c:",
+    "{s}:pos:<sku>": (
+        "hash: `=` figures and class sums, `l:<location>` a position, `!<kind>:<location>` an alert"
+    ),
     "{s}:mark": "hash: <log id>/<partition> -> last applied offset",
     "{s}:due": "zset: SKU -> system time of its next look (ms)",
     "{s}:look": "zset: SKU -> business time of its next look (ms)",
-    "{s}:out:<sku>": "hash: last emitted levels, ad states, token, generation, open",
+    "{s}:out:<sku>": "hash: `=` claim and what it stood for, `levels` and `ads` as last emitted",
     "{s}:meta": "hash: generation, version floor, policy revision, server seen, cursors, counters",
     "store": "hash: what was fixed when the store was made: shards",
     "policy": "hash: the policy in force: revision, digest, document",
@@ -36,8 +38,8 @@ PERMANENT = {
 
 EXPIRING = {
     "{s}:mov:<sku>": "list: recent movements with their event times, bounded",
-    "{s}:seen:<slice>": "set: 63-bit hashes of (source, id), one set per slice of the log timestamp",
-    "{s}:order:<order>": "hash: facts of an order that only grow; expires 60 days after it closed",
+    "{s}:seen:<slice>": "set: 63-bit hashes of (source, id), a set per slice of the log timestamp",
+    "{s}:order:<order>": "hash: facts of an order, that only grow; permanent while units are open",
     "{s}:ref:<reference>": "hash: announced less received per SKU and location",
 }
 
@@ -46,7 +48,8 @@ EXPIRING = {
 class Keys:
     """Key names of one namespace.
 
-    A namespace `x` gives `x:{7}:pos:A1`. It may not contain braces: the first pair in a key is its hash tag.
+    A namespace `x` gives `x:{7}:pos:A1`. It may not contain braces: the first pair in a key is its
+    hash tag.
     """
 
     namespace: str = ""
@@ -58,6 +61,7 @@ class Keys:
 
     @property
     def prefix(self) -> str:
+        """What every key begins with."""
         return f"{self.namespace}:" if self.namespace else ""
 
     def shard(self, shard: int, name: str) -> str:
@@ -65,19 +69,25 @@ class Keys:
         return f"{self.prefix}{{{shard}}}:{name}"
 
     def store(self) -> str:
+        """Return the key of what was fixed when the store was made."""
         return f"{self.prefix}store"
 
     def policy(self) -> str:
+        """Return the key of the policy in force."""
         return f"{self.prefix}policy"
 
     def codes(self) -> str:
+        """Return the key of the code tables."""
         return f"{self.prefix}codes"
 
     def log_topics(self) -> str:
+        """Return the key of the register of topics."""
         return f"{self.prefix}log:topics"
 
     def log_members(self, group: str) -> str:
+        """Return the key of the members of a group of readers."""
         return f"{self.prefix}log:members:{group}"
 
     def log_stream(self, topic: str, partition: int) -> str:
+        """Return the key of one partition of the embedded log."""
         return f"{self.prefix}log:{topic}:{partition}"

@@ -140,8 +140,7 @@ class MemoryShard:
             return Refused(self.revision)
         now_ms = call.now_us // 1000
         self._take_over(call.revision)
-        business_ms = max(call.business_ms, self.business_ms)
-        awake = sorted((at, name) for name, at in self.look.items() if at <= business_ms)
+        awake = sorted((at, name) for name, at in self.look.items() if at <= call.business_ms)
         for _, name in awake[: call.limit]:
             self._make_due(name, call.now_us)
             del self.look[name]
@@ -154,6 +153,7 @@ class MemoryShard:
                 due.append(self._claim_sku(name, call.now_us))
             else:
                 stale.append(name)
+        business_ms = max(call.business_ms, self.business_ms)
         return Claimed(self.generation, self.recovered, business_ms, tuple(due), tuple(stale))
 
     def settle(self, now_us: int, items: tuple[Settle, ...]) -> int:

@@ -1,17 +1,17 @@
-"""From normalised events to one call per shard: which events each shard gets, and which fact that states.
+"""From normalised events to one call per shard: its events, and the fact that they state.
 
-A call says "of partition p, these are ALL events of shard s in (after, upto]". `Chain` keeps, for one
-partition in one reading run, the `upto` of the previous call to each shard, acknowledged or not; that is
-the next call's `after`. `upto` is the last offset of the batch with lines in the shard. An event is never
-cut: all its lines of a shard are in one call.
+A call says "of partition p, these are ALL events of shard s in (after, upto]". `Chain` keeps, for
+one partition in one reading run, the `upto` of the previous call to each shard, acknowledged or
+not; that is the next call's `after`. `upto` is the last offset of the batch with lines in the
+shard. An event is never cut: all its lines of a shard are in one call.
 """
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
-from state.calls import Apply, Part, Place, ShardEvent
-from state.ops import INCOMING, PLACE, VOID, Op
+from state.calls import Apply, Part, Place, ShardEvent, ShardOp
+from state.ops import COUNT, INCOMING, MOVE, VOID, Op
 from state.shards import shard_of
 
 MEMO_MAX = 1 << 18
@@ -32,8 +32,8 @@ class NormalEvent(NamedTuple):
 class Chain:
     """One partition in one reading run.
 
-    `position` is the last offset read, `last` the newest `upto` handed to each shard. Both start at the
-    resume position, the minimum of the marks over all shards.
+    `position` is the last offset read, `last` the newest `upto` handed to each shard. Both start
+    at the resume position, the minimum of the marks over all shards.
     """
 
     mark: str
@@ -42,12 +42,13 @@ class Chain:
 
     @classmethod
     def starting(cls, mark: str, resume: int, shards: int) -> "Chain":
+        """Return the chain of a run that begins behind the offset `resume`."""
         return cls(mark, resume, [resume] * shards)
 
     def catch_up(self) -> list[Part]:
-        """Return the fact for a tick of each shard, in order: nothing of it lies between its last and the position.
+        """Return a fact for each shard, in order: it has nothing between its last and the position.
 
-        Only true when every call handed out so far was acknowledged.
+        For a tick. Only true when every call handed out so far was acknowledged.
         """
         facts = [Part(self.mark, last, self.position) for last in self.last]
         self.last = [self.position] * len(self.last)
@@ -63,6 +64,7 @@ class Packer:
         self._shard_of: dict[str, int] = {}
 
     def shard(self, sku: str) -> int:
+        """Return the shard of a SKU."""
         found = self._shard_of.get(sku)
         if found is None:
             if len(self._shard_of) >= MEMO_MAX:
@@ -107,33 +109,38 @@ class Packer:
         tables: list[dict[Place, int]],
         place: Callable[[str, str], Place],
     ) -> None:
-        ops: dict[int, list[Op]] = {}
+        known = self._shard_of
+        offset, digest, slice_, time_ms, log_ms, event_ops = event
+        split: dict[int, list[ShardOp]] = {}
         order = ""
-        for op in event.ops:
-            code = op[0]
-            if code == VOID:
+        for op in event_ops:
+            if op[0] == VOID:
                 order = op[2]
-                ops = {shard: [op] for shard in range(self.shards)}
+                for shard in range(self.shards):
+                    split.setdefault(shard, []).append(op)
                 continue
-            shard = self.shard(op[1])
-            if code <= INCOMING:
-                table = tables[shard]
-                where = place(op[1], op[2])
-                index = table.setdefault(where, len(table))
-                # The wire form of an op carries the index of its place where the op names a location.
-                op = cast("Op", (code, op[1], index, *op[3:]))
-            elif code >= PLACE:
-                order = op[2]
-            mine = ops.get(shard)
+            sku = op[1]
+            shard = known[sku] if sku in known else self.shard(sku)
+            mine = split.get(shard)
             if mine is None:
-                ops[shard] = [op]
+                mine = split[shard] = []
+            # An op that names a location carries the index of its place on the wire.
+            if op[0] == MOVE:
+                _, _, location, delta, unavailable, demand = op
+                at = tables[shard].setdefault(place(sku, location), len(tables[shard]))
+                mine.append((MOVE, sku, at, delta, unavailable, demand))
+            elif op[0] == COUNT:
+                at = tables[shard].setdefault(place(sku, op[2]), len(tables[shard]))
+                mine.append((COUNT, sku, at, op[3], op[4]))
+            elif op[0] == INCOMING:
+                at = tables[shard].setdefault(place(sku, op[2]), len(tables[shard]))
+                mine.append((INCOMING, sku, at, op[3], op[4]))
             else:
+                order = op[2]
                 mine.append(op)
         home = 1
-        for shard, mine in ops.items():
+        for shard, mine in split.items():
             by_shard[shard].append(
-                ShardEvent(
-                    event.offset, event.hash, event.slice, event.time_ms, event.log_ms, home, order, tuple(mine)
-                )
-            )  # fmt: skip
+                ShardEvent(offset, digest, slice_, time_ms, log_ms, home, order, tuple(mine))
+            )
             home = 0

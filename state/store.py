@@ -1,11 +1,12 @@
-"""The state in Redis: the typed wrapper around the function library, and the only module of `state` that talks to Redis.
+"""The state in Redis: the typed wrapper around the function library.
 
-Each method takes the calls of a whole batch, one per shard, and sends them in one round trip. All verbs
-may be repeated after a lost answer: they are fenced (`apply`, `tick`), tokened (`settle`) or idempotent.
+The only module of `state` that talks to Redis. Each method takes the calls of a whole batch, one per
+shard, and sends them in one round trip. All verbs may be repeated after a lost answer: they are
+fenced (`apply`, `tick`), tokened (`settle`) or idempotent.
 
 Errors:
     redis.ConnectionError, redis.TimeoutError: unknown whether the calls ran; repeat them.
-    redis.ResponseError: Redis refused, for instance when out of memory; nothing of that call was done.
+    redis.ResponseError: Redis refused, say when out of memory; nothing of that call was done.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,9 +21,7 @@ from state.calls import (
     Apply,
     Claim,
     Claimed,
-    Due,
     Lost,
-    Position,
     Rebuild,
     Recover,
     Refused,
@@ -33,23 +32,39 @@ from state.calls import (
 )
 from state.keys import Keys
 from state.shards import shard_of
+from state.wire import decode_claimed, decode_sku, encode_apply, encode_call, encode_settle
 
-LIBRARY = ("common", "apply", "tick", "recover", "claim", "settle", "rebuild")
+LIBRARY = (
+    "common",
+    "figures",
+    "positions",
+    "orders",
+    "guard",
+    "apply",
+    "tick",
+    "recover",
+    "claim",
+    "settle",
+    "rebuild",
+)
+"""Files of the function library, in the order in which they build on each other."""
+
 RECOVER_CHUNK = 500
 
 Call = TypeVar("Call")
 Reply = list[Any]
 
-_encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder().decode
 
 
 class Client(Protocol):
     """What is used of a redis-py client (bytes in, bytes out)."""
 
-    def execute_command(self, *args: Any, **options: Any) -> Any: ...  # noqa: ANN401 - redis-py's own types
+    def execute_command(self, *args: Any, **options: Any) -> Any:
+        """Run one command."""
 
-    def pipeline(self, transaction: bool = True) -> Any: ...  # noqa: ANN401, FBT001, FBT002 - its signature
+    def pipeline(self, transaction: bool = True) -> Any:  # noqa: FBT001, FBT002 - its signature
+        """Return what gathers commands for one round trip."""
 
 
 def library_source() -> str:
@@ -83,36 +98,41 @@ class Store:
         self.client.execute_command("FUNCTION", "LOAD", "REPLACE", library_source())
 
     def apply(self, calls: Mapping[int, Apply]) -> dict[int, Applied | Lost]:
-        """Apply each shard's part of a batch. Each shard answers for itself: one may be lost, the others applied."""
-        return {shard: _applied(reply) for shard, reply in self._send("apply", calls)}
+        """Apply each shard's part of a batch.
+
+        Each shard answers for itself: one may be lost, the others applied.
+        """
+        packed = {shard: encode_apply(call) for shard, call in calls.items()}
+        return {shard: _applied(_decode(reply)) for shard, reply in self._send("apply", packed)}
 
     def tick(self, calls: Mapping[int, Tick]) -> dict[int, Ticked | Lost]:
-        return {
-            shard: _lost(reply) if reply[0] == "LOST" else Ticked(*reply[1:])
-            for shard, reply in self._send("tick", calls)
-        }
+        """Tell each shard that nothing more lies in a stretch of the log; learn how it stands."""
+        packed = {shard: encode_call(call) for shard, call in calls.items()}
+        return {shard: _ticked(_decode(reply)) for shard, reply in self._send("tick", packed)}
 
     def recover(self, shard: int, call: Recover) -> int:
         """Begin (or go on with) a recovery and carry it through. Return the generation."""
         while True:
-            ((_, reply),) = self._send("recover", {shard: call})
+            ((_, packed),) = self._send("recover", {shard: encode_call(call)})
+            reply = _decode(packed)
             if reply[1]:
                 return cast("int", reply[2])
             call = call._replace(begin=0)
 
     def claim(self, calls: Mapping[int, Claim]) -> dict[int, Claimed | Refused]:
-        return {
-            shard: Refused(reply[1]) if reply[0] == "REFUSED" else _claimed(reply)
-            for shard, reply in self._send("claim", calls)
-        }
+        """Claim SKUs that are due, in each shard."""
+        packed = {shard: encode_call(call) for shard, call in calls.items()}
+        return {shard: decode_claimed(reply) for shard, reply in self._send("claim", packed)}
 
     def settle(self, now_us: int, items: Mapping[int, Sequence[Settle]]) -> int:
         """Settle claims by shard. Return how many were still the latest of their SKU."""
-        calls = {shard: (now_us, mine) for shard, mine in items.items()}
-        return sum(reply[1] for _, reply in self._send("settle", calls))
+        packed = {shard: encode_settle(now_us, mine) for shard, mine in items.items()}
+        return sum(_decode(reply)[1] for _, reply in self._send("settle", packed))
 
     def rebuild(self, shard: int, call: Rebuild) -> int | Refused:
-        ((_, reply),) = self._send("rebuild", {shard: call})
+        """Make the class sums of SKUs anew. Return how many were known."""
+        ((_, packed),) = self._send("rebuild", {shard: encode_call(call)})
+        reply = _decode(packed)
         return Refused(reply[1]) if reply[0] == "REFUSED" else cast("int", reply[1])
 
     def marks(self) -> list[dict[str, int]]:
@@ -126,7 +146,7 @@ class Store:
         ]
 
     def counters(self) -> dict[str, int]:
-        """Return how many events were applied, and dropped as duplicates, since the store was made."""
+        """Return how many events were `applied`, and dropped as `duplicates`, in all time."""
         pipeline = self.client.pipeline(transaction=False)
         for meta in self._meta:
             pipeline.hmget(meta, "applied", "duplicates")
@@ -156,6 +176,7 @@ class Store:
         return next(self.read_many([sku]))
 
     def read_many(self, skus: Sequence[str]) -> Iterator[SkuState | None]:
+        """Yield what is known of each SKU, in order, read in one round trip."""
         pipeline = self.client.pipeline(transaction=False)
         for sku in skus:
             shard = shard_of(sku, self.shards)
@@ -163,7 +184,7 @@ class Store:
             pipeline.hgetall(self.keys.shard(shard, f"out:{sku}"))
         replies = pipeline.execute()
         for i, sku in enumerate(skus):
-            yield _sku_state(sku, replies[2 * i], replies[2 * i + 1])
+            yield decode_sku(sku, replies[2 * i], replies[2 * i + 1])
 
     def skus(self) -> Iterator[str]:
         """Yield every SKU of the store, shard by shard, each at least once."""
@@ -179,16 +200,15 @@ class Store:
                 if cursor == 0:
                     break
 
-    def _send(self, verb: str, calls: Mapping[int, Any]) -> list[tuple[int, Reply]]:
+    def _send(self, verb: str, calls: Mapping[int, bytes]) -> list[tuple[int, Any]]:
+        """Call `verb` on each shard in one round trip; return the raw answers."""
         began = perf_counter()
         pipeline = self.client.pipeline(transaction=False)
-        for shard, call in calls.items():
-            pipeline.execute_command(
-                "FCALL", f"penstock_{verb}", 1, self._meta[shard], _encode(call)
-            )
+        for shard, argument in calls.items():
+            pipeline.execute_command("FCALL", f"penstock_{verb}", 1, self._meta[shard], argument)
         replies = pipeline.execute()
         self._observe(verb, perf_counter() - began)
-        return [(shard, _decode(reply)) for shard, reply in zip(calls, replies, strict=True)]
+        return list(zip(calls, replies, strict=True))
 
 
 def _lost(reply: Reply) -> Lost:
@@ -201,35 +221,5 @@ def _applied(reply: Reply) -> Applied | Lost:
     return Applied(tuple((part, event) for part, event in reply[1]), reply[2], reply[3])
 
 
-def _claimed(reply: Reply) -> Claimed:
-    due = tuple(
-        Due(*entry[:7], tuple(entry[7]), entry[8], _demand(entry[9]), *entry[10:13],
-            tuple(sorted((name, text) for name, text in entry[13])))
-        for entry in reply[4]
-    )  # fmt: skip
-    return Claimed(reply[1], reply[2], reply[3], due, tuple(reply[5]))
-
-
-def _demand(days: Sequence[int]) -> tuple[tuple[int, int], ...]:
-    return tuple(zip(days[::2], days[1::2], strict=True))
-
-
-def _sku_state(sku: str, pos: dict[bytes, bytes], out: dict[bytes, bytes]) -> SkuState | None:
-    """Unpack the two hashes of a SKU; their layout is told in `functions/common.lua` and `functions/apply.lua`."""
-    if not pos:
-        return None
-    version, _, unrouted, held, base, _, _, _, _, revision, demand, *sums = _decode(pos[b"="])
-    positions = []
-    for field, value in pos.items():
-        if field.startswith(b"l:"):
-            on_hand, reserved, unavailable, incoming, counted_at, _ = (*_decode(value), *[None] * 6)[:6]
-            positions.append(
-                Position(
-                    field[2:].decode(), on_hand or 0, reserved or 0, unavailable or 0, incoming or 0, counted_at
-                )
-            )  # fmt: skip
-    token, is_open, _, available, _ = _decode(out[b"="]) if out else (0, 0, 0, 0, 0)
-    return SkuState(
-        sku, version, unrouted, held, tuple(sorted(positions)), tuple(sums), base, revision, _demand(demand),
-        available, out.get(b"levels", b"").decode(), out.get(b"ads", b"").decode(), bool(is_open), token,
-    )  # fmt: skip
+def _ticked(reply: Reply) -> Ticked | Lost:
+    return _lost(reply) if reply[0] == "LOST" else Ticked(*reply[1:])

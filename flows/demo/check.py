@@ -65,7 +65,9 @@ def judge(
         "--dead", heard.files["dead.letters"], "--counters", counters_path, "--source-units", units,
     ]  # fmt: skip
     root = Path(__file__).resolve().parents[2]
-    done = subprocess.run([str(word) for word in command], capture_output=True, check=False, cwd=root)  # noqa: S603 - our own program
+    done = subprocess.run(  # noqa: S603 - our own program
+        [str(word) for word in command], capture_output=True, check=False, cwd=root
+    )
     if done.returncode not in {0, 1} or not done.stdout.strip():
         raise CheckFailed(done.stderr.decode(errors="replace").strip()[-2000:])
     verdict: dict[str, Any] = orjson.loads(done.stdout)

@@ -48,6 +48,8 @@ class DemoFailed(Exception):
 
 @dataclass(slots=True)
 class Options:
+    """What the command line asked for."""
+
     speed: float | None
     months: int | None
     synthetic: bool
@@ -68,14 +70,24 @@ class Stage:
     played: Played = field(default_factory=Played)
 
 
-def demo_command(  # noqa: PLR0913 - one option each
+def demo_command(
     *,
     speed: Annotated[str, typer.Option(help="Events per second, or `max`.")] = "2000",
-    months: Annotated[int | None, typer.Option(min=1, max=12, help="Only the first months of the year.")] = None,
-    synthetic: Annotated[bool, typer.Option("--synthetic", help="A small made-up chain: a quick look.")] = False,
-    dump: Annotated[Path | None, typer.Option(help="Also write the stream to this file, as JSON lines.")] = None,
-    plant: Annotated[Plant | None, typer.Option(help="Plant a fault; the self-check must find it and exit 1.")] = None,
-    keep: Annotated[Path | None, typer.Option(help="Keep stream, snapshot and topics in this folder.")] = None,
+    months: Annotated[
+        int | None, typer.Option(min=1, max=12, help="Only the first months of the year.")
+    ] = None,
+    synthetic: Annotated[
+        bool, typer.Option("--synthetic", help="A small made-up chain: a quick look.")
+    ] = False,
+    dump: Annotated[
+        Path | None, typer.Option(help="Also write the stream to this file, as JSON lines.")
+    ] = None,
+    plant: Annotated[
+        Plant | None, typer.Option(help="Plant a fault; the self-check must find it and exit 1.")
+    ] = None,
+    keep: Annotated[
+        Path | None, typer.Option(help="Keep stream, snapshot and topics in this folder.")
+    ] = None,
 ) -> None:
     """Play a year of real grocery trading through the engine, then check every unit of it.
 
@@ -88,7 +100,7 @@ def demo_command(  # noqa: PLR0913 - one option each
     stop.install()
     try:
         code = run_demo(options, Console(stderr=True))
-    except Exception as error:  # the edge: every failure becomes words and an exit code
+    except Exception as error:  # noqa: BLE001 - the edge: every failure becomes words and an exit code
         code, text = verdict(error)
         sys.stderr.write(f"penstock demo: {text}\n")
     raise typer.Exit(code)
@@ -116,14 +128,23 @@ def run_demo(options: Options, console: Console) -> int:
             raise DemoFailed(f"a flow ended with exit code {failed[0]}; see {folder}/*.log")
         console.print("checking every position, level and ad state against the stream ...")
         snapshot = check.take_snapshot(run, folder / "snapshot.jsonl")
-        units = "synthetic" if options.synthetic else f"data:{options.months}" if options.months else "data"
+        units = (
+            "synthetic"
+            if options.synthetic
+            else f"data:{options.months}"
+            if options.months
+            else "data"
+        )
         found = check.judge(run, prepared, snapshot, heard, stage.played.appended, units)
-        return _tell(stage, options, found, snapshot)
+        return _tell(stage, found, snapshot)
 
 
 def _prepare(options: Options, folder: Path, console: Console) -> Prepared:
     with Progress(
-        TextColumn("preparing the stream: {task.description}"), BarColumn(), TimeElapsedColumn(), console=console
+        TextColumn("preparing the stream: {task.description}"),
+        BarColumn(),
+        TimeElapsedColumn(),
+        console=console,
     ) as bar:
         task = bar.add_task("reading", total=1)
         prepared = prepare(
@@ -165,7 +186,9 @@ def _folder(options: Options, stack: ExitStack) -> Path:
         return options.keep.resolve()
     parent = environment.load().data
     parent.mkdir(parents=True, exist_ok=True)
-    return Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="demo-", dir=parent))).resolve()
+    return Path(
+        stack.enter_context(tempfile.TemporaryDirectory(prefix="demo-", dir=parent))
+    ).resolve()
 
 
 def _start(role: str, folder: Path) -> subprocess.Popen[bytes]:
@@ -251,7 +274,10 @@ class _Live:
         recent = sorted(heard.ages_ms[-2_000:])
         p99 = recent[int(len(recent) * 0.99)] if recent else 0
         rate = self._done / max(0.001, self._shown_s - self._began)
-        live = f"{rate:,.0f} events/s  {heard.counts['stock.updates']:,} updates  p99 {p99} ms  {len(heard.paused):,} ads paused"
+        live = (
+            f"{rate:,.0f} events/s  {heard.counts['stock.updates']:,} updates  p99 {p99} ms  "
+            f"{len(heard.paused):,} ads paused"
+        )
         self._bar.update(self._task, completed=self._done, live=live)
 
 
@@ -272,7 +298,9 @@ def _forge(stage: Stage, plant: Plant) -> None:
     """Put a message on stock.updates that is wrong (`level`) or comes from the past (`stale`)."""
     log = stage.run.log
     for n in range(log.partitions("stock.updates")):
-        records = log.read({Partition("stock.updates", n): log.start_offsets("stock.updates")[n]}, 1)
+        records = log.read(
+            {Partition("stock.updates", n): log.start_offsets("stock.updates")[n]}, 1
+        )
         if not records or records[0].value is None:
             continue
         first = orjson.loads(records[0].value)["data"]
@@ -286,14 +314,14 @@ def _forge(stage: Stage, plant: Plant) -> None:
     raise DemoFailed("no update to forge")
 
 
-def _tell(stage: Stage, options: Options, found: dict[str, Any], snapshot: check.Snapshot) -> int:
+def _tell(stage: Stage, found: dict[str, Any], snapshot: check.Snapshot) -> int:
     """Print the findings and the last line. Return the exit code."""
     for example in found["examples"]:
         stage.console.print(f"  {example}", markup=False, highlight=False)
     heard, played = stage.heard, stage.played
     rate = stage.prepared.phases["year"] / played.took_s
-    print(f"end state: sha256={snapshot.sha256}")  # noqa: T201 - the result of the command
-    print(  # noqa: T201
+    print(f"end state: sha256={snapshot.sha256}")
+    print(
         f"demo: events={played.appended} updates={found['updates']} pauses={found['pauses']} "
         f"resumes={found['resumes']} dead={found['dead']} planted_dead={found['planted_dead']} "
         f"duplicates={found['duplicates']} planted_duplicates={found['planted_duplicates']} "
@@ -303,7 +331,10 @@ def _tell(stage: Stage, options: Options, found: dict[str, Any], snapshot: check
         flush=True,
     )
     clean = not (found["lost"] or found["doubled"] or found["mismatched"])
-    planted = found["dead"] == found["planted_dead"] and found["duplicates"] == found["planted_duplicates"]
+    planted = (
+        found["dead"] == found["planted_dead"]
+        and found["duplicates"] == found["planted_duplicates"]
+    )
     return 0 if clean and planted else FINDING
 
 
@@ -315,5 +346,7 @@ def _speed(text: str) -> float | None:
     except ValueError:
         speed = 0.0
     if not 0 < speed < float("inf"):
-        raise typer.BadParameter(f"--speed: expected a number of events per second above 0, or max, got {text!r}")
+        raise typer.BadParameter(
+            f"--speed: expected a number of events per second above 0, or max, got {text!r}"
+        )
     return speed

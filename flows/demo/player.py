@@ -59,7 +59,10 @@ def play(
     began = time.monotonic()
     waiting: list[Outgoing] = []
     for event in stream:
-        if speed is not None and played.appended + len(waiting) >= (time.monotonic() - began) * speed:
+        if (
+            speed is not None
+            and played.appended + len(waiting) >= (time.monotonic() - began) * speed
+        ):
             _append(log, waiting, played)
             while played.appended >= (time.monotonic() - began) * speed:
                 time.sleep(SLICE_S)
@@ -96,7 +99,9 @@ def _under_another_id(event: StreamEvent) -> StreamEvent:
     return msgspec.structs.replace(event, value=orjson.dumps(body))
 
 
-def forged_update(sku: str, version: int, available: int, levels: dict[str, int], now_ms: int, cause: str) -> Outgoing:
+def forged_update(
+    sku: str, version: int, available: int, levels: dict[str, int], now_ms: int, cause: str
+) -> Outgoing:
     """Return a stock update that the engine never made."""
     data = {
         "sku": sku,

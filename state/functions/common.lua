@@ -1,10 +1,12 @@
--- Shared by every function of the library: numbers, versions, chunked writes, and how figures are packed.
+-- Shared by every function of the library: small tools, versions, chunked writes, marks.
 --
 -- KEYS[1] of every call is `<namespace>{shard}:meta`; the other keys of the shard are named from it, so
--- that all keys of a call carry one hash tag. ARGV[1] is one msgpack value; every answer is one, too.
--- No function reads a clock: `now_us` comes with the call.
+-- that all keys of a call carry one hash tag. ARGV[1] is one msgpack value. No function reads a clock:
+-- `now_us` comes with the call. Numbers go to commands as they are: Redis writes them with 17 digits.
 
-local call -- redis.call, which is there only while a function runs
+-- What a function needs of Redis and of Lua's libraries, which are there only while one runs.
+local call, byte, sub, format, pack, unpack_text
+
 local ABSENT = -1
 local US = '\31' -- between the parts of a field: no id may hold a control character
 local WIDE = 4000 -- arguments in one command, below the limit of Lua's unpack
@@ -23,17 +25,18 @@ end
 
 local function register(name, run)
   redis.register_function(name, function(keys, args)
-    call = redis.call
+    call, byte, sub, format = redis.call, string.byte, string.sub, string.format
+    pack, unpack_text = struct.pack, struct.unpack
     return run(keys, args)
   end)
 end
 
 local function int(n)
-  return string.format('%d', n) -- tostring() loses digits above 1e14
+  return format('%d', n) -- tostring() loses digits above 1e14
 end
 
 local function prefix_of(keys)
-  return string.sub(keys[1], 1, -5)
+  return sub(keys[1], 1, -5)
 end
 
 local function next_version(v, now_us, version_floor)
@@ -41,28 +44,15 @@ local function next_version(v, now_us, version_floor)
 end
 
 local function wide(command, key, list)
-  if #list <= WIDE then
-    if #list > 0 then call(command, key, unpack(list)) end
+  local n = #list
+  if n <= WIDE then
+    if n > 0 then call(command, key, unpack(list)) end
     return
   end
-  for i = 1, #list, WIDE do
-    call(command, key, unpack(list, i, min(i + WIDE - 1, #list)))
+  for i = 1, n, WIDE do
+    call(command, key, unpack(list, i, min(i + WIDE - 1, n)))
   end
 end
-
--- The head of a SKU, field `=` of its `pos` hash: an array of figures, then the sum of each class.
-local V, T, U, H, A, Q, M, E, K, P, D, SUMS = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 11
--- v version, t newest event time (ms), u unrouted, h held, a sum of max(0, ATP) of the locations that count,
--- q log timestamp (ms) of the oldest change not yet claimed, m newest movement kept (ms), e newest movement
--- evicted (ms), k hour in which the movements' life was renewed, p policy revision of the sums (0: none),
--- d demand: [day, units, day, units, ...] newest first
-
-local function new_head(revision)
-  return { 0, 0, 0, 0, 0, 0, ABSENT, ABSENT, 0, revision, {} }
-end
-
--- The claim of a SKU, field `=` of its `out` hash.
-local TOKEN, OPEN, GENERATION, AVAILABLE, CAUSE = 1, 2, 3, 4, 5
 
 local META = { 'generation', 'floor', 'revision', 'server', 't', 'cursor', 'again', 'touch', 'recovered' }
 
@@ -93,7 +83,7 @@ local function raise_marks(key, parts, marks)
   for i, part in ipairs(parts) do
     if part[3] > marks[i] then
       list[#list + 1] = part[1]
-      list[#list + 1] = int(part[3])
+      list[#list + 1] = part[3]
     end
   end
   wide('HSET', key, list)
@@ -101,13 +91,12 @@ end
 
 -- SKUs become due now, unless they are due earlier.
 local function make_due(key, now_ms, skus)
-  local list = {}
-  local at = int(now_ms)
-  for _, sku in ipairs(skus) do
-    list[#list + 1] = at
-    list[#list + 1] = sku
+  local list, n, at = {}, 0, int(now_ms)
+  for i = 1, #skus do
+    list[n + 1], list[n + 2] = at, skus[i]
+    n = n + 2
   end
-  for i = 1, #list, WIDE do
-    call('ZADD', key, 'LT', unpack(list, i, min(i + WIDE - 1, #list)))
+  for i = 1, n, WIDE do
+    call('ZADD', key, 'LT', unpack(list, i, min(i + WIDE - 1, n)))
   end
 end

@@ -2,25 +2,28 @@
 --
 -- KEYS[1]  {s}:meta
 -- ARGV[1]  [now_us, revision, places, skus]; the first place stands for locations that are not listed
--- Returns  ["REFUSED", revision] the caller's policy is older than the shard's
+-- Returns  msgpack of one of
+--          ["REFUSED", revision] the caller's policy is older than the shard's
 --          ["OK", rebuilt]
 --
 -- Atomic because a movement between reading the positions and writing the sums would be missing from them.
 
 local function rebuild_sku(prefix, sku, by_location, other, meta, now_us, revision)
   local key = prefix .. 'pos:' .. sku
+  local head = call('HGET', key, '=')
+  if not head then return 0 end
+  local s = sku_of(sku, key, head)
+  s[VERSION], s[REVISION], s[CLASSES], s[BASE] = next_version(s[VERSION], now_us, meta.floor), revision, 0, 0
   local flat = call('HGETALL', key)
-  if #flat == 0 then return 0 end
-  local head = cmsgpack.unpack(call('HGET', key, '='))
-  for i = #head, SUMS + 1, -1 do head[i] = nil end
-  head[A], head[P], head[V] = 0, revision, next_version(head[V], now_us, meta.floor)
   for i = 1, #flat, 2 do
-    if string.sub(flat[i], 1, 2) == 'l:' then
-      local place = by_location[string.sub(flat[i], 3)] or other
-      move_sums({ head = head }, place, cmsgpack.unpack(flat[i + 1]), 0, 0)
+    if sub(flat[i], 1, 2) == 'l:' then
+      local _, class, place_floor, base = unpack(by_location[sub(flat[i], 3)] or other)
+      local p = position_of(flat[i], flat[i + 1])
+      add_to_class(s, class, contribution(p, place_floor))
+      if base == 1 then s[BASE] = s[BASE] + contribution(p, 0) end
     end
   end
-  call('HSET', key, '=', cmsgpack.pack(head))
+  call('HSET', key, '=', head_of(s))
   return 1
 end
 

@@ -3,7 +3,7 @@
 -- KEYS[1]  {s}:meta
 -- ARGV[1]  [now_us, server, begin, skew_ms, chunk]
 --            begin 1 starts a recovery, 2 its repetition a minute later, 0 goes on with the one under way
--- Returns  ["OK", done, generation]
+-- Returns  ["OK", done, generation] as msgpack
 --
 -- Atomic because the new generation, which voids every claim and every trust at once, the version floor
 -- above all that a clock within the skew can have given out, and the cursor belong together. Making all
@@ -22,11 +22,11 @@ local function recover(keys, args)
     meta.floor = max(meta.floor, now_us + 2000 * skew_ms)
     meta.cursor = '0'
     local again = (begin == 1) and now_ms + AGAIN_MS or 0
-    call('HSET', keys[1], 'generation', int(meta.generation), 'floor', int(meta.floor), 'server', server, 'cursor', '0',
-      'again', int(again), 'recovered', '1')
+    call('HSET', keys[1], 'generation', meta.generation, 'floor', meta.floor, 'server', server, 'cursor', '0',
+      'again', again, 'recovered', '1')
   end
   if meta.cursor == '' then return cmsgpack.pack({ 'OK', 1, meta.generation }) end
-  local found = call('ZSCAN', prefix .. 'due', meta.cursor, 'COUNT', int(chunk))
+  local found = call('ZSCAN', prefix .. 'due', meta.cursor, 'COUNT', chunk)
   local skus = {}
   for i = 1, #found[2], 2 do skus[#skus + 1] = found[2][i] end
   make_due(prefix .. 'due', now_ms, skus)

@@ -2,7 +2,8 @@
 --
 -- KEYS[1]  {s}:meta
 -- ARGV[1]  [now_us, server, revision, business_ms, parts]; part [mark, after, upto]: no events of this shard in between
--- Returns  ["LOST", [[mark, where the shard stands], ...]] and nothing was done
+-- Returns  msgpack of one of
+--          ["LOST", [[mark, where the shard stands], ...]] and nothing was done
 --          ["OK", recover, revision, business_ms, due now, due since (ms) or 0, touching]
 --            recover: 1 another server answers than before, 2 a recovery is a minute old and wants its repetition
 --
@@ -13,9 +14,9 @@
 local TOUCH_CHUNK = 500
 
 local function raise_version(key, now_us, version_floor)
-  local head = cmsgpack.unpack(call('HGET', key, '='))
-  head[V] = next_version(head[V], now_us, version_floor)
-  call('HSET', key, '=', cmsgpack.pack(head))
+  local head = call('HGET', key, '=')
+  local version, cause = unpack_text('<i8i8', head)
+  call('HSET', key, '=', with_version(head, next_version(version, now_us, version_floor), cause))
 end
 
 local function touch_chunk(prefix, key, meta, now_us)
@@ -39,7 +40,7 @@ local function take_over(key, meta, revision)
   if revision > meta.revision then
     meta.touch = (meta.revision > 0) and '0' or ''
     meta.revision = revision
-    call('HSET', key, 'revision', int(revision))
+    call('HSET', key, 'revision', revision)
     if meta.touch ~= '' then call('HSET', key, 'touch', meta.touch) end
   end
 end
@@ -51,7 +52,7 @@ local function tick(keys, args)
   if #lost > 0 then return cmsgpack.pack({ 'LOST', lost }) end
   local meta = meta_of(keys[1])
   local now_ms = floor(now_us / 1000)
-  local due = call('ZCOUNT', prefix .. 'due', '-inf', int(now_ms))
+  local due = call('ZCOUNT', prefix .. 'due', '-inf', now_ms)
   local oldest = call('ZRANGE', prefix .. 'due', 0, 0, 'WITHSCORES')
 
   raise_marks(prefix .. 'mark', parts, marks)
@@ -63,7 +64,7 @@ local function tick(keys, args)
   elseif meta.again > 0 and meta.again <= now_ms then
     recover = 2
   end
-  if business_ms > meta.t then call('HSET', keys[1], 't', int(business_ms)) end
+  if business_ms > meta.t then call('HSET', keys[1], 't', business_ms) end
   take_over(keys[1], meta, revision)
   local touching = 0
   if meta.touch ~= '' then touching = touch_chunk(prefix, keys[1], meta, now_us) end

@@ -1,16 +1,17 @@
 """The whole state of a shard as plain values, so that the two back ends can be compared."""
 
+import struct
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TypeAlias, cast
 
-import msgspec
 import redis
 
 from state.keys import Keys
 from state.memory_orders import OrderRecord
 from state.memory_pool import MemoryShard, OutRecord
 from state.memory_sku import SkuRecord
+from state.wire import decode_claim, decode_head, decode_movement
 
 UNIT = "\x1f"
 
@@ -184,28 +185,26 @@ def _scores(pairs: object) -> dict[str, int]:
 
 
 def _redis_sku(pos: dict[bytes, bytes], movements: object) -> Figures:
-    version, newest, unrouted, held, base, cause, moved, evicted, _, revision, demand, *sums = (
-        msgspec.msgpack.decode(pos[b"="])
-    )
+    head = decode_head(pos[b"="])
     positions = {}
     for field, value in pos.items():
         if field.startswith(b"l:"):
-            figures = msgspec.msgpack.decode(value)
+            figures = [at for (at,) in struct.iter_unpack("<q", value)]
             positions[field[2:].decode()] = figures + [0] * (4 - len(figures))
     return Figures(
-        version=version,
-        newest_ms=newest,
-        unrouted=unrouted,
-        held=held,
-        base=base if revision else 0,
-        sums=sums if revision else [],
-        cause_ms=cause,
-        newest_movement_ms=moved,
-        evicted_ms=evicted,
-        revision=revision,
-        demand=demand,
+        version=head.version,
+        newest_ms=head.newest_ms,
+        unrouted=head.unrouted,
+        held=head.held,
+        base=head.base if head.revision else 0,
+        sums=list(head.sums) if head.revision else [],
+        cause_ms=head.cause_ms,
+        newest_movement_ms=head.newest_movement_ms,
+        evicted_ms=head.evicted_ms,
+        revision=head.revision,
+        demand=[figure for day in head.demand for figure in day],
         positions=positions,
-        movements=[_movement(text.decode()) for text in cast("list[bytes]", movements)],
+        movements=[decode_movement(text) for text in cast("list[bytes]", movements)],
         alerts={
             field[1:].decode(): text.decode()
             for field, text in pos.items()
@@ -214,12 +213,18 @@ def _redis_sku(pos: dict[bytes, bytes], movements: object) -> Figures:
     )
 
 
-def _movement(text: str) -> tuple[int, int, str]:
-    time, delta, location = text.split(" ", 2)
-    return int(time), int(delta), location
-
-
 def _redis_out(out: dict[bytes, bytes]) -> tuple[int | str, ...]:
-    token, is_open, generation, available, cause = msgspec.msgpack.decode(out[b"="])
+    token, is_open, generation, available, cause = decode_claim(out[b"="])
     levels, ads = (out.get(name, b"").decode() for name in (b"levels", b"ads"))
     return (token, is_open, generation, available, cause, levels, ads)
+
+
+def differences(expected: Everything, found: Everything) -> dict[str, tuple[object, object]]:
+    """Return what differs, by name, for a readable failure."""
+    return {
+        f"{part.name} {name}": (wanted.get(name), got.get(name))
+        for part in fields(Everything)
+        for wanted, got in [(getattr(expected, part.name), getattr(found, part.name))]
+        for name in {*wanted, *got}
+        if wanted.get(name) != got.get(name)
+    }

@@ -1,0 +1,177 @@
+"""`penstock doctor`: what this process would work with, checked from Python to the due queue."""
+
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+import redis
+
+from connectors import config, policy_store
+from connectors import settings as environment
+from connectors.log import UnknownTopic
+from connectors.settings import Settings
+from flows import output
+from flows.idle import lags
+from flows.process import FINDING, OK, verdict
+from flows.runtime import AWAY, TOPICS, Runtime, connected, now_ms
+from state.store import library_source
+
+PYTHONS = ((3, 11), (3, 12))
+SKEW_MAX_MS = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One check: `fail` stops the engine or loses stock, `warn` is worth a look."""
+
+    check: str
+    status: Literal["ok", "warn", "fail"]
+    detail: str
+
+
+Answer = tuple[Literal["ok", "warn", "fail"], str]
+
+
+def doctor(*, as_json: bool) -> int:
+    """Run every check that can be run, tell each, and return a finding if any failed."""
+    found = list(_all())
+    if output.wants_json(asked=as_json):
+        for finding in found:
+            output.json_line(asdict(finding))
+    else:
+        rows = [(finding.check, finding.status, finding.detail) for finding in found]
+        output.table("penstock doctor", ("check", "status", "detail"), rows)
+    return FINDING if any(finding.status == "fail" for finding in found) else OK
+
+
+def _all() -> Iterator[Finding]:
+    yield Finding("python", *_python())
+    try:
+        settings = environment.load()
+    except environment.SettingsError as error:
+        yield Finding("settings", "fail", "; ".join(error.problems))
+        return
+    unknown = environment.unknown_variables()
+    yield Finding("settings", "fail" if unknown else "ok", "; ".join(unknown) or "all known")
+    yield Finding("config", *_config(settings))
+    try:
+        with connected(settings) as run:
+            for name, check in SERVER_CHECKS.items():
+                yield Finding(name, *_of(check, run))
+    except Exception as error:  # noqa: BLE001 - whatever keeps the server away is what it tells
+        yield Finding("server", "fail", verdict(error)[1])
+
+
+def _of(check: Callable[[Runtime], Answer], run: Runtime) -> Answer:
+    try:
+        return check(run)
+    except UnknownTopic as error:
+        return "fail", f"{error}; run `penstock init`"
+    except (*AWAY, redis.RedisError) as error:
+        return "fail", f"{type(error).__name__}: {error}"
+
+
+def _python() -> Answer:
+    version = sys.version_info[:2]
+    text = f"{version[0]}.{version[1]}"
+    return ("ok", text) if version in PYTHONS else ("fail", f"expected 3.11 or 3.12, got {text}")
+
+
+def _config(settings: Settings) -> Answer:
+    path = settings.config or config.DEFAULT_PATH
+    if settings.config is None and not path.exists():
+        return "warn", f"{path}: not there; the defaults know no location and no channel"
+    try:
+        config.load_with_codes(path)
+    except config.ConfigError as error:
+        more = f" (and {len(error.problems) - 1} more)" if len(error.problems) > 1 else ""
+        return "fail", f"{error.problems[0]}{more}"
+    warnings = config.warnings(path.read_text(encoding="utf-8-sig"), path.name, path.parent)
+    return ("warn", str(warnings[0])) if warnings else ("ok", str(path))
+
+
+def _server(run: Runtime) -> Answer:
+    info = run.server.client.info("server")
+    name = info.get("server_name", "redis")
+    version = info.get("valkey_version") or info.get("redis_version")
+    where = "embedded" if run.server.store is not None else "PENSTOCK_REDIS"
+    try:
+        run.server.check()
+    except Exception as error:  # noqa: BLE001 - its text is the finding
+        return "fail", str(error)
+    return "ok", f"{name} {version}, {where}"
+
+
+def _append_only(run: Runtime) -> Answer:
+    info = run.server.client.info("persistence")
+    if not info.get("aof_enabled"):
+        return "warn", "append-only file is off: a restart of the server loses what it holds"
+    if info.get("aof_last_write_status") != "ok":
+        return "fail", "the last write of the append-only file failed"
+    return "ok", "on"
+
+
+def _clock(run: Runtime) -> Answer:
+    skew_ms = run.server.skew_ms(now_ms())
+    fault = abs(skew_ms) > SKEW_MAX_MS
+    expected = f"expected within {SKEW_MAX_MS} ms of the server's, got "
+    return ("fail", f"{expected}{skew_ms} ms") if fault else ("ok", f"{skew_ms} ms ahead")
+
+
+def _functions(run: Runtime) -> Answer:
+    found = run.server.client.function_list("penstock", withcode=True)
+    if not found:
+        return "fail", "not loaded; run `penstock init`"
+    if library_source().encode() not in _flat(found):
+        return "fail", "of another version; run `penstock init`, or update this process"
+    return "ok", "loaded, of this version"
+
+
+def _flat(reply: object) -> Iterator[object]:
+    """Yield every value of a reply, which has another form in each version of the protocol."""
+    if isinstance(reply, dict):
+        for value in reply.values():
+            yield from _flat(value)
+    elif isinstance(reply, list | tuple):
+        for value in reply:
+            yield from _flat(value)
+    else:
+        yield reply
+
+
+def _topics(run: Runtime) -> Answer:
+    counts = {topic: run.log.partitions(topic) for topic in TOPICS}
+    return "ok", ", ".join(f"{topic} {count}" for topic, count in counts.items())
+
+
+def _policy(run: Runtime) -> Answer:
+    found = policy_store.in_force(run.server.client, run.keys)
+    if found is None:
+        return "warn", "none in force; run `penstock init`"
+    if found.policy != config.load(run.settings.config):
+        return "warn", f"revision {found.revision} is not the file's; a start brings the file in"
+    return "ok", f"revision {found.revision}"
+
+
+def _lag(run: Runtime) -> Answer:
+    behind = lags(run)
+    texts = [f"{topic}/{n}: {lag} to apply" for (topic, n), lag in sorted(behind.items())]
+    return ("warn", ", ".join(texts)) if behind else ("ok", "none")
+
+
+def _due(run: Runtime) -> Answer:
+    due = run.store.due_by(now_ms(), run.business_ms(run.store.business_ms()))
+    return ("warn", f"{due} SKUs wait for a publisher") if due else ("ok", "none")
+
+
+SERVER_CHECKS: dict[str, Callable[[Runtime], Answer]] = {
+    "server": _server,
+    "append-only": _append_only,
+    "clock": _clock,
+    "functions": _functions,
+    "topics": _topics,
+    "policy": _policy,
+    "lag": _lag,
+    "due": _due,
+}

@@ -1,0 +1,127 @@
+"""A small shop for tests of whole processes: its configuration, its store, its command line."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+ROOT = Path(__file__).parents[2]
+TIMEOUT_S = 45
+
+CONFIG = """
+version: 1
+locations:
+  - {id: wh, kind: warehouse, region: north}
+  - {id: s1, kind: store, region: north}
+channels:
+  - {id: shopee, buffer: {units: 1}}
+  - {id: shop}
+ads:
+  - {rule: google, channel: shop, pause_at: 2, resume_at: 6, dwell_s: 0}
+"""
+
+Done = subprocess.CompletedProcess[str]
+
+
+def event(number: int | str, kind: str, **data: Any) -> dict[str, Any]:
+    """A CloudEvent that happened a moment ago."""
+    return {
+        "specversion": "1.0",
+        "id": str(number),
+        "source": "/test",
+        "type": kind,
+        "time": datetime.now(UTC).isoformat(),
+        "data": data,
+    }
+
+
+def lines(**quantities: int) -> list[dict[str, Any]]:
+    return [{"sku": sku, "quantity": quantity} for sku, quantity in quantities.items()]
+
+
+class Shop:
+    """Runs `penstock` in a folder of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.config = folder / "penstock.yaml"
+        self.config.write_text(CONFIG)
+        self.started: list[subprocess.Popen[bytes]] = []
+        self.env = {k: v for k, v in os.environ.items() if not k.startswith("PENSTOCK_")} | {
+            "PENSTOCK_DATA": str(folder / "data"),
+            "PENSTOCK_METRICS": "off",
+            "PYTHONPATH": str(ROOT),
+        }
+
+    def penstock(self, *args: str, given: str | bytes = "", **env: str) -> Done:
+        """Run a command to its end."""
+        raw = given.encode() if isinstance(given, str) else given
+        done = subprocess.run(
+            [sys.executable, "-m", "flows.cli", *args],
+            cwd=self.folder, env=self.env | env, input=raw, capture_output=True, check=False,
+            timeout=TIMEOUT_S,
+        )  # fmt: skip
+        return Done(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
+
+    def start(self, *args: str, module: str = "flows.cli") -> subprocess.Popen[bytes]:
+        """Start a command, and leave it running."""
+        process = subprocess.Popen(
+            [sys.executable, "-m", module, *args],
+            cwd=self.folder, env=self.env, stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        self.started.append(process)
+        return process
+
+    def close(self) -> None:
+        """End what a failed test left running."""
+        for process in self.started:
+            with process:
+                process.kill()
+
+    def emit(self, *events: dict[str, Any]) -> None:
+        text = b"\n".join(map(orjson.dumps, events))
+        done = self.penstock("emit", "-", given=text)
+        assert done.stdout.splitlines()[-1] == f"emit: appended={len(events)} failed=0", done.stderr
+
+    def settle(self) -> None:
+        """Apply and publish all that was emitted."""
+        done = self.penstock("run", "--until-idle")
+        assert done.returncode == 0, done.stderr
+
+    def stock(self, sku: str) -> dict[str, Any]:
+        done = self.penstock("stock", sku)
+        assert done.returncode == 0, done.stderr
+        found: dict[str, Any] = orjson.loads(done.stdout)
+        return found
+
+    def end_state(self) -> list[dict[str, Any]]:
+        """All SKUs without what differs from run to run: versions and since when."""
+        found = rows(self.penstock("stock", "--all"))
+        for sku in found:
+            del sku["version"]
+            for ad in sku["ads"]:
+                del ad["since"]
+        return found
+
+
+def rows(done: Done) -> list[Any]:
+    """The lines of JSON that a command printed."""
+    assert done.returncode == 0, done.stderr
+    return [orjson.loads(line) for line in done.stdout.splitlines()]
+
+
+def eventually(holds: Callable[[], bool], within_s: float = 20.0) -> bool:
+    """Say whether something comes true in time."""
+    deadline = time.monotonic() + within_s
+    while time.monotonic() < deadline:
+        if holds():
+            return True
+        time.sleep(0.1)
+    return False

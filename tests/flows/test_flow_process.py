@@ -1,0 +1,138 @@
+"""The flows as processes: many at once, stopped, killed, and started by Bytewax itself."""
+
+import os
+import random
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from connectors.embedded import embedded
+from tests.flows.shop import Shop, event, eventually, lines, rows
+
+SEED = 7
+
+
+def trading(count: int) -> list[dict[str, Any]]:
+    """Receipts, sales and orders of 40 SKUs, some of them sent twice, some of no use."""
+    chance = random.Random(SEED)
+    skus = [f"A{n}" for n in range(40)]
+    events = [
+        event(f"r{sku}", "wms.receipt", location="wh", reference="r", lines=lines(**{sku: 100}))
+        for sku in skus
+    ]
+    for n in range(count):
+        some = {sku: chance.randint(1, 3) for sku in chance.sample(skus, 3)}
+        if n % 3 == 0:
+            events.append(
+                event(n, "order.placed", order=str(n), channel="shop", lines=lines(**some))
+            )
+        else:
+            where = "nowhere" if n % 50 == 1 else "s1"
+            sale = event(n, "pos.sale", location=where, receipt=str(n), lines=lines(**some))
+            events += [sale] * (2 if n % 10 == 1 else 1)
+    return events
+
+
+class Process(NamedTuple):
+    pid: int
+    parent: int
+    command: str
+
+
+def processes() -> list[Process]:
+    """All of this machine that are alive."""
+    listed = subprocess.run(
+        ["ps", "-A", "-o", "pid=,ppid=,stat=,args="], capture_output=True, text=True, check=True
+    )
+    found = (line.split(None, 3) for line in listed.stdout.splitlines())
+    return [
+        Process(int(pid), int(parent), " ".join(command))
+        for pid, parent, state, *command in found
+        if not state.startswith("Z")
+    ]
+
+
+@contextmanager
+def running(shop: Shop, *commands: tuple[str, ...]) -> Iterator[list[subprocess.Popen[bytes]]]:
+    """Processes that are asked to stop in the end, and must then end with 0 and without a word."""
+    started = [shop.start(*command) for command in commands]
+    try:
+        yield started
+    finally:
+        for process in started:
+            process.send_signal(signal.SIGTERM)
+        said = [process.communicate(timeout=20)[1] for process in started]
+    assert [process.returncode for process in started] == [0] * len(started)
+    assert said == [b""] * len(started)
+
+
+def test_two_of_each_flow_end_where_one_of_each_does(shop: Shop, tmp_path: Path) -> None:
+    events = trading(1_500)
+    shop.emit(*events)
+    roles = ("ingest", "publish") * 2
+    with running(shop, *(("run", role) for role in roles)):
+        assert shop.penstock("wait", "--idle", "--timeout", "40").returncode == 0
+
+    (tmp_path / "alone").mkdir()
+    alone = Shop(tmp_path / "alone")
+    with embedded(alone.folder / "data"):
+        alone.emit(*events)
+        alone.settle()
+        assert shop.end_state() == alone.end_state()
+    assert shop.stock("A1")["unrouted"] > 0
+
+
+@pytest.mark.parametrize("workers", [(), ("-w", "2")])
+def test_bytewax_runs_the_same_flow(shop: Shop, workers: tuple[str, ...]) -> None:
+    flow = shop.start("flows.ingest:flow", *workers, module="bytewax.run")
+    try:
+        shop.emit(event(1, "wms.receipt", location="wh", reference="r", lines=lines(A=5)))
+        assert eventually(lambda: shop.penstock("stock", "A").returncode == 0)
+        assert shop.stock("A")["available"] == 5
+    finally:
+        flow.send_signal(signal.SIGTERM)
+        said = flow.communicate(timeout=20)[1]
+    assert (flow.returncode, said) == (0, b"")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_flow_that_is_asked_to_stop_ends_cleanly(shop: Shop, number: signal.Signals) -> None:
+    shop.emit(event(1, "wms.receipt", location="wh", reference="r", lines=lines(A=5)))
+    flow = shop.start("run")
+    assert eventually(lambda: shop.penstock("stock", "A").returncode == 0)
+    flow.send_signal(number)
+    said = flow.communicate(timeout=20)[1]
+    assert (flow.returncode, said) == (0, b"")
+
+
+def test_flows_do_not_outlive_the_run_that_started_them(shop: Shop) -> None:
+    shop.emit(event(1, "wms.receipt", location="wh", reference="r", lines=lines(A=5)))
+    flow = shop.start("run")
+    assert eventually(lambda: shop.penstock("stock", "A").returncode == 0)
+    children = {each.pid for each in processes() if each.parent == flow.pid}
+    assert len(children) == 2
+    flow.kill()
+    flow.communicate(timeout=20)
+    assert eventually(lambda: not children & {each.pid for each in processes()}, 10)
+
+
+def test_a_killed_flow_is_noticed_and_the_other_one_stopped(shop: Shop) -> None:
+    shop.emit(event(1, "wms.receipt", location="wh", reference="r", lines=lines(A=5)))
+    flow = shop.start("run")
+    assert eventually(lambda: shop.penstock("stock", "A").returncode == 0)
+    (publish,) = [x.pid for x in processes() if x.parent == flow.pid and " publish" in x.command]
+    os.kill(publish, signal.SIGKILL)
+    said = flow.communicate(timeout=20)[1]
+    assert (flow.returncode, said) == (1, b"penstock run: a flow was ended by signal 9\n")
+
+
+def test_the_embedded_store_starts_with_a_command_and_keeps_what_it_did(tmp_path: Path) -> None:
+    shop = Shop(tmp_path)
+    shop.emit(event(1, "wms.receipt", location="wh", reference="r", lines=lines(A=5)))
+    (kept,) = rows(shop.penstock("tail", "wms.receipts", "--from-start", "--until-idle"))
+    assert kept["value"]["data"]["lines"] == lines(A=5)

@@ -1,0 +1,122 @@
+"""From normalised events to one call per shard."""
+
+from collections import Counter
+
+from state.calls import Apply, Part, Place
+from state.ops import COUNT, MOVE, PLACE, SHIP, VOID, Op
+from state.pack import Chain, NormalEvent, Packer
+from state.shards import shard_of
+
+SHARDS = 4
+FLOORS = {"shop": 1, "warehouse": 0}
+SKUS = [f"sku-{i}" for i in range(40)]
+
+
+def event(offset: int, *ops: Op) -> NormalEvent:
+    return NormalEvent(offset, str(offset), 7, 1000 + offset, 2000 + offset, ops)
+
+
+def move(sku: str, location: str = "shop", delta: int = -1) -> Op:
+    return (MOVE, sku, location, delta, 0, 0)
+
+
+def place(sku: str, location: str) -> Place:
+    return Place(location, 0, FLOORS[location], 1)
+
+
+def pack(
+    packer: Packer, chain: Chain, *events: NormalEvent, position: int = 99
+) -> dict[int, Apply]:
+    return packer.pack([(chain, position, events)], place, 5, 1)
+
+
+def sku_of(shard: int) -> str:
+    return next(sku for sku in SKUS if shard_of(sku, SHARDS) == shard)
+
+
+def test_every_line_goes_to_the_shard_of_its_sku() -> None:
+    calls = pack(
+        Packer(SHARDS, 1), Chain.starting("p", -1, SHARDS), event(0, *(move(sku) for sku in SKUS))
+    )
+    for shard, call in calls.items():
+        (part,) = call.parts
+        assert all(shard_of(op[1], SHARDS) == shard for op in part.events[0].ops)
+    assert sum(len(call.parts[0].events[0].ops) for call in calls.values()) == len(SKUS)
+
+
+def test_all_lines_of_an_event_for_a_shard_are_one_entry_of_one_call() -> None:
+    chain, packer = Chain.starting("p", -1, SHARDS), Packer(SHARDS, 1)
+    events = [event(i, *(move(sku) for sku in SKUS)) for i in range(3)]
+    calls = pack(packer, chain, *events)
+    for call in calls.values():
+        assert [each.offset for each in call.parts[0].events] == [0, 1, 2]
+
+
+def test_each_event_is_at_home_in_exactly_one_shard() -> None:
+    chain, packer = Chain.starting("p", -1, SHARDS), Packer(SHARDS, 1)
+    events = [event(i, *(move(sku) for sku in SKUS[i:])) for i in range(30)]
+    events.append(event(30, (VOID, "", "o1", "")))
+    homes: Counter[int] = Counter()
+    for call in pack(packer, chain, *events).values():
+        for each in call.parts[0].events:
+            homes[each.offset] += each.home
+    assert homes == dict.fromkeys(range(31), 1)
+
+
+def test_a_cancel_without_lines_goes_to_every_shard() -> None:
+    calls = pack(Packer(SHARDS, 1), Chain.starting("p", -1, SHARDS), event(0, (VOID, "", "o1", "")))
+    assert sorted(calls) == list(range(SHARDS))
+    assert {call.parts[0].events[0].order for call in calls.values()} == {"o1"}
+
+
+def test_an_event_names_its_order_in_every_shard_that_it_touches() -> None:
+    ops: list[Op] = [(PLACE, sku_of(0), "o1", "shopee", 1), (PLACE, sku_of(1), "o1", "shopee", 1)]
+    calls = pack(Packer(SHARDS, 1), Chain.starting("p", -1, SHARDS), event(0, *ops))
+    assert [calls[shard].parts[0].events[0].order for shard in (0, 1)] == ["o1", "o1"]
+
+
+def test_each_call_builds_on_the_one_before_it_to_that_shard() -> None:
+    chain, packer = Chain.starting("p", 9, SHARDS), Packer(SHARDS, 1)
+    first = pack(packer, chain, event(10, move(sku_of(0))), event(12, move(sku_of(1))), position=13)
+    second = pack(packer, chain, event(20, move(sku_of(0))), position=25)
+    assert [part[:3] for part in first[0].parts] == [("p", 9, 10)]
+    assert [part[:3] for part in first[1].parts] == [("p", 9, 12)]
+    assert [part[:3] for part in second[0].parts] == [("p", 10, 20)]
+    assert sorted(second) == [0]
+    assert chain.position == 25
+
+
+def test_catching_up_states_that_nothing_lies_between_the_last_call_and_the_position() -> None:
+    chain, packer = Chain.starting("p", 9, 2), Packer(2, 1)
+    sku = next(sku for sku in SKUS if shard_of(sku, 2) == 1)
+    pack(packer, chain, event(10, move(sku)), position=25)
+    assert chain.catch_up() == [Part("p", 9, 25), Part("p", 10, 25)]
+    assert chain.last == [25, 25]
+
+
+def test_partitions_of_one_batch_share_the_call_but_not_the_chain() -> None:
+    left, right = Chain.starting("p", -1, SHARDS), Chain.starting("q", 4, SHARDS)
+    batch = [(left, 0, [event(0, move(sku_of(2)))]), (right, 5, [event(5, move(sku_of(2)))])]
+    calls = Packer(SHARDS, 1).pack(batch, place, 5, 1)
+    assert [part[:3] for part in calls[2].parts] == [("p", -1, 0), ("q", 4, 5)]
+
+
+def test_an_op_names_its_place_by_the_index_in_its_own_call() -> None:
+    sku = sku_of(3)
+    ops: list[Op] = [
+        move(sku, "warehouse"),
+        (COUNT, sku, "shop", 8, 3),
+        move(sku, "warehouse"),
+        (SHIP, sku, "o1", "", 1, "warehouse"),
+    ]
+    call = pack(Packer(SHARDS, 1), Chain.starting("p", -1, SHARDS), event(0, *ops))[3]
+    assert [each.location for each in call.places] == ["warehouse", "shop"]
+    packed = call.parts[0].events[0].ops
+    assert [op[2] for op in packed] == [0, 1, 0, "o1"]
+    assert packed[3] == (SHIP, sku, "o1", "", 1, "warehouse")
+
+
+def test_a_batch_of_rejected_events_moves_the_position_and_calls_nobody() -> None:
+    chain = Chain.starting("p", 9, SHARDS)
+    assert pack(Packer(SHARDS, 1), chain, position=30) == {}
+    assert (chain.position, chain.last) == (30, [9] * SHARDS)
