@@ -39,6 +39,9 @@ _SETTINGS = (
     ("maxmemory-policy", "noeviction"),
     ("save", ""),
     ("auto-aof-rewrite-min-size", "512mb"),
+    # A SKU of few locations, and what was emitted of it, lie in one block each.
+    ("hash-max-listpack-entries", "64"),
+    ("hash-max-listpack-value", "512"),
 )
 
 

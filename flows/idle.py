@@ -11,7 +11,7 @@ LOOK_EVERY_S = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Open:
-    """What is still to be done: messages per partition that has any, and SKUs that are due."""
+    """What is still to be done: messages per partition that has any, and SKUs due or being published."""
 
     lag: dict[Partition, int]
     due: int
@@ -30,7 +30,8 @@ def open_work(runtime: Runtime) -> Open:
     """Return what is still to be done at this moment."""
     store = runtime.store
     business_ms = runtime.business_ms(store.business_ms())
-    return Open(lags(runtime), store.due_by(now_ms(), business_ms))
+    # A SKU claimed and not settled yet has its lease for a due time: it is not done either.
+    return Open(lags(runtime), store.due_by(now_ms() + runtime.settings.lease_ms, business_ms))
 
 
 def lags(runtime: Runtime) -> dict[Partition, int]:
@@ -42,7 +43,7 @@ def lags(runtime: Runtime) -> dict[Partition, int]:
         for n, end in log.end_offsets(topic).items():
             mark = f"{log_id}/{n}"
             applied = min(shard.get(mark, ABSENT) for shard in marks)
-            lag = end - 1 - max(applied, starts[n] - 1, 0)
+            lag = end - 1 - max(applied, starts[n] - 1)
             if lag > 0:
                 found[Partition(topic, n)] = lag
     return found

@@ -73,7 +73,7 @@ class Reader:
         self._run = Run(self._log_ids())
         self._ticked_s = 0.0
         self._ids_seen_s = 0.0
-        self._idle = Idle(runtime) if until_idle else None
+        self._idle = Idle(runtime, due=False) if until_idle else None
         self._retention = Retention(runtime)
         self._business_ms = 0
 

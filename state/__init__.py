@@ -4,7 +4,8 @@
 `policy`, `levels`, `ads`, `velocity`   what each channel may show and each ad should do
 `memory_pool`                           the rules of the functions in plain Python: the reference
 `functions/`                            the same rules as Redis functions, one atomic call per shard and batch
-`calls`, `store`                        what is sent to a shard and what it answers; the typed wrapper that sends it
+`calls`, `wire`                         what is sent to a shard and what it answers; how both are packed
+`store`                                 the typed wrapper that sends it
 
 Only `store` talks to Redis. Nothing here reads a clock: `now` is always an argument.
 """

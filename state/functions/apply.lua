@@ -5,7 +5,8 @@
 --            places  location field, class, floor and base of each, in one list; classes count from 0
 --            part    [mark, after, upto, events]: the next `events` events of `lines` are ALL events of
 --                    this shard in (after, upto] of the partition
---            slices  [slice, hashes, slice, hashes, ...]: the hashes of the events of a guard slice, in the order of `lines`
+--            slices  [slice, hashes, slice, hashes, ...]: the hashes of the events of a guard
+--                    slice, in the order of `lines`
 --            repeats whether any hash is there more than once
 --            lines   of each event: offset, slice, time_ms, log_ms, home, order ("" for none), the number of values of
 --                    its ops, and those: ops as in state/ops.py with the index of its place (from 0) for the location
@@ -94,7 +95,8 @@ local function apply(keys, args)
   local newest = tonumber(meta[2] or 0)
   call('ZCARD', prefix .. 'due')
   local run = {
-    prefix = prefix, now_us = now_us, hour = floor(now_us / HOUR_US), revision = revision, floor = tonumber(meta[1] or 0),
+    prefix = prefix, now_us = now_us, hour = floor(now_us / HOUR_US), revision = revision,
+    floor = tonumber(meta[1] or 0),
     places = places, lines = lines, guard = guard_of(prefix, slices, repeats),
     skus = {}, touched = {}, orders = {}, references = {}, duplicates = {},
     newest = newest, applied = 0, replayed = 0, absorbed = 0,

@@ -37,7 +37,8 @@ local function order_of(run, order)
   local record = run.orders[order]
   if record then return record end
   record = {
-    key = run.prefix .. 'order:' .. order, facts = {}, changed = {}, channels = {}, given = {}, open = 0, expires = false,
+    key = run.prefix .. 'order:' .. order, facts = {}, changed = {}, channels = {}, given = {},
+    open = 0, expires = false,
   }
   local flat = call('HGETALL', record.key)
   for i = 1, #flat, 2 do learn(record, flat[i], flat[i + 1]) end
