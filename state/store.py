@@ -164,6 +164,13 @@ class Store:
             pipeline.zcount(self.keys.shard(shard, "look"), "-inf", business_ms)
         return sum(pipeline.execute())
 
+    def oldest_due_ms(self) -> int:
+        """Return since when the SKU that is due longest has been due (system time), 0 in an empty store."""
+        pipeline = self.client.pipeline(transaction=False)
+        for shard in range(self.shards):
+            pipeline.zrange(self.keys.shard(shard, "due"), 0, 0, withscores=True)
+        return min((int(reply[0][1]) for reply in pipeline.execute() if reply), default=0)
+
     def business_ms(self) -> int:
         """Return the newest event time that any shard has seen, 0 when none has."""
         pipeline = self.client.pipeline(transaction=False)

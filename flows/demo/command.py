@@ -23,6 +23,7 @@ from flows import stop
 from flows.demo import check
 from flows.demo.dump import FULL_YEAR_SHA256, Prepared, prepare, read_dump
 from flows.demo.events import StreamEvent
+from flows.demo.governor import Governor
 from flows.demo.listener import Listener
 from flows.demo.player import Faulty, Played, forged_update, play
 from flows.idle import Idle
@@ -31,6 +32,8 @@ from flows.runtime import Runtime, now_ms, runtime
 
 IDLE_TIMEOUT_S = 300.0
 SHOW_EVERY_S = 0.25
+TICK_MS = "100"
+"""A second of the demo is days of trading: changes of a SKU are gathered for a little longer than when live."""
 
 
 class Plant(StrEnum):
@@ -164,6 +167,7 @@ def _environment(folder: Path, prepared: Prepared, stack: ExitStack) -> None:
         "PENSTOCK_CONFIG": str(prepared.config_path),
         "PENSTOCK_DATA": str(folder / "data"),
         "PENSTOCK_CLOCK": "event",
+        "PENSTOCK_TICK_MS": os.environ.get("PENSTOCK_TICK_MS", TICK_MS),
     }
     if "PENSTOCK_REDIS" in os.environ:
         changes["PENSTOCK_NAMESPACE"] = f"demo-{folder.name[-8:]}"
@@ -215,19 +219,28 @@ def _play(stage: Stage, options: Options) -> None:
         events = _Peek(stream)
         opening = list(_until_year(events))
         task = bar.add_task("opening stock", total=len(opening), live="")
-        loaded = play(stage.run.log, opening, None, lambda _event: bar.advance(task))
+        loaded = play(stage.run.log, opening, None, seen=lambda events: bar.advance(task, events))
         _await_idle(stage)
         task = bar.add_task("the year", total=stage.prepared.phases["year"], live="")
         stage.heard.since_ms = now_ms()
         began = time.monotonic()
         shown = _Live(stage, bar, task)
-        year = play(stage.run.log, events, options.speed, shown.seen)
+        governor = Governor(stage.run) if options.speed is not None else None
+        year = play(stage.run.log, events, options.speed, governor, shown.seen)
         _await_idle(stage)
         shown.show()
     stage.played = Played(
-        loaded.appended + year.appended + (options.plant is Plant.drop) - (options.plant is Plant.double),
-        loaded.lines + year.lines, year.began_ms, time.monotonic() - began - Idle.QUIET_S,
-    )  # fmt: skip
+        loaded.appended
+        + year.appended
+        + (options.plant is Plant.drop)
+        - (options.plant is Plant.double),
+        time.monotonic() - began - Idle.QUIET_S,
+    )
+    if governor is not None and governor.held_s >= 1:
+        stage.console.print(
+            f"the player waited {governor.held_s:.0f} s for the engine: this machine does not carry "
+            f"{options.speed:,.0f} events/s"
+        )
 
 
 class _Peek:
@@ -263,9 +276,9 @@ class _Live:
         self._done = 0
         self._began = self._shown_s = time.monotonic()
 
-    def seen(self, _event: StreamEvent) -> None:
-        self._done += 1
-        if self._done % 50 == 0 and time.monotonic() - self._shown_s >= SHOW_EVERY_S:
+    def seen(self, events: int) -> None:
+        self._done += events
+        if time.monotonic() - self._shown_s >= SHOW_EVERY_S:
             self.show()
 
     def show(self) -> None:

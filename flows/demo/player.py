@@ -5,10 +5,11 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from connectors.cloudevents import structured
-from connectors.log import AppendFailed, Log, Outgoing
+from connectors.log import Appended, AppendFailed, Log, Outgoing
 from flows.demo.events import StreamEvent
+from flows.demo.governor import Governor
 
-BATCH = 250
+BATCH = 100
 SLICE_S = 0.01
 
 
@@ -17,8 +18,6 @@ class Played:
     """What went into the log."""
 
     appended: int = 0
-    lines: int = 0
-    began_ms: int = 0
     took_s: float = 0.0
 
 
@@ -46,44 +45,51 @@ def play(
     log: Log,
     stream: Iterable[StreamEvent],
     speed: float | None,
-    seen: Callable[[StreamEvent], None],
+    governor: Governor | None = None,
+    seen: Callable[[int], None] = lambda _events: None,
 ) -> Played:
     """Append the stream in order, `speed` events a second, or as fast as the log takes them (None).
 
-    `seen` is told of each event as it is appended.
+    `governor` may hold the stream back; `seen` is told how many events were appended each time.
 
     Raises:
         LogError: the log did not take a message.
     """
-    played = Played(began_ms=time.time_ns() // 1_000_000)
+    played = Played()
     began = time.monotonic()
-    waiting: list[Outgoing] = []
+    waiting: list[StreamEvent] = []
+
+    def append() -> None:
+        if not waiting:
+            return
+        results = log.append([Outgoing(e.topic, e.key, e.value, e.headers) for e in waiting])
+        places = [result for result in results if isinstance(result, Appended)]
+        failed = [result.error for result in results if isinstance(result, AppendFailed)]
+        if failed:
+            raise failed[0]
+        played.appended += len(waiting)
+        seen(len(waiting))
+        if governor is not None:
+            governor.appended(waiting, places)
+        waiting.clear()
+
     for event in stream:
-        if (
-            speed is not None
-            and played.appended + len(waiting) >= (time.monotonic() - began) * speed
-        ):
-            _append(log, waiting, played)
-            while played.appended >= (time.monotonic() - began) * speed:
+        if speed is not None and played.appended + len(waiting) >= _due(began, speed, governor):
+            append()
+            while played.appended >= _due(began, speed, governor):
                 time.sleep(SLICE_S)
-        waiting.append(Outgoing(event.topic, event.key, event.value, event.headers))
-        played.lines += event.lines
-        seen(event)
+        waiting.append(event)
         if len(waiting) >= BATCH:
-            _append(log, waiting, played)
-    _append(log, waiting, played)
+            append()
+    append()
     played.took_s = time.monotonic() - began
     return played
 
 
-def _append(log: Log, waiting: list[Outgoing], played: Played) -> None:
-    if not waiting:
-        return
-    for result in log.append(waiting):
-        if isinstance(result, AppendFailed):
-            raise result.error
-    played.appended += len(waiting)
-    waiting.clear()
+def _due(began_s: float, speed: float, governor: Governor | None) -> float:
+    """Return how many events should be in the log by now; time that was held back is not caught up."""
+    held_s = governor.held_s if governor is not None else 0.0
+    return (time.monotonic() - began_s - held_s) * speed
 
 
 def _under_another_id(event: StreamEvent) -> StreamEvent:

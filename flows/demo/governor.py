@@ -1,0 +1,65 @@
+"""Holding the player back when the engine is behind, and saying for how long.
+
+A real shop does not wait for the engine; a demo on a small machine may have to, or it would only show
+a queue. What was held back is told in the result, and `--speed max` never holds back.
+"""
+
+import time
+from collections import deque
+from collections.abc import Sequence
+
+from connectors.log import Appended, Partition
+from flows.demo.events import StreamEvent
+from flows.runtime import Runtime, now_ms
+from state.calls import ABSENT
+
+LINES_MAX = 4_000
+"""Lines appended and not applied."""
+DUE_AGE_MAX_MS = 200
+"""For how long the SKU that is due longest may have been due."""
+LOOK_EVERY_S = 0.02
+
+
+class Governor:
+    """Knows what was appended, asks the store what was applied and published."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self.held_s = 0.0
+        self._runtime = runtime
+        self._ids: dict[str, str] = {}
+        self._open: dict[Partition, deque[tuple[int, int]]] = {}
+        self._lines = 0
+        self._looked_s = 0.0
+
+    def appended(self, events: Sequence[StreamEvent], places: Sequence[Appended]) -> None:
+        """Note a batch, and hold the caller while the engine is behind."""
+        for event, place in zip(events, places, strict=True):
+            waiting = self._open.setdefault(Partition(place.topic, place.partition), deque())
+            waiting.append((place.offset, event.lines))
+            self._lines += event.lines
+        began = time.monotonic()
+        if self._lines <= LINES_MAX and began - self._looked_s < LOOK_EVERY_S:
+            return
+        while self._is_behind():
+            time.sleep(LOOK_EVERY_S / 4)
+        self._looked_s = time.monotonic()
+        self.held_s += self._looked_s - began
+
+    def _is_behind(self) -> bool:
+        store = self._runtime.store
+        marks = store.marks()
+        for partition, waiting in self._open.items():
+            mark = f"{self._log_id(partition.topic)}/{partition.n}"
+            # Shards without lines of an event pass it only with the next tick: the newest mark tells more.
+            applied = max(shard.get(mark, ABSENT) for shard in marks)
+            while waiting and waiting[0][0] <= applied:
+                self._lines -= waiting.popleft()[1]
+        if self._lines > LINES_MAX:
+            return True
+        oldest_ms = store.oldest_due_ms()
+        return oldest_ms > 0 and now_ms() - oldest_ms > DUE_AGE_MAX_MS
+
+    def _log_id(self, topic: str) -> str:
+        if topic not in self._ids:
+            self._ids[topic] = self._runtime.log.log_id(topic)
+        return self._ids[topic]
