@@ -84,9 +84,15 @@ class PolicyInForce:
         self.compiled: Compiled = compiled(found.policy)
         self.codes = codes(self.compiled, table)
         self._class = {name: index for index, name in enumerate(self.compiled.classes)}
-        self.place = lru_cache(maxsize=1 << 17)(self._place)
+        self._place_of = lru_cache(maxsize=1 << 17)(self._find)
+        self._has_overrides = bool(found.policy.overrides)
 
-    def _place(self, sku: str, location: str) -> Place:
+    def place(self, sku: str, location: str) -> Place:
+        """Return the place of a position."""
+        # Only an override tells SKUs apart; without any, one entry serves all SKUs of a location.
+        return self._place_of(sku if self._has_overrides else "", location)
+
+    def _find(self, sku: str, location: str) -> Place:
         where, name, floor, base = self.compiled.place(sku, location)
         return Place(where, self._class[name], floor, base)
 

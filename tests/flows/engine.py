@@ -1,0 +1,90 @@
+"""The flows without Bytewax: their steps called in order, on a real server, for tests of one process."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import orjson
+
+from connectors.cloudevents import structured
+from connectors.embedded import Embedded
+from connectors.log import Outgoing, history
+from connectors.settings import Settings
+from flows.claiming import Claimer
+from flows.ingest_steps import Outcome, apply, bury, decode, normalise
+from flows.publish_steps import derive, emit, settle
+from flows.reading import Reader
+from flows.runtime import Runtime, now_ms, runtime
+from state.messages import TOPIC_OF
+from state.pack import Packer
+from state.times import rfc3339_ms
+
+
+@contextmanager
+def engine(valkey: Embedded, config: Any, **settings: Any) -> Iterator["Engine"]:
+    """An engine on an emptied server; `config` is the path of its penstock.yaml."""
+    made = Settings(redis=f"unix://{valkey.socket}", config=config, metrics="off", **settings)
+    with runtime(made) as run:
+        yield Engine(run)
+
+
+class Engine:
+    def __init__(self, run: Runtime) -> None:
+        self.run = run
+        self.reader = Reader(run)
+        self.claimer = Claimer(run)
+        self.packer = Packer(run.store.shards, run.guard_ms)
+        self._now_s = time.monotonic()
+        self._ids = 0
+
+    def send(self, kind: str, key: str = "k", event_id: str = "", **data: Any) -> None:
+        """Append one event."""
+        self._ids += 1
+        name = event_id or f"e{self._ids}"
+        value = structured(name, "/test", kind, now_ms(), data)
+        self.run.log.append([Outgoing(TOPIC_OF[kind], key.encode(), value)])
+
+    def send_at(self, when: str, kind: str, **data: Any) -> None:
+        """Append an event that happened at a given time."""
+        value = structured(f"{kind}@{when}", "/test", kind, rfc3339_ms(when), data)
+        self.run.log.append([Outgoing(TOPIC_OF[kind], b"k", value)])
+
+    def ingest(self, rounds: int = 6) -> list[Outcome]:
+        """Read and apply what there is; the clock of the ticks moves on a second each round."""
+        outcomes = []
+        for _ in range(rounds):
+            self._now_s += 1
+            while (batch := self.reader.next_batch(self._now_s)) is not None:
+                normal = bury(self.run, normalise(self.run, decode(batch)))
+                outcomes.append(apply(self.run, self.packer, normal))
+        return outcomes
+
+    def publish(self, rounds: int = 4) -> int:
+        """Claim, emit and settle what is due. Return how many claims were settled."""
+        settled = 0
+        for _ in range(rounds):
+            self._now_s += 1
+            while (claims := self.claimer.next_claims(self._now_s)) is not None:
+                steps = (
+                    partial(derive, self.run),
+                    partial(emit, self.run),
+                    partial(settle, self.run),
+                )
+                found: Any = claims
+                for step in steps:
+                    found = step(found)
+                settled += found
+        return settled
+
+    def told(self, topic: str) -> list[dict[str, Any]]:
+        """Return the data of all events of an output topic, in the order of their emission."""
+        records = [r for r in history(self.run.log, topic) if r.value is not None]
+        records.sort(key=lambda record: (record.timestamp_ms, record.offset))
+        return [{**(e := orjson.loads(r.value or b""))["data"], "type": e["type"]} for r in records]
+
+    def on_hand(self, sku: str) -> dict[str, int]:
+        """Return on_hand of a SKU by location."""
+        state = self.run.store.read(sku)
+        return {} if state is None else {p.location: p.on_hand for p in state.positions}
