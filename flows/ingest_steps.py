@@ -85,20 +85,25 @@ def decode(batch: Batch) -> Decoded:
 
 def normalise(runtime: Runtime, decoded: Decoded) -> Normal:
     """Turn events into what they do to the pool, under the policy in force."""
-    policy, slice_of = runtime.policy, runtime.slice_of
+    compiled, codes = runtime.policy.compiled, runtime.policy.codes
     events: dict[Partition, list[NormalEvent]] = {partition: [] for partition in decoded.batch.upto}
     types: dict[Partition, list[str]] = {partition: [] for partition in decoded.batch.upto}
     rejected = list(decoded.rejected)
+    partition, log_ms, slice_ = Partition("", 0), -1, 0
     for record, event in decoded.events:
-        log_ms = record.timestamp_ms
-        ops = effects(event, log_ms, policy.compiled, policy.codes)
+        if record.timestamp_ms != log_ms:
+            log_ms = record.timestamp_ms
+            slice_ = runtime.slice_of(log_ms)
+        ops = effects(event, log_ms, compiled, codes)
         if isinstance(ops, Rejection):
             rejected.append(Rejected(record, "normalise", ops.reason, event.type))
             continue
-        partition = Partition(record.topic, record.partition)
+        # The records of a partition follow each other.
+        if record.partition != partition.n or record.topic != partition.topic:
+            partition = Partition(record.topic, record.partition)
         identity = event_hash(event.source, event.id)
         events[partition].append(
-            NormalEvent(record.offset, identity, slice_of(log_ms), event.time_ms, log_ms, ops)
+            NormalEvent(record.offset, identity, slice_, event.time_ms, log_ms, ops)
         )
         types[partition].append(event.type)
     return Normal(decoded.batch, events, types, rejected)
@@ -177,16 +182,19 @@ def append_all(runtime: Runtime, messages: Sequence[Outgoing]) -> None:
 
 def _measure(run: Run, normal: Normal, duplicates: set[tuple[str, int]], absorbed: int) -> None:
     counts: Counter[tuple[str, str]] = Counter()
-    timestamps: list[int] = []
-    for partition, events in normal.events.items():
-        mark = f"{run.log_ids[partition.topic]}/{partition.n}"
-        for event, type_name in zip(events, normal.types[partition], strict=True):
-            outcome = "duplicate" if (mark, event.offset) in duplicates else "applied"
-            counts[type_name, outcome] += 1
-            timestamps.append(event.log_ms)
+    for partition, types in normal.types.items():
+        for name, events in Counter(types).items():
+            counts[name, "applied"] += events
+        if duplicates:
+            mark = f"{run.log_ids[partition.topic]}/{partition.n}"
+            for event, name in zip(normal.events[partition], types, strict=True):
+                if (mark, event.offset) in duplicates:
+                    counts[name, "applied"] -= 1
+                    counts[name, "duplicate"] += 1
     for each in normal.rejected:
         counts[each.type, "dead"] += 1
     if absorbed:
         counts["wms.count", "absorbed"] += absorbed
     metrics.count_events(counts)
+    timestamps = (event.log_ms for events in normal.events.values() for event in events)
     metrics.LOG_TO_APPLIED.observe_ages(now_ms(), timestamps)

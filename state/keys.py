@@ -10,8 +10,8 @@ from dataclasses import dataclass
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
 
-MOVEMENTS_TTL_MS = 73 * HOUR_MS
-"""Movements are kept for 72 h, so that a late count can be laid under them. Renewed hourly."""
+MOVEMENTS_WINDOW_MS = 72 * HOUR_MS
+"""A position keeps movements this much older than its newest, for a late count to be laid under."""
 
 RECORD_TTL_MS = 60 * DAY_MS
 """Orders after they closed, facts that never met their order, announcements never received."""
@@ -21,7 +21,8 @@ GUARD_ALLOWANCE_MS = 73 * HOUR_MS
 
 PERMANENT = {
     "{s}:pos:<sku>": (
-        "hash: `=` figures and class sums, `l:<location>` a position, `!<kind>:<location>` an alert"
+        "hash: `=` figures and class sums, `l:<location>` a position and its recent movements, "
+        "`!<kind>:<location>` an alert"
     ),
     "{s}:mark": "hash: <log id>/<partition> -> last applied offset",
     "{s}:due": "zset: SKU -> system time of its next look (ms)",
@@ -37,7 +38,6 @@ PERMANENT = {
 }
 
 EXPIRING = {
-    "{s}:mov:<sku>": "list: recent movements with their event times, bounded",
     "{s}:seen:<slice>": "set: 63-bit hashes of (source, id), a set per slice of the log timestamp",
     "{s}:order:<order>": "hash: facts of an order, that only grow; permanent while units are open",
     "{s}:ref:<reference>": "hash: announced less received per SKU and location",

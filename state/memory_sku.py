@@ -3,14 +3,16 @@
 Plain sums, so that the order in which movements, counts and announcements arrive changes nothing.
 """
 
+from bisect import bisect_right
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from state.calls import ABSENT, Place, Position
+from state.calls import Place, Position
+from state.keys import MOVEMENTS_WINDOW_MS
 from state.velocity import BUCKET_DAYS, DAY_MS
 
-MOVEMENTS_KEPT = 256
-"""Movements kept for late counts. They are looked at when twice as many are there."""
+MOVEMENTS_KEPT = 32
+"""Movements of a position kept for late counts, the newest by event time."""
 
 
 @dataclass(slots=True)
@@ -23,14 +25,51 @@ class PositionRecord:
     incoming: int = 0
     counted: tuple[int, int] | None = None
     """Time (ms) and quantity of the count in force."""
+    movements: tuple[tuple[int, int], ...] = ()
+    """(event time, delta) of the recent movements that changed `on_hand`, oldest first."""
+    evicted_ms: int = 0
+    """Event time of the newest movement that is no longer kept, 0 for none."""
 
     def contribution(self, floor: int) -> int:
         """Return what the location gives to a pool: its ATP above `floor`, never less than 0."""
         return max(0, self.on_hand - self.reserved - self.unavailable - floor)
 
+    def has_figures(self) -> bool:
+        """Tell whether there is more to it than a history."""
+        figures = (self.on_hand, self.reserved, self.unavailable, self.incoming)
+        return any(figures) or self.counted is not None
+
     def is_empty(self) -> bool:
         """Tell whether nothing is known of the location."""
         return self == PositionRecord()
+
+    def moved(self, time_ms: int, delta: int) -> "PositionRecord":
+        """Return the position after a movement of `on_hand`; it keeps what is recent."""
+        movements = list(self.movements)
+        movements.insert(
+            bisect_right(movements, time_ms, key=lambda movement: movement[0]), (time_ms, delta)
+        )
+        oldest_kept = movements[-1][0] - MOVEMENTS_WINDOW_MS
+        evicted_ms = self.evicted_ms
+        while len(movements) > MOVEMENTS_KEPT or movements[0][0] < oldest_kept:
+            evicted_ms = max(evicted_ms, movements.pop(0)[0])
+        return replace(
+            self,
+            on_hand=self.on_hand + delta,
+            movements=tuple(movements),
+            evicted_ms=evicted_ms,
+        )
+
+    def laid_on(self, time_ms: int, quantity: int) -> "PositionRecord":
+        """Return the position after a count: its movements lie on top of it."""
+        later = tuple(movement for movement in self.movements if movement[0] > time_ms)
+        return replace(
+            self,
+            on_hand=quantity + sum(delta for _, delta in later),
+            counted=(time_ms, quantity),
+            movements=later,
+            evicted_ms=self.evicted_ms if self.evicted_ms > time_ms else 0,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +101,6 @@ class SkuRecord:
     demand: dict[int, int] = field(default_factory=dict)
     """Units by UTC day."""
     positions: dict[str, PositionRecord] = field(default_factory=dict)
-    movements: list[tuple[int, int, str]] = field(default_factory=list)
-    """(time, delta, location), of the movements that changed `on_hand`."""
-    newest_movement_ms: int = ABSENT
-    evicted_ms: int = ABSENT
-    """Time of the newest movement that is no longer kept."""
     alerts: dict[str, str] = field(default_factory=dict)
     last: str = ""
     """The event that touched it last: `<mark>/<offset>`."""
@@ -90,19 +124,9 @@ class SkuRecord:
         """Move the figures of one position. Return whether a count had seen the movement."""
         before = self._position(place.location)
         absorbed = bool(delta and before.counted and time_ms <= before.counted[0])
-        if absorbed:
-            delta = 0
-        after = PositionRecord(
-            before.on_hand + delta,
-            before.reserved,
-            before.unavailable + unavailable,
-            before.incoming,
-            before.counted,
-        )
+        after = before.moved(time_ms, delta) if delta and not absorbed else before
+        after = replace(after, unavailable=before.unavailable + unavailable)
         self._put(place, after, revision)
-        if delta:
-            self.movements.append((time_ms, delta, place.location))
-            self.newest_movement_ms = max(self.newest_movement_ms, time_ms)
         return absorbed
 
     def count(self, place: Place, time_ms: int, quantity: int, revision: int) -> None:
@@ -110,21 +134,9 @@ class SkuRecord:
         before = self._position(place.location)
         if before.counted and (-time_ms, quantity) >= (-before.counted[0], before.counted[1]):
             return
-        later = sum(
-            delta
-            for at, delta, location in self.movements
-            if location == place.location and at > time_ms
-        )
-        if self.evicted_ms > time_ms:
+        if before.evicted_ms > time_ms:
             self.alerts[f"drift:{place.location}"] = f"{time_ms} {self.last}"
-        after = PositionRecord(
-            quantity + later,
-            before.reserved,
-            before.unavailable,
-            before.incoming,
-            (time_ms, quantity),
-        )
-        self._put(place, after, revision)
+        self._put(place, before.laid_on(time_ms, quantity), revision)
 
     def announce(self, location: str, moved: int) -> None:
         """Move `incoming` of a location."""
@@ -156,10 +168,6 @@ class SkuRecord:
         if self.demand:
             oldest = max(self.demand) - BUCKET_DAYS
             self.demand = {day: units for day, units in self.demand.items() if day > oldest}
-        if len(self.movements) > 2 * MOVEMENTS_KEPT:
-            self.movements.sort(key=lambda movement: movement[0])
-            self.evicted_ms = max(self.evicted_ms, self.movements[-MOVEMENTS_KEPT - 1][0])
-            del self.movements[:-MOVEMENTS_KEPT]
 
     def days(self) -> tuple[tuple[int, int], ...]:
         """Return (UTC day, units), newest first."""
@@ -181,6 +189,7 @@ class SkuRecord:
                 position.counted[0] if position.counted else None,
             )
             for location, position in sorted(self.positions.items())
+            if position.has_figures()
         )
 
     def _position(self, location: str) -> PositionRecord:

@@ -112,35 +112,40 @@ class Packer:
         known = self._shard_of
         offset, digest, slice_, time_ms, log_ms, event_ops = event
         split: dict[int, list[ShardOp]] = {}
-        order = ""
+        table: dict[Place, int] = {}
+        mine: list[ShardOp] = []
+        order, last = "", None
         for op in event_ops:
-            if op[0] == VOID:
-                order = op[2]
-                for shard in range(self.shards):
-                    split.setdefault(shard, []).append(op)
-                continue
             sku = op[1]
-            shard = known[sku] if sku in known else self.shard(sku)
-            mine = split.get(shard)
-            if mine is None:
-                mine = split[shard] = []
-            # An op that names a location carries the index of its place on the wire.
-            if op[0] == MOVE:
-                _, _, location, delta, unavailable, demand = op
-                at = tables[shard].setdefault(place(sku, location), len(tables[shard]))
-                mine.append((MOVE, sku, at, delta, unavailable, demand))
-            elif op[0] == COUNT:
-                at = tables[shard].setdefault(place(sku, op[2]), len(tables[shard]))
-                mine.append((COUNT, sku, at, op[3], op[4]))
-            elif op[0] == INCOMING:
-                at = tables[shard].setdefault(place(sku, op[2]), len(tables[shard]))
-                mine.append((INCOMING, sku, at, op[3], op[4]))
+            if sku != last:
+                # The ops of one line follow each other: most SKUs are looked up once.
+                if op[0] == VOID:
+                    order = op[2]
+                    for shard in range(self.shards):
+                        split.setdefault(shard, []).append(op)
+                    continue
+                last = sku
+                shard = known[sku] if sku in known else self.shard(sku)
+                table = tables[shard]
+                mine = split[shard] if shard in split else split.setdefault(shard, [])
+            if op[0] == MOVE or op[0] == INCOMING or op[0] == COUNT:  # noqa: PLR1714 - narrows
+                # An op that names a location carries the index of its place on the wire.
+                where = place(sku, op[2])
+                at = table.get(where, -1)
+                if at < 0:
+                    at = table[where] = len(table)
+                if op[0] == MOVE:
+                    mine.append((MOVE, sku, at, op[3], op[4], op[5]))
+                elif op[0] == INCOMING:
+                    mine.append((INCOMING, sku, at, op[3], op[4]))
+                else:
+                    mine.append((COUNT, sku, at, op[3], op[4]))
             else:
                 order = op[2]
                 mine.append(op)
         home = 1
         for shard, mine in split.items():
-            by_shard[shard].append(
-                ShardEvent(offset, digest, slice_, time_ms, log_ms, home, order, tuple(mine))
-            )
+            # As the constructor of the named tuple, without the call of a Python function.
+            values = (offset, digest, slice_, time_ms, log_ms, home, order, tuple(mine))
+            by_shard[shard].append(tuple.__new__(ShardEvent, values))
             home = 0

@@ -25,10 +25,9 @@ from state.calls import (
     Tick,
 )
 
-_HEAD = Struct("<3qH6q2iq")
+_HEAD = Struct("<3qH4qiq")
 _DAY = Struct("<iq")
 _CLAIM = Struct("<5q")
-_MOVEMENT = Struct("<2q")
 
 _DUE_VALUES = 7
 _TRUST, _FIRST = 1, 2
@@ -37,7 +36,7 @@ _encode = msgspec.msgpack.Encoder().encode
 
 
 class Head(NamedTuple):
-    """The figures of a SKU as a whole. Times in ms, `hour` and `day` counted from 1970 UTC."""
+    """The figures of a SKU as a whole. Times in ms."""
 
     version: int
     cause_ms: int
@@ -46,12 +45,20 @@ class Head(NamedTuple):
     unrouted: int
     held: int
     base: int
-    newest_movement_ms: int
-    evicted_ms: int
-    hour: int
     sums: tuple[int, ...]
     demand: tuple[tuple[int, int], ...]
     """(UTC day, units), newest first."""
+
+
+class StoredPosition(NamedTuple):
+    """A position with what late counts need. Times in ms."""
+
+    position: Position
+    counted: int | None
+    evicted_ms: int
+    """Event time of the newest movement that is no longer kept, 0 for none."""
+    movements: tuple[tuple[int, int], ...]
+    """(event time, change of `on_hand`), newest first."""
 
 
 class OpenClaim(NamedTuple):
@@ -152,10 +159,8 @@ def decode_head(text: bytes) -> Head:
     older = _HEAD.size + 8 * classes
     if older < len(text):
         demand = (*demand, *_DAY.iter_unpack(memoryview(text)[older:]))
-    newest, unrouted, held, base, moved, evicted, hour = figures
-    return Head(
-        version, cause, revision, newest, unrouted, held, base, moved, evicted, hour, sums, demand
-    )  # fmt: skip
+    newest, unrouted, held, base = figures
+    return Head(version, cause, revision, newest, unrouted, held, base, sums, demand)
 
 
 @cache
@@ -163,18 +168,23 @@ def _sums(classes: int) -> Struct:
     return Struct(f"<{classes}q")
 
 
-def decode_position(location: str, text: bytes) -> Position:
+def decode_position(location: str, text: bytes) -> StoredPosition:
     """Return a position from its field of a `pos` hash."""
-    figures = _sums(len(text) // 8).unpack(text)
-    on_hand, reserved, unavailable, incoming = (*figures, 0, 0, 0)[:4]
-    counted_at_ms = figures[4] if len(figures) > 4 else None  # noqa: PLR2004 - the four quantities
-    return Position(location, on_hand, reserved, unavailable, incoming, counted_at_ms)
+    known = text[0]
+    kept = 1 + 8 * known
+    figures = _sums(known).unpack(text[1:kept])
+    on_hand, reserved, unavailable, incoming, evicted_ms = (*figures, 0, 0, 0, 0)[:5]
+    counted = figures[5:]
+    position = Position(
+        location, on_hand, reserved, unavailable, incoming, counted[0] if counted else None
+    )
+    times_and_deltas = [_int48(text[at : at + 6]) for at in range(kept, len(text), 6)]
+    movements = tuple(zip(times_and_deltas[::2], times_and_deltas[1::2], strict=True))
+    return StoredPosition(position, counted[1] if counted else None, evicted_ms, movements)
 
 
-def decode_movement(text: bytes) -> tuple[int, int, str]:
-    """Return (time_ms, delta, location) of an entry of a `mov` list."""
-    time_ms, delta = _MOVEMENT.unpack_from(text)
-    return time_ms, delta, text[_MOVEMENT.size + 2 :].decode()
+def _int48(text: bytes) -> int:
+    return int.from_bytes(text, "little", signed=True)
 
 
 def decode_claim(text: bytes | None) -> OpenClaim:
@@ -187,11 +197,12 @@ def decode_sku(sku: str, pos: dict[bytes, bytes], out: dict[bytes, bytes]) -> Sk
     if not pos:
         return None
     head, claim = decode_head(pos[b"="]), decode_claim(out.get(b"="))
-    positions = sorted(
-        decode_position(field[2:].decode(), text)
+    stored = (
+        decode_position(field[2:].decode(), text).position
         for field, text in pos.items()
         if field.startswith(b"l:")
     )
+    positions = sorted(position for position in stored if any(position[1:5]) or position.counted_at_ms)
     return SkuState(
         sku, head.version, head.unrouted, head.held, tuple(positions), head.sums, head.base,
         head.revision, head.demand, claim.available, out.get(b"levels", b"").decode(),

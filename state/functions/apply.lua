@@ -95,7 +95,7 @@ local function apply(keys, args)
   local newest = tonumber(meta[2] or 0)
   call('ZCARD', prefix .. 'due')
   local run = {
-    prefix = prefix, now_us = now_us, hour = floor(now_us / HOUR_US), revision = revision,
+    prefix = prefix, now_us = now_us, revision = revision,
     floor = tonumber(meta[1] or 0),
     places = places, lines = lines, guard = guard_of(prefix, slices, repeats),
     skus = {}, touched = {}, orders = {}, references = {}, duplicates = {},

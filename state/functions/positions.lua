@@ -4,11 +4,12 @@
 -- half done. Sums move by the difference at the touched position, if they were made under the policy that
 -- the call carries; sums of another policy are given up and made anew before the next claim.
 
-local KEEP = 256 -- movements of a SKU kept for late counts; looked at when twice as many are there
+-- Kept of the movements of a position, for late counts: the newest, by event time, none of them this much older
+-- than the newest of all.
+local KEEP = 32
+local WINDOW_MS = 72 * 3600 * 1000
 local DEMAND_DAYS = 14
 local DAY_MS = 86400000
-local HOUR_US = 3600000000
-local MOVEMENTS_TTL_MS = 73 * 3600 * 1000 -- 72 h, renewed at most once an hour
 local RECORD_TTL_MS = 60 * 24 * 3600 * 1000
 
 -- The SKU, read with the position that the event is about to touch, if any.
@@ -25,7 +26,6 @@ local function load_sku(run, sku, name)
   if head then
     s = sku_of(sku, key, head)
     s[QUEUED] = s[CAUSE] > 0 -- changed and not claimed since: it is due already
-    s[KEPT_BEFORE] = s[KEPT]
     s[WAS] = s[BASE] - s[UNROUTED] - s[HELD]
   else
     s = new_sku(sku, key, run.revision)
@@ -114,6 +114,29 @@ local function add_demand(s, time, units)
   end
 end
 
+-- Lay a movement among those of a position, and give up what is too much or too old.
+local function keep(p, time, delta)
+  local known, at = p[MOVEMENTS], 1
+  local length = #known
+  while at <= length and unpack_text('<i6', known, at) > time do at = at + MOVEMENT_BYTES end
+  local movement = pack(MOVEMENT_FORMAT, time, delta)
+  known = (at == 1) and movement .. known or sub(known, 1, at - 1) .. movement .. sub(known, at)
+  if length == 0 then
+    p[MOVEMENTS] = known
+    return
+  end
+  length = length + MOVEMENT_BYTES
+  local kept = length
+  local oldest_kept = unpack_text('<i6', known) - WINDOW_MS
+  while true do
+    local oldest = unpack_text('<i6', known, kept - MOVEMENT_BYTES + 1)
+    if kept <= KEEP * MOVEMENT_BYTES and oldest >= oldest_kept then break end
+    if oldest > p[EVICTED] then p[EVICTED] = oldest end
+    kept = kept - MOVEMENT_BYTES
+  end
+  p[MOVEMENTS] = (kept == length) and known or sub(known, 1, kept)
+end
+
 local function move(run, s, i)
   local lines, time = run.lines, run.time
   local at, delta, unavailable, sold = 4 * lines[i + 2], lines[i + 3], lines[i + 4], lines[i + 5]
@@ -125,26 +148,14 @@ local function move(run, s, i)
       run.absorbed = run.absorbed + 1
       delta = 0
     else
-      local moved = s[MOVED]
-      local text = pack('<i8i8c0', time, delta, name)
-      if moved then moved[#moved + 1] = text else s[MOVED] = { text } end
-      if time > s[KEPT] then s[KEPT] = time end
+      keep(p, time, delta)
     end
   end
   set_position(run, s, p, at, p[ON_HAND] + delta, p[UNAVAILABLE] + unavailable)
   if sold > 0 then add_demand(s, time, sold) end
 end
 
--- Units that moved at a position after a time, among some movements.
-local function moved_after(list, name, time)
-  local units = 0
-  for _, text in ipairs(list) do
-    local at, delta = unpack_text('<i8i8', text)
-    if at > time and sub(text, 17) == name then units = units + delta end
-  end
-  return units
-end
-
+-- Lay a count under the movements after it. Those before it, and what was evicted of them, weigh nothing any more.
 local function count(run, s, i)
   local lines = run.lines
   local at, time, quantity = 4 * lines[i + 2], lines[i + 3], lines[i + 4]
@@ -152,13 +163,14 @@ local function count(run, s, i)
   local p = position_at(s, name)
   local last = p[COUNTED_AT]
   if last and (time < last or (time == last and quantity >= p[COUNTED])) then return end
-  local later = 0
-  if s[KEPT] > time then
-    local history = call('LRANGE', run.prefix .. 'mov:' .. s[SKU], 0, -1)
-    later = moved_after(history, name, time) + moved_after(s[MOVED] or {}, name, time)
-    if #history == 0 then s[EVICTED] = max(s[EVICTED], s[KEPT_BEFORE]) end -- expired is evicted
-    if s[EVICTED] > time then alert(s, 'drift:' .. sub(name, 3), time) end
+  local known, kept, later = p[MOVEMENTS], 0, 0
+  while kept < #known do
+    local moved_at, delta = unpack_text(MOVEMENT_FORMAT, known, kept + 1)
+    if moved_at <= time then break end
+    kept, later = kept + MOVEMENT_BYTES, later + delta
   end
+  p[MOVEMENTS] = sub(known, 1, kept)
+  if p[EVICTED] > time then alert(s, 'drift:' .. sub(name, 3), time) else p[EVICTED] = 0 end
   set_position(run, s, p, at, quantity + later, p[UNAVAILABLE])
   p[COUNTED_AT], p[COUNTED] = time, quantity
 end
@@ -176,42 +188,6 @@ local function announce(run, s, i)
   local after = before + lines[i + 4]
   known.net[field] = after
   p[UNDER_WAY] = p[UNDER_WAY] + max(0, after) - max(0, before)
-end
-
--- The newest movements stay; of the others only the time of the newest is remembered.
-local function trim_movements(key, length, s)
-  local list, times = call('LRANGE', key, 0, -1), {}
-  for i = 1, length do times[i] = { unpack_text('<i8', list[i]), i } end
-  table.sort(times, function(x, y)
-    if x[1] ~= y[1] then return x[1] < y[1] end
-    return x[2] < y[2]
-  end)
-  local evicted, kept = times[length - KEEP][1], {}
-  if evicted > s[EVICTED] then s[EVICTED] = evicted end
-  for i = length - KEEP + 1, length do kept[#kept + 1] = list[times[i][2]] end
-  call('DEL', key)
-  wide('RPUSH', key, kept)
-  s[HOUR] = 0
-end
-
--- The history may fail to be written (another type of value under its key) without harm to the figures:
--- then it counts as evicted, and a late count is flagged.
-local function write_movements(run, s)
-  local key, moved = run.prefix .. 'mov:' .. s[SKU], s[MOVED]
-  local length
-  for i = 1, #moved, WIDE do
-    length = redis.pcall('RPUSH', key, unpack(moved, i, min(i + WIDE - 1, #moved)))
-  end
-  if type(length) ~= 'number' then
-    s[EVICTED] = s[KEPT]
-    return
-  end
-  if length == #moved then s[EVICTED] = max(s[EVICTED], s[KEPT_BEFORE]) end -- what was kept before has expired
-  if length > 2 * KEEP then trim_movements(key, length, s) end
-  if s[HOUR] ~= run.hour or length == #moved then
-    s[HOUR] = run.hour
-    call('PEXPIRE', key, MOVEMENTS_TTL_MS)
-  end
 end
 
 local function write_alerts(s, set)
@@ -235,7 +211,6 @@ local function set_or_drop(s, p, set, gone)
 end
 
 local function write_sku(run, s)
-  if s[MOVED] then write_movements(run, s) end
   if s[REVISION] ~= run.revision then
     s[REVISION] = 0
   else

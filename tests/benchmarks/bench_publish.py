@@ -9,19 +9,17 @@ emits and settles until nothing is due. The first round is the opening stock, an
 
 import argparse
 import tempfile
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from time import process_time
-from typing import TypeVar
 
 from connectors.settings import Settings
-from flows import publish_steps
 from flows.claiming import Claimer
+from flows.publish_steps import derive, emit, settle
 from flows.runtime import Runtime, now_ms, now_us, runtime
 from state.ops import MOVE, Op
 from state.pack import Chain, NormalEvent, Packer
-from tests.benchmarks.cpu import Meter
 
 CONFIG = """
 version: 1
@@ -41,9 +39,9 @@ ads:
   - {rule: meta-momo, channel: momo, pause_at: 3, resume_at: 9,
      pause_cover_days: 2, resume_cover_days: 4}
 """
+STEPS = ("claim", "derive", "emit", "settle")
 PLACES = ("wh", "s1", "s2")
 OPENING = 50
-Answer = TypeVar("Answer")
 
 
 class Trade:
@@ -81,19 +79,47 @@ class Trade:
             run.store.apply(calls)
 
 
-def publish(run: Runtime, claimer: Claimer, spent: Counter[str]) -> None:
-    """Publish what is due; add the CPU seconds of each step to `spent`."""
+def publish(run: Runtime, claimer: Claimer, spent_s: dict[str, float]) -> int:
+    """Publish what is due; add the CPU time of each step, return the SKUs settled."""
+    settled = 0
+    while True:
+        at = [process_time()]
+        claims = claimer.next_claims(0.0)
+        at.append(process_time())
+        if claims is None:
+            return settled
+        decided = derive(run, claims)
+        at.append(process_time())
+        emitted = emit(run, decided)
+        at.append(process_time())
+        settled += settle(run, emitted)
+        at.append(process_time())
+        for step, began, ended in zip(STEPS, at, at[1:], strict=False):
+            spent_s[step] += ended - began
 
-    def timed(step: str, call: Callable[[], Answer]) -> Answer:
-        began = process_time()
-        answer = call()
-        spent[step] += process_time() - began  # type: ignore[assignment]
-        return answer
 
-    while (claims := timed("claim", lambda: claimer.next_claims(0.0))) is not None:
-        decided = timed("derive", lambda claims=claims: publish_steps.derive(run, claims))  # type: ignore[misc]
-        emitted = timed("emit", lambda decided=decided: publish_steps.emit(run, decided))  # type: ignore[misc]
-        timed("settle", lambda emitted=emitted: publish_steps.settle(run, emitted))  # type: ignore[misc]
+def bench(run: Runtime, skus: int, rounds: int) -> None:
+    """Publish round by round, and print the table."""
+    trade, claimer = Trade(run, skus), Claimer(run)
+    trade.open()
+    publish(run, claimer, defaultdict(float))
+    spent_s: dict[str, float] = defaultdict(float)
+    settled = 0
+    for _ in range(rounds):
+        trade.sell()
+        before_s = _redis_s(run)
+        settled += publish(run, claimer, spent_s)
+        spent_s["redis"] += _redis_s(run) - before_s
+    updates = sum(run.log.end_offsets("stock.updates").values())
+    print(f"settled {settled}, updates in the log {updates}")  # noqa: T201 - a program
+    spent_s["python"] = sum(spent_s[step] for step in STEPS)
+    for name in (*STEPS, "python", "redis"):
+        print(f"{name:8s} {1e6 * spent_s[name] / settled:7.2f} us")  # noqa: T201
+
+
+def _redis_s(run: Runtime) -> float:
+    cpu = run.server.client.info("cpu")
+    return float(cpu["used_cpu_user"] + cpu["used_cpu_sys"])
 
 
 def main() -> None:
@@ -102,3 +128,12 @@ def main() -> None:
     parser.add_argument("--skus", type=int, default=5_000)
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        config = Path(folder) / "penstock.yaml"
+        config.write_text(CONFIG)
+        with runtime(Settings(config=config, data=Path(folder) / "data")) as run:
+            bench(run, arguments.skus, arguments.rounds)
+
+
+if __name__ == "__main__":
+    main()

@@ -82,7 +82,6 @@ def test_a_month_of_real_trading_ends_the_same_at_any_speed(tmp_path: Path) -> N
     assert_clean(flat_out)
     assert paced.end_state == flat_out.end_state
     assert paced.sha256 == flat_out.sha256
-    assert paced.figures["p99_ms"] <= 1_000
 
 
 def test_a_speed_that_is_none_is_refused_in_words(tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """The whole state of a shard as plain values, so that the two back ends can be compared."""
 
-import struct
 from collections import defaultdict
 from dataclasses import dataclass, fields
 from typing import TypeAlias, cast
@@ -11,7 +10,7 @@ from state.keys import Keys
 from state.memory_orders import OrderRecord
 from state.memory_pool import MemoryShard, OutRecord
 from state.memory_sku import SkuRecord
-from state.wire import decode_claim, decode_head, decode_movement
+from state.wire import decode_claim, decode_head, decode_position
 
 UNIT = "\x1f"
 
@@ -29,13 +28,12 @@ class Figures:
     base: int
     sums: list[int]
     cause_ms: int
-    newest_movement_ms: int
-    evicted_ms: int
     revision: int
     demand: list[int]
-    positions: dict[str, list[int]]
-    """[on_hand, reserved, unavailable, incoming], then time and quantity of the count if any."""
-    movements: list[tuple[int, int, str]]
+    positions: dict[str, list[int | None]]
+    """[on_hand, reserved, unavailable, incoming, evicted], then time and quantity of the count."""
+    movements: dict[str, list[tuple[int, int]]]
+    """By location, newest first."""
     alerts: dict[str, str]
 
 
@@ -90,17 +88,17 @@ def _memory_sku(sku: SkuRecord) -> Figures:
         base=sku.base if sku.revision else 0,
         sums=list(sku.vector()) if sku.revision else [],
         cause_ms=sku.cause_ms,
-        newest_movement_ms=sku.newest_movement_ms,
-        evicted_ms=sku.evicted_ms,
         revision=sku.revision,
         demand=[figure for day in sku.days() for figure in day],
         positions={
-            location: [p.on_hand, p.reserved, p.unavailable, p.incoming, *(p.counted or ())]
+            location: [
+                p.on_hand, p.reserved, p.unavailable, p.incoming, p.evicted_ms, *(p.counted or ())
+            ]
             for location, p in sku.positions.items()
         },
-        movements=list(sku.movements),
+        movements={location: list(p.movements[::-1]) for location, p in sku.positions.items()},
         alerts=dict(sku.alerts),
-    )
+    )  # fmt: skip
 
 
 def _memory_out(out: OutRecord) -> tuple[int | str, ...]:
@@ -131,8 +129,6 @@ def of_redis(client: redis.Redis, keys: Keys) -> Everything:
             pipeline.zrange(name, 0, -1, withscores=True)
         elif kind == "seen":
             pipeline.smembers(name)
-        elif kind == "mov":
-            pipeline.lrange(name, 0, -1)
         else:
             pipeline.hgetall(name)
     found: dict[str, dict[str, object]] = defaultdict(dict)
@@ -160,8 +156,7 @@ def of_redis(client: redis.Redis, keys: Keys) -> Everything:
             for name, hashes in found["seen"].items()
         },
         skus={
-            name: _redis_sku(cast("dict[bytes, bytes]", pos), found["mov"].get(name, []))
-            for name, pos in found["pos"].items()
+            name: _redis_sku(cast("dict[bytes, bytes]", pos)) for name, pos in found["pos"].items()
         },
         outs={
             name: _redis_out(cast("dict[bytes, bytes]", out)) for name, out in found["out"].items()
@@ -184,13 +179,17 @@ def _scores(pairs: object) -> dict[str, int]:
     return {name.decode(): int(at) for name, at in cast("list[tuple[bytes, float]]", pairs)}
 
 
-def _redis_sku(pos: dict[bytes, bytes], movements: object) -> Figures:
+def _redis_sku(pos: dict[bytes, bytes]) -> Figures:
     head = decode_head(pos[b"="])
-    positions = {}
+    positions, movements = {}, {}
     for field, value in pos.items():
         if field.startswith(b"l:"):
-            figures = [at for (at,) in struct.iter_unpack("<q", value)]
-            positions[field[2:].decode()] = figures + [0] * (4 - len(figures))
+            location = field[2:].decode()
+            stored = decode_position(location, value)
+            _, *quantities, counted_at_ms = stored.position
+            counted = () if counted_at_ms is None else (counted_at_ms, stored.counted)
+            positions[location] = [*quantities, stored.evicted_ms, *counted]
+            movements[location] = list(stored.movements)
     return Figures(
         version=head.version,
         newest_ms=head.newest_ms,
@@ -199,12 +198,10 @@ def _redis_sku(pos: dict[bytes, bytes], movements: object) -> Figures:
         base=head.base if head.revision else 0,
         sums=list(head.sums) if head.revision else [],
         cause_ms=head.cause_ms,
-        newest_movement_ms=head.newest_movement_ms,
-        evicted_ms=head.evicted_ms,
         revision=head.revision,
         demand=[figure for day in head.demand for figure in day],
         positions=positions,
-        movements=[decode_movement(text) for text in cast("list[bytes]", movements)],
+        movements=movements,
         alerts={
             field[1:].decode(): text.decode()
             for field, text in pos.items()

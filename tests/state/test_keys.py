@@ -7,7 +7,7 @@ import pytest
 import redis
 
 from state.calls import ShardOp
-from state.keys import EXPIRING, MOVEMENTS_TTL_MS, PERMANENT, RECORD_TTL_MS, Keys
+from state.keys import EXPIRING, PERMANENT, RECORD_TTL_MS, Keys
 from tests.state.pools import (
     GUARD_MS,
     HOUR_MS,
@@ -25,7 +25,7 @@ from tests.state.pools import (
     void,
 )
 
-LIFE_MS = {"mov": MOVEMENTS_TTL_MS, "seen": GUARD_MS, "order": RECORD_TTL_MS, "ref": RECORD_TTL_MS}
+LIFE_MS = {"seen": GUARD_MS, "order": RECORD_TTL_MS, "ref": RECORD_TTL_MS}
 
 
 def declared(name: str, prefix: str) -> set[str]:
@@ -118,25 +118,6 @@ def test_an_order_expires_once_it_is_closed_and_stays_when_it_opens_again(
     assert redis_client.pttl(key) == -1
     bench.do(ship("A", "o1", 4))
     assert redis_client.pttl(key) > RECORD_TTL_MS - HOUR_MS
-
-
-def test_movements_that_expired_count_as_evicted(redis_client: redis.Redis) -> None:
-    bench = Bench(RedisPool(redis_client))
-    bench.do(move("A", SHOP, 5), time_ms=NOW_MS)
-    redis_client.delete("t:{0}:mov:A")
-    bench.do(move("A", SHOP, 5), time_ms=NOW_MS + 9)
-    bench.do(count("A", WAREHOUSE, NOW_MS, 1))
-    assert bench.alerts() == {}
-    bench.do(count("A", SHOP, NOW_MS - 1, 1))
-    assert bench.alerts() == {"drift:shop": f"{NOW_MS - 1} log/0/3"}
-
-
-def test_a_late_count_after_all_movements_expired_is_flagged(redis_client: redis.Redis) -> None:
-    bench = Bench(RedisPool(redis_client))
-    bench.do(move("A", SHOP, 5), time_ms=NOW_MS)
-    redis_client.delete("t:{0}:mov:A")
-    bench.do(count("A", SHOP, NOW_MS - 1, 1))
-    assert list(bench.alerts()) == ["drift:shop"]
 
 
 def test_each_named_key_is_declared() -> None:

@@ -5,6 +5,8 @@ import itertools
 import pytest
 
 from state.calls import Place, ShardOp
+from state.keys import MOVEMENTS_WINDOW_MS
+from state.memory_sku import MOVEMENTS_KEPT
 from tests.state.pools import (
     DAY_MS,
     NOW_MS,
@@ -50,7 +52,7 @@ def test_stock_below_the_floor_or_below_zero_gives_nothing_and_takes_nothing(
     assert bench.sku().base == 5
 
 
-def test_a_position_without_figures_is_forgotten(bench: Bench) -> None:
+def test_a_position_without_figures_is_not_told_of(bench: Bench) -> None:
     bench.do(move("A", WAREHOUSE, 5))
     bench.do(move("A", WAREHOUSE, -5))
     assert bench.sku().positions == ()
@@ -169,21 +171,60 @@ def test_movements_and_a_count_in_one_call_end_as_in_many(bench: Bench) -> None:
     assert bench.on_hand(location="shop") == 6
 
 
-@pytest.mark.parametrize("per_call", [1, 60, 600])
-def test_a_count_older_than_the_movements_kept_is_applied_and_flagged(
+@pytest.mark.parametrize("per_call", [1, 7, 40])
+def test_a_count_older_than_the_newest_movements_kept_is_applied_and_flagged(
     bench: Bench, per_call: int
 ) -> None:
     bench.do(move("A", SHOP, 1000), time_ms=NOW_MS - 1)
-    moved = [bench.event(move("A", SHOP, -1), time_ms=NOW_MS + i) for i in range(600)]
-    for first in range(0, 600, per_call):
+    moved = [bench.event(move("A", SHOP, -1), time_ms=NOW_MS + i) for i in range(40)]
+    for first in range(0, 40, per_call):
         bench.send(*moved[first : first + per_call])
-    evicted = bench.shard.everything().skus["A"].evicted_ms
-    assert evicted > NOW_MS
-    bench.do(count("A", SHOP, evicted, 500))
-    assert bench.on_hand(location="shop") == 500 - (NOW_MS + 599 - evicted)
+    bench.do(count("A", WAREHOUSE, NOW_MS - 9, 1))
     assert bench.alerts() == {}
-    bench.do(count("A", WAREHOUSE, evicted - 1, 1))
-    assert list(bench.alerts()) == ["drift:warehouse"]
+    bench.do(count("A", SHOP, NOW_MS + 6, 500))
+    assert bench.on_hand(location="shop") == 500 - MOVEMENTS_KEPT
+    assert bench.alerts() == {"drift:shop": f"{NOW_MS + 6} log/0/42"}
+
+
+def test_a_count_as_old_as_the_newest_movement_evicted_is_exact(bench: Bench) -> None:
+    for i in (39, *range(39)):
+        bench.do(move("A", SHOP, 1), time_ms=NOW_MS + i)
+    bench.do(count("A", SHOP, NOW_MS + 7, 500))
+    assert bench.on_hand(location="shop") == 500 + MOVEMENTS_KEPT
+    assert bench.alerts() == {}
+
+
+@pytest.mark.parametrize("newest_first", [False, True])
+def test_a_count_older_than_a_movement_gone_by_age_is_applied_and_flagged(
+    bench: Bench, newest_first: bool
+) -> None:
+    times = [NOW_MS - MOVEMENTS_WINDOW_MS - 1, NOW_MS - MOVEMENTS_WINDOW_MS, NOW_MS]
+    for time_ms in times[::-1] if newest_first else times:
+        bench.do(move("A", SHOP, 4), time_ms=time_ms)
+    assert bench.alerts() == {}
+    bench.do(count("A", SHOP, times[0] - 1, 100))
+    assert bench.on_hand(location="shop") == 108
+    assert list(bench.alerts()) == ["drift:shop"]
+    bench.settle(bench.settlement(due := bench.claim_one(), alerts=due.alerts))
+    bench.do(count("A", SHOP, times[0], 200))
+    assert bench.on_hand(location="shop") == 208
+    assert bench.alerts() == {}
+
+
+def test_movements_that_a_count_saw_are_not_kept(bench: Bench) -> None:
+    for i in range(5):
+        bench.do(move("A", SHOP, 1), time_ms=NOW_MS + i)
+    bench.do(count("A", SHOP, NOW_MS + 2, 9))
+    kept = bench.shard.everything().skus["A"].movements["shop"]
+    assert kept == [(NOW_MS + 4, 1), (NOW_MS + 3, 1)]
+
+
+def test_a_position_that_became_empty_still_takes_a_late_count(bench: Bench) -> None:
+    bench.do(move("A", SHOP, 5), time_ms=NOW_MS)
+    bench.do(move("A", SHOP, -5), time_ms=NOW_MS + 9)
+    assert bench.sku().positions == ()
+    bench.do(count("A", SHOP, NOW_MS + 3, 7))
+    assert bench.on_hand(location="shop") == 2
 
 
 def test_incoming_moves_by_what_is_still_announced_under_its_reference(bench: Bench) -> None:
