@@ -29,6 +29,8 @@ from state.times import ms_rfc3339, rfc3339_ms
 MAX_ATTRIBUTE_CHARACTERS: Final = 512
 
 STRUCTURED_JSON: Final = "application/cloudevents+json"
+STRUCTURED: Final = (("content-type", STRUCTURED_JSON.encode()),)
+"""The headers of a message in structured mode."""
 
 _ATTRIBUTES = ("specversion", "id", "source", "type", "time", "subject", "datacontenttype")
 _OPTIONAL = frozenset({"subject", "datacontenttype"})

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from connectors.cloudevents import structured
+from connectors.cloudevents import STRUCTURED, structured
 from connectors.log import AppendFailed, Log, Outgoing, Record, history
 
 TOPIC = "dead.letters"
@@ -44,6 +44,11 @@ class DeadLetter(msgspec.Struct, frozen=True):
     def id(self) -> str:
         """Where the message lay: `<log id>/<partition>/<offset>`."""
         return f"{self.log_id}/{self.partition}/{self.offset}"
+
+    @property
+    def place(self) -> tuple[str, int, int]:
+        """Where the message lay, in an order to sort by."""
+        return self.topic, self.partition, self.offset
 
 
 class Listed(msgspec.Struct, frozen=True):
@@ -116,7 +121,7 @@ def to_message(letter: DeadLetter, now_ms: int) -> Outgoing:
         "headers": [[name, _base64(value)] for name, value in letter.headers],
     }
     value = structured(letter.id, _SOURCE, REJECTED, now_ms, data)
-    return Outgoing(TOPIC, letter.id.encode(), value)
+    return Outgoing(TOPIC, letter.id.encode(), value, STRUCTURED)
 
 
 def from_record(record: Record) -> DeadLetter:
@@ -165,7 +170,7 @@ def listing(log: Log) -> list[Listed]:
     found = [
         msgspec.structs.replace(listed, replayed=key in replayed) for key, listed in letters.items()
     ]
-    return sorted(found, key=lambda listed: listed.timestamp_ms)
+    return sorted(found, key=lambda listed: (listed.timestamp_ms, *listed.letter.place))
 
 
 def replay(log: Log, ids: Collection[str] | None, now_ms: int) -> Replay:
@@ -199,7 +204,7 @@ def _replayed(letter: DeadLetter, partition: int, offset: int, now_ms: int) -> O
     place = {"topic": letter.topic, "partition": partition, "offset": offset}
     event_id = f"{letter.id}/replayed/{partition}/{offset}"
     value = structured(event_id, _SOURCE, REPLAYED, now_ms, place)
-    return Outgoing(TOPIC, letter.id.encode(), value)
+    return Outgoing(TOPIC, letter.id.encode(), value, STRUCTURED)
 
 
 def _is_replayed(record: Record) -> bool:

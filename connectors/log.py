@@ -126,6 +126,10 @@ class Member(Protocol):
 class Log(Protocol):
     """A log. Methods raise `LogUnavailable` when the server is away; `append` reports it."""
 
+    @property
+    def first_offset(self) -> int:
+        """The offset of the first record that a partition ever gets."""
+
     def create(self, topic: str, partitions: int) -> None:
         """Make the topic unless it is there; the number of partitions it was made with stays."""
 

@@ -25,8 +25,13 @@ class InForce(NamedTuple):
     policy: Policy
 
 
-def bring_in_force(client: redis.Redis, keys: Keys, policy: Policy, now_ms: int) -> InForce:
-    """Make this the policy of the store, under a new revision if it is not the one already."""
+def bring_in_force(
+    client: redis.Redis, keys: Keys, policy: Policy, now_ms: int, *, anew: bool = False
+) -> InForce:
+    """Make this the policy of the store, under a new revision if it is not the one already.
+
+    `anew` gives it a new revision in any case: running processes take up policy and code tables together.
+    """
     document = to_json(policy)
 
     brought = InForce(0, policy)
@@ -35,7 +40,7 @@ def bring_in_force(client: redis.Redis, keys: Keys, policy: Policy, now_ms: int)
         nonlocal brought
         found = cast("list[bytes | None]", pipeline.hmget(keys.policy(), "revision", "document"))
         revision, current = found
-        if current == document:
+        if current == document and not anew:
             brought = InForce(int(revision or 0), policy)
             pipeline.multi()
             return
@@ -65,15 +70,18 @@ def read_codes(client: redis.Redis, keys: Keys) -> CodeTable:
 
 def add_codes(
     client: redis.Redis, keys: Keys, mappings: tuple[Mapping, ...], now_ms: int
-) -> CodeTable:
-    """Append what a file says anew to the code table, and return it whole."""
+) -> tuple[CodeTable, bool]:
+    """Append what a file says anew to the code table. Return it whole, and whether it has grown."""
+    grown = False
 
     def change(pipeline: redis.client.Pipeline) -> None:
+        nonlocal grown
         table = CodeTable(_decode_row(row) for row in pipeline.lrange(keys.codes(), 0, -1))
         rows = additions(table, mappings, now_ms)
+        grown = bool(rows)
         pipeline.multi()
         if rows:
             pipeline.rpush(keys.codes(), *(_encode_row(row) for row in rows))
 
     client.transaction(change, keys.codes())
-    return read_codes(client, keys)
+    return read_codes(client, keys), grown

@@ -1,6 +1,5 @@
 """Messages as the stream entries of a log on Redis, and back; see `functions/log.lua`."""
 
-from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -9,30 +8,50 @@ from connectors.log import Outgoing, Partition, Record
 
 _DIGITS = "01234567"
 _PLAIN_FIELDS = 6
+_CALL_MESSAGES = 1_000
+_CALL_BYTES = 4 * 1024 * 1024
 
 _pack = msgspec.msgpack.Encoder().encode
 _headers = msgspec.msgpack.Decoder(tuple[tuple[str, bytes], ...]).decode
 
 
-def packed(messages: Iterable[Outgoing]) -> list[str | bytes]:
-    """Return which parts each message has, a digit for each, and then these parts."""
-    flags: list[str] = []
-    parts: list[str | bytes] = [""]
-    for message in messages:
+class Call:
+    """Messages for one partition, gathered for one call of `log_append`.
+
+    `indices` say which of the batch they are, `flags` which parts each has, `parts` are these.
+    """
+
+    __slots__ = ("flags", "indices", "n", "parts", "size", "topic")
+
+    def __init__(self, topic: str, n: int) -> None:
+        self.topic = topic
+        self.n = n
+        self.indices: list[int] = []
+        self.flags: list[str] = []
+        self.parts: list[bytes] = []
+        self.size = 0
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the next message belongs into another call."""
+        return len(self.indices) >= _CALL_MESSAGES or self.size >= _CALL_BYTES
+
+    def add(self, index: int, message: Outgoing) -> None:
+        """Take one more message."""
         value, key, headers = message.value, message.key, message.headers
+        self.indices.append(index)
         flag = 0
         if value is not None:
             flag = 1
-            parts.append(value)
+            self.parts.append(value)
+            self.size += len(value)
         if key is not None:
             flag += 2
-            parts.append(key)
+            self.parts.append(key)
         if headers:
             flag += 4
-            parts.append(_pack(headers))
-        flags.append(_DIGITS[flag])
-    parts[0] = "".join(flags)
-    return parts
+            self.parts.append(_pack(headers))
+        self.flags.append(_DIGITS[flag])
 
 
 def records_of(partition: Partition, entries: list[Any]) -> list[Record]:

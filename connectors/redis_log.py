@@ -16,8 +16,9 @@ import uuid
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import redis
 
@@ -35,15 +36,12 @@ from connectors.log import (
     UnknownTopic,
     partition_of,
 )
-from connectors.redis_entries import bounded, packed, records_of
+from connectors.redis_entries import Call, bounded, records_of
 from connectors.redis_member import RedisMember
 from connectors.redis_topics import Topic, log_error, registered, unavailable
 from state.keys import Keys
 
 LIBRARY = Path(__file__).parent / "functions" / "log.lua"
-
-_CALL_MESSAGES = 1_000
-_CALL_BYTES = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +50,7 @@ class Cap:
 
     records: int = 5_000_000
     bytes: int = 2 * 1024 * 1024 * 1024
-
-
-class _Call(NamedTuple):
-    topic: str
-    n: int
-    indices: list[int]
+    """Of values, keys and headers, and a little for each record."""
 
 
 def _system_ms() -> int:
@@ -90,6 +83,11 @@ class RedisLog:
         self._behind = 1
         self._rotation = 0
 
+    @property
+    def first_offset(self) -> int:
+        """1: the id 0-0 is none that a stream takes."""
+        return 1
+
     def create(self, topic: str, partitions: int) -> None:
         """Make the topic unless it is there, and load the functions of the log."""
         if partitions < 1 or not topic or ":" in topic or not topic.isprintable():
@@ -107,7 +105,8 @@ class RedisLog:
         """Remove the topic and its records."""
         found = self._look_up(topic)
         with unavailable(), self._client.pipeline(transaction=True) as pipe:
-            pipe.hdel(self._keys.log_topics(), topic)
+            held = [f"{topic}:{n}" for n in range(found.partitions)]
+            pipe.hdel(self._keys.log_topics(), topic, *held)
             pipe.unlink(*(self._keys.log_stream(topic, n) for n in range(found.partitions)))
             pipe.execute()
         self._topics.pop(topic, None)
@@ -177,7 +176,8 @@ class RedisLog:
         """Drop records below `before_offset`, never the newest one; return how many went."""
         stream = self._keys.log_stream(topic, partition)
         with unavailable():
-            return int(self._call("log_trim", 1, stream, before_offset))
+            registry = self._keys.log_topics()
+            return int(self._call("log_trim", 2, stream, registry, topic, partition, before_offset))
 
     def member(self, group: str, topics: Sequence[str], member_id: str) -> RedisMember:
         """Return a membership, not yet begun."""
@@ -198,7 +198,7 @@ class RedisLog:
         if not calls:
             return []
         try:
-            replies = self._send(messages, calls)
+            replies = self._send(calls)
             if any(
                 "Function not found" in str(r)
                 for r in replies
@@ -206,7 +206,7 @@ class RedisLog:
             ):
                 # Nothing was done: the server came up without its functions.
                 self._load()
-                replies = self._send(messages, calls)
+                replies = self._send(calls)
         except redis.RedisError as error:
             replies = [error] * len(calls)
         stale: list[int] = []
@@ -217,8 +217,12 @@ class RedisLog:
                 failed = AppendFailed(log_error(reply))
                 results.update((i, failed) for i in call.indices)
             else:
-                for offset, i in enumerate(call.indices, int(reply)):
-                    results[i] = Appended(call.topic, call.n, offset)
+                first = int(reply)
+                offsets = range(first, first + len(call.indices))
+                # As the constructor of the named tuple, without a Python call for each.
+                places = zip(repeat(call.topic), repeat(call.n), offsets)
+                made = map(tuple.__new__, repeat(Appended), places)
+                results.update(zip(call.indices, made, strict=True))
         return stale
 
     def _calls(
@@ -226,13 +230,13 @@ class RedisLog:
         messages: Sequence[Outgoing],
         indices: Sequence[int],
         results: dict[int, Appended | AppendFailed],
-    ) -> list[_Call]:
+    ) -> list[Call]:
         """Share the messages out to function calls, each bounded in messages and in bytes."""
-        full: list[_Call] = []
-        filling: dict[tuple[str, int], tuple[list[int], int]] = {}
+        full: list[Call] = []
+        filling: dict[tuple[str, int], Call] = {}
         for i in indices:
             message = messages[i]
-            topic, key, value = message.topic, message.key, message.value
+            topic, key = message.topic, message.key
             try:
                 found = self._topics.get(topic) or self._look_up(topic)
             except LogError as error:
@@ -242,19 +246,18 @@ class RedisLog:
                 n = self._turn[topic] = (self._turn[topic] + 1) % found.partitions
             else:
                 n = partition_of(key, found.partitions)
-            size = len(value) if value else 0
-            part, so_far = filling.get((topic, n), (None, 0))
-            if part is None or len(part) >= _CALL_MESSAGES or so_far + size > _CALL_BYTES:
-                part, so_far = [], 0
-                full.append(_Call(topic, n, part))
-            part.append(i)
-            filling[topic, n] = (part, so_far + size)
+            call = filling.get((topic, n))
+            if call is None or call.is_full:
+                call = filling[topic, n] = Call(topic, n)
+                full.append(call)
+            call.add(i, message)
         return full
 
-    def _send(self, messages: Sequence[Outgoing], calls: Sequence[_Call]) -> list[Any]:
+    def _send(self, calls: Sequence[Call]) -> list[Any]:
         registry, now_ms = self._keys.log_topics(), self._now_ms()
         with self._client.pipeline(transaction=False) as pipe:
-            for topic, n, indices in calls:
+            for call in calls:
+                topic, n = call.topic, call.n
                 at_cap = "drop" if topic in OUTPUT_TOPICS else "refuse"
                 pipe.fcall(
                     "log_append",
@@ -262,12 +265,14 @@ class RedisLog:
                     self._keys.log_stream(topic, n),
                     registry,
                     topic,
+                    n,
                     self._topics[topic].log_id,
                     now_ms,
                     self._cap.records,
                     self._cap.bytes,
                     at_cap,
-                    *packed(map(messages.__getitem__, indices)),
+                    "".join(call.flags),
+                    *call.parts,
                 )
             return list(pipe.execute(raise_on_error=False))
 

@@ -24,7 +24,8 @@ def list_letters(*, as_json: bool) -> int:
             again = "  replayed" if row["replayed"] else ""
             output.line(f"{row['id']}  {row['time']}  {row['topic']}  {row['step']}{again}")
             output.line(f"    {row['reason']}")
-        output.line(f"{len(rows)} dead letters; see one whole with `penstock dead-letters show ID`")
+        letters = "dead letter" if len(rows) == 1 else "dead letters"
+        output.line(f"{len(rows)} {letters}; see one whole with `penstock dead-letters show ID`")
     return OK
 
 

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 
 import msgspec
 
-from connectors.cloudevents import STRUCTURED_JSON, shown
+from connectors.cloudevents import STRUCTURED, shown
 from connectors.log import AppendFailed, Log, LogUnavailable, Outgoing
 from flows import output
 from flows.process import AWAY_EXIT, FINDING, OK, USAGE
@@ -27,7 +27,6 @@ CHUNK_BYTES = 1 << 20
 BATCH_BYTES = 4 << 20
 FAULTS_SHOWN = 20
 
-STRUCTURED = (("content-type", STRUCTURED_JSON.encode()),)
 
 
 class Unroutable(Exception):

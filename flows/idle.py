@@ -43,7 +43,7 @@ def lags(runtime: Runtime) -> dict[Partition, int]:
         for n, end in log.end_offsets(topic).items():
             mark = f"{log_id}/{n}"
             applied = min(shard.get(mark, ABSENT) for shard in marks)
-            lag = end - 1 - max(applied, starts[n] - 1)
+            lag = end - max(applied + 1, starts[n], log.first_offset)
             if lag > 0:
                 found[Partition(topic, n)] = lag
     return found

@@ -1,6 +1,7 @@
 """One process that runs a flow: signals, metrics server, readiness, and what its failure means."""
 
 import atexit
+import gc
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -35,11 +36,22 @@ def set_up_logging() -> None:
     )
 
 
+def collect_rarely() -> None:
+    """Let the garbage collector look for cycles rarely.
+
+    A batch makes tens of thousands of values that live for a moment and are in no cycle; by default
+    they are walked again and again, which costs a fifth of the time of a flow.
+    """
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
+
+
 @contextmanager
 def running() -> Iterator[Runtime]:
     """Be a process that runs a flow, with the settings of the environment, until the block ends."""
     stop.install()
     set_up_logging()
+    collect_rarely()
     settings = environment.load()
     for warning in environment.unknown_variables():
         _log.warning(warning)

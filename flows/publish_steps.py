@@ -7,35 +7,28 @@ still be under way: only a closed `out` of the present generation that says the 
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
+import msgspec
 import orjson
+from msgspec.structs import astuple
 
-from connectors.cloudevents import structured
-from connectors.log import AppendFailed, Outgoing
+from connectors.log import Appended, AppendFailed
 from flows.claiming import Claims
-from flows.runtime import PolicyInForce, Runtime, insist, now_ms, now_us
+from flows.publish_messages import Message, Writer
+from flows.runtime import Runtime, insist, now_ms, now_us
 from monitoring import metrics
-from state.ads import AdState, Decision, day_of, days, decide
+from state.ads import AdState, day_of, decide, is_quiet
 from state.calls import Due, Settle
 from state.levels import Figures, next_edge
 from state.levels import derive as derive_levels
-from state.policy import AdRule
-from state.times import ms_rfc3339
-from state.velocity import buckets, cover_mdays, day_number, velocity_mpd
-
-SOURCE = "/penstock"
-ALERT_TYPES = {"negative": "stock.negative", "oversold": "stock.oversold", "drift": "stock.drift"}
+from state.velocity import cover_mdays, day_number, velocity_of
 
 
-Message = tuple[str, Outgoing]
-"""An event type and its message."""
-
-
-@dataclass(frozen=True, slots=True)
-class Decided:
+class Decided(msgspec.Struct, frozen=True, gc=False):
     """One claimed SKU: what to tell whom, and how to settle it."""
 
     shard: int
@@ -68,23 +61,26 @@ def emit(runtime: Runtime, found: tuple[Claims, list[Decided]]) -> Emitted:
     claims, decided = found
     messages = [message for each in decided for _, message in each.messages]
     results = runtime.log.append(messages) if messages else []
-    confirmed: list[Decided] = []
-    kinds: Counter[str] = Counter()
-    at = 0
-    for each in decided:
-        mine = results[at : at + len(each.messages)]
-        at += len(each.messages)
-        failed = sum(isinstance(result, AppendFailed) for result in mine)
-        if failed:
-            metrics.EMITTED_FAILED.inc(failed)
-        else:
-            confirmed.append(each)
-            kinds.update(kind for kind, _ in each.messages)
-    _count(kinds)
+    failed = sum(isinstance(result, AppendFailed) for result in results)
+    confirmed = list(_confirmed(decided, results)) if failed else decided
+    metrics.EMITTED_FAILED.inc(failed)
+    _count(Counter(kind for each in confirmed for kind, _ in each.messages))
     metrics.LOG_TO_EMITTED.observe_ages(
         now_ms(), [each.cause_ms for each in confirmed if each.cause_ms]
     )
     return Emitted(claims, confirmed)
+
+
+def _confirmed(
+    decided: Sequence[Decided], results: Sequence[Appended | AppendFailed]
+) -> Iterator[Decided]:
+    """Yield those with no failed message."""
+    at = 0
+    for each in decided:
+        mine = results[at : at + len(each.messages)]
+        at += len(each.messages)
+        if not any(isinstance(result, AppendFailed) for result in mine):
+            yield each
 
 
 def _count(kinds: Counter[str]) -> None:
@@ -112,70 +108,46 @@ class _Moment:
     """What all SKUs of a batch share: the policy, the business time, its days."""
 
     def __init__(self, runtime: Runtime, claims: Claims) -> None:
-        self.policy: PolicyInForce = claims.policy
         self.compiled = claims.policy.compiled
         self.business_ms = claims.business_ms
         self.now_ms = now_ms()
-        self.now_text = ms_rfc3339(self.now_ms)
+        self.writer = Writer(self.now_ms)
         self.refresh_ms = runtime.settings.refresh_s * 1000
+        self.spread_ms = max(1, self.refresh_ms // 4)
         self.classes = len(self.compiled.classes)
         self.has_frozen = any(c.mode == "frozen" for c in self.compiled.policy.channels)
         self.day, self.next_day_ms = day_of(self.business_ms, self.compiled.policy.timezone)
+        self.utc_day = day_number(self.business_ms)
         self.needs_cover = any(rule.pause_cover_mdays is not None for rule in self.compiled.ads)
 
     def decided(self, shard: int, generation: int, due: Due, *, recovered: bool) -> Decided:
+        sums = due.sums
+        if len(sums) != self.classes:
+            sums += (0,) * (self.classes - len(sums))
         last: dict[str, int] | None = (
             orjson.loads(due.levels) if self.has_frozen and due.levels else None
         )
-        sums = (
-            due.sums
-            if len(due.sums) == self.classes
-            else due.sums + (0,) * (self.classes - len(due.sums))
-        )
         figures = Figures(due.base, due.unrouted, due.held, sums)
         available, levels = derive_levels(self.compiled, figures, due.sku, self.business_ms, last)
-        text = orjson.dumps(levels).decode()
+        levels_json = orjson.dumps(levels)
+        text = levels_json.decode()
         messages: list[Message] = []
         cause_ms = 0
         if not (due.trust and available == due.available and text == due.levels):
             cause_ms = due.cause_ms or self.now_ms
-            messages.append(self._update(due, available, levels, cause_ms))
+            messages.append(self.writer.update(due, available, levels, levels_json, cause_ms))
         ads, next_look_ms = self._ads(
-            due, available, levels, messages, restate=self._restates(due, recovered=recovered)
+            due, available, levels, messages, restate=_restates(due, recovered=recovered)
         )
-        messages.extend(self._alert(due, name, figure) for name, figure in due.alerts)
+        if due.alerts:
+            messages.extend(self.writer.alerts(due))
+        # The next looks are spread over the last quarter of the refresh time, or they would all come at once.
+        next_due_ms = self.now_ms + self.refresh_ms - due.token % self.spread_ms
         settled = Settle(
-            due.sku, due.token, generation, available, text, ads, self._next_due_ms(due.token), next_look_ms or 0,
+            due.sku, due.token, generation, available, text, ads, next_due_ms, next_look_ms or 0,
             due.alerts,
         )  # fmt: skip
         return Decided(shard, settled, messages, cause_ms)
-
-    @staticmethod
-    def _restates(due: Due, *, recovered: bool) -> bool:
-        """Whether ad states are told again: one may have been emitted that the store does not know of."""
-        return not due.trust and (not due.first or recovered)
-
-    def _next_due_ms(self, token: int) -> int:
-        """Spread the next looks over the last quarter of the refresh time, or they would all come at once."""
-        quarter = self.refresh_ms // 4
-        return self.now_ms + self.refresh_ms - token % max(1, quarter)
-
-    def _update(
-        self, due: Due, available: int, levels: Mapping[str, int], cause_ms: int
-    ) -> Message:
-        before = orjson.loads(due.levels) if due.levels else {}
-        data = {
-            "sku": due.sku,
-            "version": due.token,
-            "available": available,
-            "levels": levels,
-            "changed": [channel for channel in levels if levels[channel] != before.get(channel)]
-            + [channel for channel in before if channel not in levels],
-            "cause_time": ms_rfc3339(cause_ms),
-        }
-        return self._message(
-            "stock.updates", due.sku, f"{due.sku}:{due.token}", "stock.updated", data
-        )
 
     def _ads(
         self,
@@ -187,78 +159,48 @@ class _Moment:
         restate: bool,
     ) -> tuple[str, int | None]:
         """Decide every rule; return the states to keep and the business time of the next look."""
-        looks = [edge] if (edge := next_edge(self.compiled, due.sku, self.business_ms)) else []
-        before: dict[str, list[Any]] = orjson.loads(due.ads) if due.ads else {}
-        velocity = 0
-        if self.needs_cover and due.demand:
-            velocity = velocity_mpd(buckets(dict(due.demand), day_number(self.business_ms)))
-        kept: dict[str, list[Any]] = {}
+        edge = next_edge(self.compiled, due.sku, self.business_ms)
+        velocity = velocity_of(due.demand, self.utc_day) if self.needs_cover else 0
+        before = _states(due.ads)
+        if not restate and self._is_quiet(before, levels, velocity):
+            return due.ads, edge
+        looks = [edge] if edge else []
+        kept: dict[str, tuple[str, int, int, int]] = {}
         for rule in self.compiled.ads:
-            level = levels.get(rule.channel)
-            if level is None:
-                continue
-            known = before.get(rule.rule)
-            state = AdState(*known) if known else None
+            level = levels[rule.channel]
             cover = cover_mdays(level, velocity)
             decision = decide(
-                rule, level, cover, state, self.business_ms, self.day, self.next_day_ms
-            )
-            kept[rule.rule] = [
-                decision.state.state, decision.state.since_ms, decision.state.day, decision.state.changes
-            ]  # fmt: skip
+                rule, level, cover, before.get(rule.rule), self.business_ms, self.day, self.next_day_ms
+            )  # fmt: skip
+            kept[rule.rule] = astuple(decision.state)
             if decision.next_look_ms is not None:
                 looks.append(decision.next_look_ms)
             if decision.changed or restate:
-                messages.append(self._signal(due, rule, decision, level, available, cover))
+                messages.append(self.writer.signal(due, rule, decision, level, available, cover))
         return orjson.dumps(kept).decode() if kept else "", min(looks, default=None)
 
-    def _signal(
-        self,
-        due: Due,
-        rule: AdRule,
-        decision: Decision,
-        level: int,
-        available: int,
-        cover: int | None,
-    ) -> Message:
-        kind = "ad.pause" if decision.state.state == "paused" else "ad.resume"
-        threshold = (
-            days(decision.threshold) if decision.reason == "low_cover"
-            else decision.threshold if decision.reason
-            else rule.pause_at if kind == "ad.pause" else rule.resume_at
-        )  # fmt: skip
-        data = {
-            "rule": rule.rule,
-            "sku": due.sku,
-            "channel": rule.channel,
-            "version": due.token,
-            "reason": decision.reason or "restated",
-            "level": level,
-            "available": available,
-            "days_of_cover": days(cover),
-            "threshold": threshold,
-        }
-        key = f"{rule.rule}:{due.sku}"
-        return self._message("ads.signals", key, f"{key}:{due.token}", kind, data)
+    def _is_quiet(
+        self, before: Mapping[str, AdState], levels: Mapping[str, int], velocity: int
+    ) -> bool:
+        """Say whether the states kept are those of the rules, and all stay without another look."""
+        rules = self.compiled.ads
+        if len(before) != len(rules):
+            return False
+        for rule, (name, state) in zip(rules, before.items(), strict=True):
+            level = levels[rule.channel]
+            cover = cover_mdays(level, velocity)
+            if name != rule.rule or not is_quiet(rule, level, cover, state):
+                return False
+        return True
 
-    def _alert(self, due: Due, name: str, text: str) -> Message:
-        kind, _, location = name.partition(":")
-        figure, _, place = text.partition(" ")
-        mark, _, offset = place.rpartition("/")
-        log_id, _, partition = mark.rpartition("/")
-        figures: dict[str, dict[str, object]] = {
-            "negative": {"location": location, "on_hand": int(figure)},
-            "oversold": {"available": int(figure)},
-            "drift": {"location": location, "counted_at": ms_rfc3339(max(0, int(figure)))},
-        }
-        cause = {"log_id": log_id, "partition": int(partition), "offset": int(offset)}
-        data = {"sku": due.sku, "version": due.token, **figures[kind], "cause": cause}
-        return self._message(
-            "stock.alerts", due.sku, f"{due.sku}:{name}:{place}", ALERT_TYPES[kind], data
-        )
 
-    def _message(
-        self, topic: str, key: str, event_id: str, kind: str, data: dict[str, Any]
-    ) -> Message:
-        value = structured(event_id, SOURCE, kind, self.now_ms, data)
-        return kind, Outgoing(topic, key.encode(), value)
+def _restates(due: Due, *, recovered: bool) -> bool:
+    """Whether ad states are told again: one may have been emitted that the store does not know of."""
+    return not due.trust and (not due.first or recovered)
+
+
+@lru_cache(maxsize=1 << 15)
+def _states(text: str) -> Mapping[str, AdState]:
+    """Return the ad states that were settled. They rarely change: most texts were read before."""
+    kept: dict[str, list[Any]] = orjson.loads(text) if text else {}
+    return {rule: AdState(*state) for rule, state in kept.items()}

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TypeVar
 
 import redis
@@ -84,15 +84,16 @@ class PolicyInForce:
         self.compiled: Compiled = compiled(found.policy)
         self.codes = codes(self.compiled, table)
         self._class = {name: index for index, name in enumerate(self.compiled.classes)}
-        self._place_of = lru_cache(maxsize=1 << 17)(self._find)
-        self._has_overrides = bool(found.policy.overrides)
+        self.place: Callable[[str, str], Place]
+        """The place of a SKU at a location."""
+        if found.policy.overrides:
+            self.place = lru_cache(maxsize=1 << 17)(self._place)
+        else:
+            # Only an override tells SKUs apart; without any, one entry serves all SKUs of a location.
+            anywhere = lru_cache(maxsize=1 << 17)(partial(self._place, ""))
+            self.place = lambda _sku, location: anywhere(location)
 
-    def place(self, sku: str, location: str) -> Place:
-        """Return the place of a position."""
-        # Only an override tells SKUs apart; without any, one entry serves all SKUs of a location.
-        return self._place_of(sku if self._has_overrides else "", location)
-
-    def _find(self, sku: str, location: str) -> Place:
+    def _place(self, sku: str, location: str) -> Place:
         where, name, floor, base = self.compiled.place(sku, location)
         return Place(where, self._class[name], floor, base)
 
@@ -161,8 +162,8 @@ def runtime(settings: Settings) -> Iterator[Runtime]:
     with connected(settings) as run:
         initialise(run)
         client = run.server.client
-        table = policy_store.add_codes(client, run.keys, mappings, now_ms() + CODES_AHEAD_MS)
-        brought = policy_store.bring_in_force(client, run.keys, policy, now_ms())
+        table, grown = policy_store.add_codes(client, run.keys, mappings, now_ms() + CODES_AHEAD_MS)
+        brought = policy_store.bring_in_force(client, run.keys, policy, now_ms(), anew=grown)
         run.policy = PolicyInForce(brought, table)
         yield run
 

@@ -21,18 +21,19 @@ GUARD_ALLOWANCE_MS = 73 * HOUR_MS
 
 PERMANENT = {
     "{s}:pos:<sku>": (
-        "hash: `=` figures and class sums, `l:<location>` a position and its recent movements, "
-        "`!<kind>:<location>` an alert"
+        "hash: `=` figures, class sums and claim, `>` levels and ads as last emitted, "
+        "`l:<location>` a position and its recent movements, `!<kind>:<location>` an alert"
     ),
     "{s}:mark": "hash: <log id>/<partition> -> last applied offset",
     "{s}:due": "zset: SKU -> system time of its next look (ms)",
     "{s}:look": "zset: SKU -> business time of its next look (ms)",
-    "{s}:out:<sku>": "hash: `=` claim and what it stood for, `levels` and `ads` as last emitted",
     "{s}:meta": "hash: generation, version floor, policy revision, server seen, cursors, counters",
     "store": "hash: what was fixed when the store was made: shards",
     "policy": "hash: the policy in force: revision, digest, document",
     "codes": "list: rows of the code tables, append-only",
-    "log:topics": "hash: topic -> log id and number of partitions",
+    "log:topics": (
+        "hash: topic -> log id and number of partitions; <topic>:<n> -> bytes in that partition"
+    ),
     "log:members:<group>": "zset: member -> time at which its membership ends (ms)",
     "log:<topic>:<n>": "stream: one partition of the embedded log; bounded by retention",
 }

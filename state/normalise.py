@@ -112,6 +112,10 @@ class _Lines:
 
     def summed(self, lines: tuple[_AnyLine, ...]) -> dict[str, int]:
         """Return SKU -> quantity over all lines, in the order of first mention."""
+        if self.codes is None:
+            plain = {line.sku: line.quantity for line in lines}
+            if len(plain) == len(lines):
+                return plain
         sums: dict[str, int] = {}
         for at, line in enumerate(lines):
             sku, quantity = self.one(at, line)

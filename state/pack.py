@@ -128,7 +128,7 @@ class Packer:
                 shard = known[sku] if sku in known else self.shard(sku)
                 table = tables[shard]
                 mine = split[shard] if shard in split else split.setdefault(shard, [])
-            if op[0] == MOVE or op[0] == INCOMING or op[0] == COUNT:  # noqa: PLR1714 - narrows
+            if op[0] == MOVE or op[0] == INCOMING or op[0] == COUNT:
                 # An op that names a location carries the index of its place on the wire.
                 where = place(sku, op[2])
                 at = table.get(where, -1)

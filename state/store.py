@@ -188,10 +188,8 @@ class Store:
         for sku in skus:
             shard = shard_of(sku, self.shards)
             pipeline.hgetall(self.keys.shard(shard, f"pos:{sku}"))
-            pipeline.hgetall(self.keys.shard(shard, f"out:{sku}"))
-        replies = pipeline.execute()
-        for i, sku in enumerate(skus):
-            yield decode_sku(sku, replies[2 * i], replies[2 * i + 1])
+        for sku, reply in zip(skus, pipeline.execute(), strict=True):
+            yield decode_sku(sku, reply)
 
     def skus(self) -> Iterator[str]:
         """Yield every SKU of the store, shard by shard, each at least once."""

@@ -8,7 +8,7 @@ so a day counts half as much as the one a week later. The weights are fixed inte
 today), and a bucket is a plain sum, so the order in which sales arrive changes nothing.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 DAY_MS = 86_400_000
 BUCKET_DAYS = 14
@@ -35,6 +35,19 @@ def velocity_mpd(units: Sequence[int]) -> int:
     `BUCKET_DAYS` is not looked at.
     """
     weighted = sum(weight * sold for weight, sold in zip(WEIGHTS, units, strict=False))
+    return weighted * 1000 // _WEIGHT_SUM
+
+
+def velocity_of(demand: Iterable[tuple[int, int]], today: int) -> int:
+    """Return the same velocity from (UTC day, units), for the few days that have any.
+
+    Each day stands once; a day to come, or one too long ago, does not count.
+    """
+    weighted = 0
+    for day, units in demand:
+        age = today - day
+        if 0 <= age < BUCKET_DAYS:
+            weighted += WEIGHTS[age] * units
     return weighted * 1000 // _WEIGHT_SUM
 
 

@@ -25,12 +25,12 @@ from state.calls import (
     Tick,
 )
 
-_HEAD = Struct("<3qH4qiq")
+_HEAD = Struct("<3qB3qBqH4qiq")
 _DAY = Struct("<iq")
-_CLAIM = Struct("<5q")
 
-_DUE_VALUES = 7
-_TRUST, _FIRST = 1, 2
+_OPEN, _TRUSTED, _FIRST = 1, 2, 4
+_UNIT = "\x1f"
+"""Between levels and ads in what was emitted: neither can hold a control character, being JSON."""
 
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -40,6 +40,7 @@ class Head(NamedTuple):
 
     version: int
     cause_ms: int
+    claim: "OpenClaim"
     revision: int
     newest_ms: int
     unrouted: int
@@ -65,7 +66,9 @@ class OpenClaim(NamedTuple):
     """The claim of a SKU, and what was `available` when it was last emitted."""
 
     token: int
+    """0 when it was never claimed."""
     open: int
+    """0 settled, else flags: 1 open, 2 what was emitted before is trusted, 4 nothing was."""
     generation: int
     available: int
     cause_ms: int
@@ -75,26 +78,33 @@ def encode_apply(call: Apply) -> bytes:
     """Return the argument of `apply.lua`."""
     lines: list[int | str] = []
     slices: dict[int, list[str]] = {}
+    parts: list[tuple[str, int, int, list[int]]] = []
     events = 0
-    for part in call.parts:
-        for offset, digest, slice_, time_ms, log_ms, home, order, ops in part.events:
+    for mark, after, upto, mine in call.parts:
+        runs: list[int] = []
+        current = None
+        for offset, digest, slice_, time_ms, log_ms, home, order, ops in mine:
+            if slice_ != current:
+                current = slice_
+                runs += (slice_, 0)
+            runs[-1] += 1
             hashes = slices.get(slice_)
             if hashes is None:
                 hashes = slices[slice_] = []
             hashes.append(digest)
             if len(ops) == 1:
                 op = ops[0]
-                lines += (offset, slice_, time_ms, log_ms, home, order, len(op))
+                lines += (offset, time_ms, log_ms, home, order, len(op))
                 lines += op
                 continue
-            lines += (offset, slice_, time_ms, log_ms, home, order, sum(map(len, ops)))
+            lines += (offset, time_ms, log_ms, home, order, sum(map(len, ops)))
             for op in ops:
                 lines += op
-        events += len(part.events)
+        parts.append((mark, after, upto, runs))
+        events += len(mine)
     places: list[int | str] = []
     for location, klass, floor, base in call.places:
         places += (f"l:{location}", klass, floor, base)
-    parts = [(mark, after, upto, len(mine)) for mark, after, upto, mine in call.parts]
     flat_slices = [each for pair in slices.items() for each in pair]
     repeats = len(set().union(*slices.values())) < events
     return _encode(
@@ -104,7 +114,12 @@ def encode_apply(call: Apply) -> bytes:
 
 def encode_settle(now_us: int, items: Sequence[Settle]) -> bytes:
     """Return the argument of `settle.lua`."""
-    return _encode((now_us, [value for item in items for value in item]))
+    flat: list[Any] = []
+    for sku, token, generation, available, levels, ads, due_ms, look_ms, alerts in items:
+        flat += (
+            sku, token, generation, available, f"{levels}{_UNIT}{ads}", due_ms, look_ms, alerts
+        )  # fmt: skip
+    return _encode((now_us, flat))
 
 
 def encode_call(call: Tick | Recover | Claim | Rebuild) -> bytes:
@@ -116,33 +131,28 @@ def decode_claimed(reply: Sequence[Any]) -> Claimed | Refused:
     """Return what `claim.lua` answered."""
     if reply[0] == b"REFUSED":
         return Refused(reply[1])
-    _, generation, recovered, business_ms, stale, due = reply
+    _, generation, recovered, business_ms, stale, due, alerts = reply
+    by_sku = dict(zip(alerts[::2], alerts[1::2], strict=True))
     return Claimed(
         generation,
         bool(recovered),
         business_ms,
         tuple(
-            map(_due, due[::7], due[1::7], due[2::7], due[3::7], due[4::7], due[5::7], due[6::7])
+            _due(sku, head, emitted, by_sku.get(sku, ()))
+            for sku, head, emitted in zip(due[::3], due[1::3], due[2::3], strict=True)
         ),
         tuple(sku.decode() for sku in stale),
     )
 
 
-def _due(
-    sku: bytes,
-    flags: int,
-    head_text: bytes,
-    claim_text: bytes,
-    levels: bytes,
-    ads: bytes,
-    alerts: Sequence[bytes],
-) -> Due:
+def _due(sku: bytes, head_text: bytes, emitted: bytes, alerts: Sequence[bytes]) -> Due:
     head = decode_head(head_text)
-    _, _, _, available, cause_ms = _CLAIM.unpack(claim_text)
+    claim = head.claim
+    levels, _, ads = emitted.decode().partition(_UNIT)
     return Due(
-        sku.decode(), head.version, bool(flags & _TRUST), bool(flags & _FIRST),
-        head.base, head.unrouted, head.held, head.sums, cause_ms, head.demand, available, levels.decode(), ads.decode(),
-        tuple(sorted(_texts(alerts))) if alerts else (),
+        sku.decode(), head.version, bool(claim.open & _TRUSTED), bool(claim.open & _FIRST),
+        head.base, head.unrouted, head.held, head.sums, claim.cause_ms, head.demand,
+        claim.available, levels, ads, tuple(sorted(_texts(alerts))) if alerts else (),
     )  # fmt: skip
 
 
@@ -153,14 +163,19 @@ def _texts(flat: Sequence[bytes]) -> Iterator[tuple[str, str]]:
 
 def decode_head(text: bytes) -> Head:
     """Return the figures of field `=` of a `pos` hash."""
-    version, cause, revision, classes, *figures, day, units = _HEAD.unpack_from(text)
+    (
+        version, cause, token, is_open, generation, emitted, open_cause, _, revision, classes,
+        newest, unrouted, held, base, day, units,
+    ) = _HEAD.unpack_from(text)  # fmt: skip
+    claim = OpenClaim(token, is_open, generation, emitted, open_cause)
     sums = _sums(classes).unpack_from(text, _HEAD.size) if classes else ()
     demand = ((day, units),) if units else ()
     older = _HEAD.size + 8 * classes
     if older < len(text):
         demand = (*demand, *_DAY.iter_unpack(memoryview(text)[older:]))
-    newest, unrouted, held, base = figures
-    return Head(version, cause, revision, newest, unrouted, held, base, sums, demand)
+    return Head(
+        version, cause, claim, revision, newest, unrouted, held, base, sums, demand
+    )  # fmt: skip
 
 
 @cache
@@ -187,24 +202,30 @@ def _int48(text: bytes) -> int:
     return int.from_bytes(text, "little", signed=True)
 
 
-def decode_claim(text: bytes | None) -> OpenClaim:
-    """Return the claim from field `=` of an `out` hash, an empty one when there is none."""
-    return OpenClaim(*_CLAIM.unpack(text)) if text else OpenClaim(0, 0, -1, 0, 0)
+def _has_figures(position: Position) -> bool:
+    """Tell whether there is more to a position than its history."""
+    return any(position[1:5]) or position.counted_at_ms is not None
 
 
-def decode_sku(sku: str, pos: dict[bytes, bytes], out: dict[bytes, bytes]) -> SkuState | None:
-    """Return all that the two hashes of a SKU tell, None when there are none."""
+def decode_emitted(pos: dict[bytes, bytes]) -> tuple[str, str]:
+    """Return (levels, ads) as they were last emitted, empty when they never were."""
+    levels, _, ads = pos.get(b">", b"").decode().partition(_UNIT)
+    return levels, ads
+
+
+def decode_sku(sku: str, pos: dict[bytes, bytes]) -> SkuState | None:
+    """Return all that the hash of a SKU tells, None when there is none."""
     if not pos:
         return None
-    head, claim = decode_head(pos[b"="]), decode_claim(out.get(b"="))
+    head, (levels, ads) = decode_head(pos[b"="]), decode_emitted(pos)
+    claim = head.claim
     stored = (
         decode_position(field[2:].decode(), text).position
         for field, text in pos.items()
         if field.startswith(b"l:")
     )
-    positions = sorted(position for position in stored if any(position[1:5]) or position.counted_at_ms)
+    positions = sorted(position for position in stored if _has_figures(position))
     return SkuState(
         sku, head.version, head.unrouted, head.held, tuple(positions), head.sums, head.base,
-        head.revision, head.demand, claim.available, out.get(b"levels", b"").decode(),
-        out.get(b"ads", b"").decode(), bool(claim.open), claim.token,
+        head.revision, head.demand, claim.available, levels, ads, bool(claim.open), claim.token,
     )  # fmt: skip

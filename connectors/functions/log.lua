@@ -19,22 +19,18 @@ local function newest(stream)
     return redis.call('XREVRANGE', stream, '+', '-', 'COUNT', 1)[1]
 end
 
--- Is the stream at one of its caps? The bytes are the server's own estimate, from a sample.
-local function over(stream, cap_entries, cap_bytes)
-    local length = redis.call('XLEN', stream)
-    if length == 0 then
-        return false
-    end
-    local bytes = redis.call('MEMORY', 'USAGE', stream)
-    if length < cap_entries and bytes < cap_bytes then
-        return false
-    end
-    return true, length, bytes
+-- What an entry costs beside its value, key and headers (bytes).
+local ENTRY_BYTES = 24
+
+-- The bytes that a partition holds are counted in the topic registry, in the field `<topic>:<n>`: exactly
+-- while it grows; what a trim takes away is taken to be of average size.
+local function scale(registry, field, bytes, length, left)
+    redis.call('HSET', registry, field, string.format('%.0f', length > 0 and bytes * left / length or 0))
 end
 
 -- log_append: put a batch at the end of a partition.
 -- KEYS  stream, topic registry
--- ARGV  topic, log id, now (ms), cap in entries, cap in bytes, what to do at the cap: refuse or drop,
+-- ARGV  topic, partition, log id, now (ms), cap in entries, cap in bytes, what to do at the cap: refuse or drop,
 --       one digit per message: the sum of 1 for a value, 2 for a key, 4 for headers;
 --       then per message its value, key and headers, those it has
 -- Returns the offset of the first message; the others follow it.
@@ -42,29 +38,32 @@ end
 --         FULLLOG   refuse, and the stream is at its cap
 -- Atomic, because the offsets follow from the newest entry, and because a topic may be made again meanwhile.
 local function log_append(keys, args)
-    local stream = keys[1]
-    local entry = redis.call('HGET', keys[2], args[1])
-    if not entry or string.match(entry, '^%S+') ~= args[2] then
+    local call, stream, registry = redis.call, keys[1], keys[2]
+    local field = args[1] .. ':' .. args[2]
+    local found = call('HMGET', registry, args[1], field)
+    if not found[1] or string.match(found[1], '^%S+') ~= args[3] then
         return redis.error_reply('STALELOG the topic was deleted or made again')
     end
-    local cap_entries, cap_bytes = tonumber(args[4]), tonumber(args[5])
-    local is_over, length, bytes = over(stream, cap_entries, cap_bytes)
-    if is_over and args[6] == 'refuse' then
-        return redis.error_reply('FULLLOG ' .. length .. ' records, ' .. bytes .. ' bytes')
+    local cap_entries, cap_bytes = tonumber(args[5]), tonumber(args[6])
+    local length, bytes = call('XLEN', stream), tonumber(found[2] or 0)
+    local is_over = length >= cap_entries or bytes >= cap_bytes
+    if is_over and args[7] == 'refuse' then
+        return redis.error_reply(string.format('FULLLOG %.0f records, %.0f bytes', length, bytes))
     end
-    local offset, ts = 0, tonumber(args[3])
+    local offset, ts = 0, tonumber(args[4])
     local last = newest(stream)
     if last then
         offset = offset_of(last)
         ts = math.max(ts, tonumber(last[2][2]))
     end
-    local first, stamp = offset + 1, string.format('%.0f', ts)
-    local call, at = redis.call, 8
-    for i = 1, #args[7] do
+    local first, stamp, flags = offset + 1, string.format('%.0f', ts), args[8]
+    local at, added = 9, #flags * ENTRY_BYTES
+    for i = 1, #flags do
         offset = offset + 1
-        local parts = string.byte(args[7], i) - 48
+        local parts = string.byte(flags, i) - 48
         if parts == 3 then
             call('XADD', stream, id(offset), 'ts', stamp, 'v', args[at], 'k', args[at + 1])
+            added = added + #args[at] + #args[at + 1]
             at = at + 2
         else
             local fields = { 'ts', stamp }
@@ -72,15 +71,18 @@ local function log_append(keys, args)
                 if math.floor(parts / 2 ^ (bit - 1)) % 2 == 1 then
                     fields[#fields + 1] = name
                     fields[#fields + 1] = args[at]
+                    added = added + #args[at]
                     at = at + 1
                 end
             end
             call('XADD', stream, id(offset), unpack(fields))
         end
     end
+    bytes, length = call('HINCRBY', registry, field, added), length + #flags
     if is_over then
         local share = math.min(1, cap_entries / length, cap_bytes / bytes)
-        call('XTRIM', stream, 'MAXLEN', '~', math.max(1, math.floor(length * share)))
+        local gone = call('XTRIM', stream, 'MAXLEN', '~', math.max(1, math.floor(length * share)))
+        scale(registry, field, bytes, length, length - gone)
     end
     return first
 end
@@ -98,16 +100,23 @@ local function log_bounds(keys)
 end
 
 -- log_trim: drop the entries below an offset, never the newest.
--- KEYS  stream
--- ARGV  offset
+-- KEYS  stream, topic registry
+-- ARGV  topic, partition, offset
 -- Returns how many went. Atomic, because an entry that came meanwhile would be the newest.
 local function log_trim(keys, args)
     local last = newest(keys[1])
     if not last then
         return 0
     end
-    local before = math.min(tonumber(args[1]), offset_of(last))
-    return redis.call('XTRIM', keys[1], 'MINID', '=', id(before))
+    local before = math.min(tonumber(args[3]), offset_of(last))
+    local length = redis.call('XLEN', keys[1])
+    local gone = redis.call('XTRIM', keys[1], 'MINID', '=', id(before))
+    local field = args[1] .. ':' .. args[2]
+    local bytes = redis.call('HGET', keys[2], field)
+    if gone > 0 and bytes then
+        scale(keys[2], field, tonumber(bytes), length, length - gone)
+    end
+    return gone
 end
 
 redis.register_function('log_append', log_append)

@@ -7,6 +7,10 @@ covers, to the timestamp that the log gave the update itself.
 
 import threading
 from array import array
+from collections.abc import Sequence
+from functools import lru_cache
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 
 import orjson
@@ -17,6 +21,7 @@ from state.times import rfc3339_ms
 TOPICS = ("stock.updates", "ads.signals", "dead.letters")
 WAIT_MS = 100
 _CAUSE = b'"cause_time":"'
+_TOPIC_AND_PARTITION = attrgetter("topic", "partition")
 _CAUSE_LENGTH = len("2026-12-01T00:00:00.000Z")
 
 
@@ -68,37 +73,55 @@ class Listener(threading.Thread):
             while True:
                 ending = self._last.is_set()
                 records = self._log.read(at, 2_000, 8 << 20, WAIT_MS)
-                for record in records:
-                    at[Partition(record.topic, record.partition)] = record.offset + 1
-                    opened[record.topic].write(_line(record))
-                    self._note(record)
+                for (topic, n), group in groupby(records, _TOPIC_AND_PARTITION):
+                    mine = list(group)
+                    at[Partition(topic, n)] = mine[-1].offset + 1
+                    opened[topic].write(_lines(topic, n, mine))
+                    self._note(topic, mine)
                 if ending and not records:
                     return
         finally:
             for file in opened.values():
                 file.close()
 
-    def _note(self, record: Record) -> None:
-        self.counts[record.topic] += 1
-        value = record.value or b""
-        if record.topic == "stock.updates":
+    def _note(self, topic: str, records: Sequence[Record]) -> None:
+        self.counts[topic] += len(records)
+        if topic == "stock.updates":
+            self._note_ages(records)
+        elif topic == "ads.signals":
+            for record in records:
+                self._note_signal(record.key or b"", record.value or b"")
+
+    def _note_ages(self, records: Sequence[Record]) -> None:
+        for record in records:
+            value = record.value or b""
             start = value.rindex(_CAUSE) + len(_CAUSE)
-            cause_ms = rfc3339_ms(value[start : start + _CAUSE_LENGTH].decode())
+            cause_ms = _time_ms(value[start : start + _CAUSE_LENGTH])
             if cause_ms >= self.since_ms > 0:
                 self.ages_ms.append(max(0, record.timestamp_ms - cause_ms))
-        elif record.topic == "ads.signals":
-            key = record.key or b""
-            if b'"type":"ad.pause"' in value:
-                self.pauses += 1
-                self.paused.add(key)
-            else:
-                self.resumes += 1
-                self.paused.discard(key)
+
+    def _note_signal(self, key: bytes, value: bytes) -> None:
+        if b'"type":"ad.pause"' in value:
+            self.pauses += 1
+            self.paused.add(key)
+        else:
+            self.resumes += 1
+            self.paused.discard(key)
 
 
-def _line(record: Record) -> bytes:
-    """Return a record as one JSON line; its value is JSON already and is not parsed again."""
-    key = orjson.dumps((record.key or b"").decode())
-    return b'{"topic":"%s","partition":%d,"offset":%d,"timestamp_ms":%d,"key":%s,"headers":{},"value":%s}\n' % (
-        record.topic.encode(), record.partition, record.offset, record.timestamp_ms, key, record.value or b"null"
+@lru_cache(maxsize=1 << 12)
+def _time_ms(text: bytes) -> int:
+    """Return a time in ms; the updates of a batch share few of them."""
+    return rfc3339_ms(text.decode())
+
+
+def _lines(topic: str, n: int, records: Sequence[Record]) -> bytes:
+    """Return records of one partition as JSON lines; a value is JSON already and is not parsed again."""
+    head = b'{"topic":"%b","partition":%d,"offset":' % (topic.encode(), n)
+    return b"".join(
+        b'%b%d,"timestamp_ms":%d,"key":%b,"headers":{},"value":%b}\n' % (
+            head, record.offset, record.timestamp_ms, orjson.dumps((record.key or b"").decode()),
+            record.value or b"null",
+        )
+        for record in records
     )  # fmt: skip

@@ -3,13 +3,13 @@
 -- KEYS[1]  {s}:meta
 -- ARGV[1]  [now_us, revision, guard_ms, places, parts, slices, repeats, lines]
 --            places  location field, class, floor and base of each, in one list; classes count from 0
---            part    [mark, after, upto, events]: the next `events` events of `lines` are ALL events of
---                    this shard in (after, upto] of the partition
+--            part    [mark, after, upto, [slice, events, slice, events, ...]]: the next events of `lines`, so many of
+--                    a guard slice, then of another, are ALL events of this shard in (after, upto] of the partition
 --            slices  [slice, hashes, slice, hashes, ...]: the hashes of the events of a guard
 --                    slice, in the order of `lines`
 --            repeats whether any hash is there more than once
---            lines   of each event: offset, slice, time_ms, log_ms, home, order ("" for none), the number of values of
---                    its ops, and those: ops as in state/ops.py with the index of its place (from 0) for the location
+--            lines   of each event: offset, time_ms, log_ms, home, order ("" for none), the number of values of its
+--                    ops, and those: ops as in state/ops.py with the index of its place (from 0) for the location
 -- Returns  msgpack of one of
 --          ["OK", [[part, event], ...] duplicates counted here, absorbed movements, events replayed]
 --          ["LOST", [[mark, where the shard stands], ...]] and nothing was done
@@ -19,7 +19,7 @@
 -- value under a key, a malformed argument) happens in the reads; after the first write there are only
 -- writes to keys that were read.
 
-local EVENT_VALUES = 7
+local EVENT_VALUES = 6
 
 -- By op code, and how many values such an op has.
 local MOVE, COUNT, INCOMING, PLACE, CANCEL, VOID, SHIP = 0, 1, 2, 3, 4, 5, 6
@@ -29,42 +29,51 @@ local OPS = {
 local SIZES = { [MOVE] = 6, [COUNT] = 5, [INCOMING] = 5, [PLACE] = 5, [CANCEL] = 5, [VOID] = 4, [SHIP] = 6 }
 
 local function run_ops(run, i, last)
-  local lines, skus, places = run.lines, run.skus, run.places
+  local lines, skus = run.lines, run.skus
   while i <= last do
     local code, sku = lines[i], lines[i + 1]
     if code == VOID then
       void(run, i)
     else
       local s = skus[sku]
-      if not s then s = load_sku(run, sku, code <= INCOMING and places[4 * lines[i + 2] + 1]) end
+      if not s then s = load_sku(run, sku, code <= INCOMING and run.places[4 * lines[i + 2] + 1]) end
       touch(s, run)
-      OPS[code](run, s, i)
+      if code == MOVE then move(run, s, i) else OPS[code](run, s, i) end
     end
     i = i + SIZES[code]
   end
 end
 
--- Run the events of one partition. Returns where the next one begins.
-local function run_part(run, i, part, at, mark)
-  local lines = run.lines
-  run.mark = part[1]
-  for j = 1, part[4] do
-    local offset, slice, time, home, order = lines[i], lines[i + 1], lines[i + 2], lines[i + 4], lines[i + 5]
-    local first, last = i + EVENT_VALUES, i + EVENT_VALUES - 1 + lines[i + 6]
-    local group = run.guard[slice]
+-- Run some events of one partition and guard slice. Returns where the next one begins.
+local function run_events(run, i, events, slice, at, number, mark)
+  local lines, group = run.lines, run.guard[slice]
+  for j = number + 1, number + events do
+    local offset, time, home = lines[i], lines[i + 1], lines[i + 3]
+    local first, last = i + EVENT_VALUES, i + EVENT_VALUES - 1 + lines[i + 5]
     group.at = group.at + 1
     if offset <= mark then
       drop(group, group.at)
       run.replayed = run.replayed + 1
-    elseif is_known(run, group, slice, order) then
+    elseif is_known(run, group, slice, lines[i + 4]) then
       if home == 1 then run.duplicates[#run.duplicates + 1] = { at - 1, j - 1 } end
     else
-      run.offset, run.time, run.log = offset, time, lines[i + 3]
+      run.offset, run.time, run.log, run.day = offset, time, lines[i + 2], floor(time / DAY_MS)
       run.applied = run.applied + home
       if time > run.newest then run.newest = time end
       run_ops(run, first, last)
     end
     i = last + 1
+  end
+  return i
+end
+
+-- Run the events of one partition. Returns where the next one begins.
+local function run_part(run, i, part, at, mark)
+  local slices, number = part[4], 0
+  run.mark = part[1]
+  for k = 1, #slices, 2 do
+    i = run_events(run, i, slices[k + 1], slices[k], at, number, mark)
+    number = number + slices[k + 1]
   end
   return i
 end
@@ -100,7 +109,7 @@ local function apply(keys, args)
     places = places, lines = lines, guard = guard_of(prefix, slices, repeats),
     skus = {}, touched = {}, orders = {}, references = {}, duplicates = {},
     newest = newest, applied = 0, replayed = 0, absorbed = 0,
-    mark = '', offset = 0, time = 0, log = 0, hash = '',
+    mark = '', offset = 0, time = 0, log = 0, day = 0, hash = '',
   }
   local i = 1
   for at, part in ipairs(parts) do i = run_part(run, i, part, at, marks[at]) end

@@ -40,7 +40,9 @@ local function prefix_of(keys)
 end
 
 local function next_version(v, now_us, version_floor)
-  return max(max(v + 1, now_us), version_floor)
+  v = v + 1
+  if v < now_us then v = now_us end
+  return (v < version_floor) and version_floor or v
 end
 
 local function wide(command, key, list)

@@ -97,7 +97,7 @@ local function place_order(run, s, i)
     return
   end
   add(record, 'a:' .. channel .. US .. s[SKU], quantity)
-  add_demand(s, run.time, quantity)
+  add_demand(run, s, quantity)
   rebalance(s, record)
 end
 

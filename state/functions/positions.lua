@@ -6,7 +6,7 @@
 
 -- Kept of the movements of a position, for late counts: the newest, by event time, none of them this much older
 -- than the newest of all.
-local KEEP = 32
+local MOVEMENTS_BYTES = 32 * MOVEMENT_BYTES
 local WINDOW_MS = 72 * 3600 * 1000
 local DEMAND_DAYS = 14
 local DAY_MS = 86400000
@@ -30,7 +30,7 @@ local function load_sku(run, sku, name)
   else
     s = new_sku(sku, key, run.revision)
   end
-  if name then s[POSITION] = position_of(name, text) end
+  if name then read_position(s, name, text) end
   run.skus[sku] = s
   run.touched[#run.touched + 1] = s
   return s
@@ -44,14 +44,13 @@ local function touch(s, run)
 end
 
 local function position_at(s, name)
-  local p = s[POSITION]
-  if p and p[NAME] == name then return p end
+  if s[NAME] == name then return s end
   local others = s[OTHERS]
   if not others then
     others = {}
     s[OTHERS] = others
   end
-  p = others[name]
+  local p = others[name]
   if not p then
     p = position_of(name, call('HGET', s[KEY], name))
     others[name] = p
@@ -64,23 +63,21 @@ local function alert(s, name, figure)
   s[ALERTS][name] = int(figure) .. ' ' .. s[MARK] .. '/' .. int(s[OFFSET])
 end
 
--- Set what a position has, and move the sums by the difference. `at` is the index behind which its place stands.
-local function set_position(run, s, p, at, on_hand, unavailable)
-  if s[REVISION] ~= run.revision then
-    p[ON_HAND], p[UNAVAILABLE] = on_hand, unavailable
-    return
-  end
+-- Move what a position has, and the sums by the difference. `at` is the index behind which its place stands.
+local function shift_position(run, s, p, at, on_hand, unavailable)
+  local before = p[ON_HAND] - p[RESERVED] - p[UNAVAILABLE]
+  local after = before + on_hand - unavailable
+  p[ON_HAND], p[UNAVAILABLE] = p[ON_HAND] + on_hand, p[UNAVAILABLE] + unavailable
+  if s[REVISION] ~= run.revision then return end
   local places = run.places
   local class, place_floor = places[at + 2], places[at + 3]
-  local before, base_before = contribution(p, place_floor), contribution(p, 0)
-  p[ON_HAND], p[UNAVAILABLE] = on_hand, unavailable
-  local moved = contribution(p, place_floor) - before
+  local moved = above(after - place_floor) - above(before - place_floor)
   if class < s[CLASSES] then
     s[SUMS + class + 1] = s[SUMS + class + 1] + moved
   else
     add_to_class(s, class, moved)
   end
-  if places[at + 4] == 1 then s[BASE] = s[BASE] + contribution(p, 0) - base_before end
+  if places[at + 4] == 1 then s[BASE] = s[BASE] + above(after) - above(before) end
 end
 
 -- Lay units of a day that is not the newest under or over the others. Days 14 or more before the newest weigh nothing.
@@ -105,43 +102,48 @@ local function insert_demand(s, day, units)
   s[DAY], s[UNITS], s[OLDER] = days[1][1], days[1][2], table.concat(kept)
 end
 
-local function add_demand(s, time, units)
-  local day = floor(time / DAY_MS)
-  if day == s[DAY] then
+local function add_demand(run, s, units)
+  if run.day == s[DAY] then
     s[UNITS] = s[UNITS] + units
   else
-    insert_demand(s, day, units)
+    insert_demand(s, run.day, units)
   end
 end
 
--- Lay a movement among those of a position, and give up what is too much or too old.
-local function keep(p, time, delta)
-  local known, at = p[MOVEMENTS], 1
-  local length = #known
-  while at <= length and unpack_text('<i6', known, at) > time do at = at + MOVEMENT_BYTES end
-  local movement = pack(MOVEMENT_FORMAT, time, delta)
-  known = (at == 1) and movement .. known or sub(known, 1, at - 1) .. movement .. sub(known, at)
-  if length == 0 then
-    p[MOVEMENTS] = known
-    return
-  end
-  length = length + MOVEMENT_BYTES
-  local kept = length
-  local oldest_kept = unpack_text('<i6', known) - WINDOW_MS
-  while true do
-    local oldest = unpack_text('<i6', known, kept - MOVEMENT_BYTES + 1)
-    if kept <= KEEP * MOVEMENT_BYTES and oldest >= oldest_kept then break end
+-- Give up the oldest movements of a position: what is too much, or too old.
+local function evict(p, known, oldest_kept)
+  local kept = #known
+  local oldest = unpack_text('<i6', known, kept - MOVEMENT_BYTES + 1)
+  while kept > MOVEMENTS_BYTES or oldest < oldest_kept do
     if oldest > p[EVICTED] then p[EVICTED] = oldest end
     kept = kept - MOVEMENT_BYTES
+    oldest = unpack_text('<i6', known, kept - MOVEMENT_BYTES + 1)
   end
-  p[MOVEMENTS] = (kept == length) and known or sub(known, 1, kept)
+  return (kept < #known) and sub(known, 1, kept) or known
+end
+
+-- Lay a movement among those of a position.
+local function keep(p, time, delta)
+  local known, movement = p[MOVEMENTS], pack(MOVEMENT_FORMAT, time, delta)
+  if known == '' then
+    p[MOVEMENTS] = movement
+    return
+  end
+  local newest = unpack_text('<i6', known)
+  if time >= newest then
+    known, newest = movement .. known, time
+  else
+    local at = MOVEMENT_BYTES + 1
+    while at <= #known and unpack_text('<i6', known, at) > time do at = at + MOVEMENT_BYTES end
+    known = sub(known, 1, at - 1) .. movement .. sub(known, at)
+  end
+  p[MOVEMENTS] = evict(p, known, newest - WINDOW_MS)
 end
 
 local function move(run, s, i)
   local lines, time = run.lines, run.time
-  local at, delta, unavailable, sold = 4 * lines[i + 2], lines[i + 3], lines[i + 4], lines[i + 5]
-  local name = run.places[at + 1]
-  local p = position_at(s, name)
+  local at, delta, sold = 4 * lines[i + 2], lines[i + 3], lines[i + 5]
+  local p = position_at(s, run.places[at + 1])
   if delta ~= 0 then
     local counted_at = p[COUNTED_AT]
     if counted_at and time <= counted_at then
@@ -151,8 +153,8 @@ local function move(run, s, i)
       keep(p, time, delta)
     end
   end
-  set_position(run, s, p, at, p[ON_HAND] + delta, p[UNAVAILABLE] + unavailable)
-  if sold > 0 then add_demand(s, time, sold) end
+  shift_position(run, s, p, at, delta, lines[i + 4])
+  if sold > 0 then add_demand(run, s, sold) end
 end
 
 -- Lay a count under the movements after it. Those before it, and what was evicted of them, weigh nothing any more.
@@ -171,7 +173,7 @@ local function count(run, s, i)
   end
   p[MOVEMENTS] = sub(known, 1, kept)
   if p[EVICTED] > time then alert(s, 'drift:' .. sub(name, 3), time) else p[EVICTED] = 0 end
-  set_position(run, s, p, at, quantity + later, p[UNAVAILABLE])
+  shift_position(run, s, p, at, quantity + later - p[ON_HAND], 0)
   p[COUNTED_AT], p[COUNTED] = time, quantity
 end
 
@@ -191,15 +193,14 @@ local function announce(run, s, i)
 end
 
 local function write_alerts(s, set)
+  s[CLAIM] = sub(s[CLAIM], 1, CLAIM_BYTES - 1) .. '\1'
   for name, text in pairs(s[ALERTS]) do
     set[#set + 1] = '!' .. name
     set[#set + 1] = text
   end
-  set[#set + 1] = '!'
-  set[#set + 1] = '1'
 end
 
-local function set_or_drop(s, p, set, gone)
+local function set_or_drop(p, set, gone)
   local text = position_text(p)
   if text then
     set[#set + 1] = p[NAME]
@@ -207,31 +208,39 @@ local function set_or_drop(s, p, set, gone)
   else
     gone[#gone + 1] = p[NAME]
   end
+end
+
+local function note_negative(s, p)
   if p[ON_HAND] < 0 and p[BEFORE] >= 0 then alert(s, 'negative:' .. sub(p[NAME], 3), p[ON_HAND]) end
 end
 
 local function write_sku(run, s)
+  local others = s[OTHERS]
   if s[REVISION] ~= run.revision then
     s[REVISION] = 0
   else
     local available = s[BASE] - s[UNROUTED] - s[HELD]
     if available < 0 and s[WAS] >= 0 then alert(s, 'oversold:', available) end
   end
+  if s[NAME] then note_negative(s, s) end
   s[VERSION] = next_version(s[VERSION], run.now_us, run.floor)
-  local p = s[POSITION]
-  if p and not s[OTHERS] and not s[ALERTS] and (p[ON_HAND] >= 0 or p[BEFORE] < 0) then
-    local text = position_text(p)
+  if s[NAME] and not others and not s[ALERTS] then
+    local text = position_text(s)
     if text then
-      call('HSET', s[KEY], '=', head_of(s), p[NAME], text)
+      call('HSET', s[KEY], '=', head_of(s), s[NAME], text)
       return
     end
   end
-  local set, gone = { '=', head_of(s) }, {}
-  if p then set_or_drop(s, p, set, gone) end
-  if s[OTHERS] then
-    for _, other in pairs(s[OTHERS]) do set_or_drop(s, other, set, gone) end
+  local set, gone = { '=', '' }, {}
+  if s[NAME] then set_or_drop(s, set, gone) end
+  if others then
+    for _, other in pairs(others) do
+      note_negative(s, other)
+      set_or_drop(other, set, gone)
+    end
   end
   if s[ALERTS] then write_alerts(s, set) end
+  set[2] = head_of(s)
   wide('HSET', s[KEY], set)
   wide('HDEL', s[KEY], gone)
 end

@@ -1,26 +1,35 @@
 -- settle: what was emitted is now what the channels know; when to look again.
 --
 -- KEYS[1]  {s}:meta
--- ARGV[1]  [now_us, items]; items, in one list: sku, token, generation, available, levels, ads, next_due_ms,
---          next_look_ms (0 for none), [[alert, text], ...]
+-- ARGV[1]  [now_us, items]; items, in one list: sku, token, generation, available, what was emitted (kept as it is),
+--          next_due_ms, next_look_ms (0 for none), [[alert, text], ...]
 -- Returns  ["OK", settled] as msgpack: the number of items that were still the latest claim of their SKU
 --
--- Atomic because `out` may only be closed by the claim that is still the latest, in the generation that it
--- was made in, and the next look depends on whether the SKU changed since.
+-- Atomic because a claim may only be closed while it is still the latest, in the generation that it was made
+-- in, and the next look depends on whether the SKU changed since.
 
-local ITEM_VALUES = 9
+local ITEM_VALUES = 8
 
+-- Forget alerts that were reported, unless they changed since. Returns 1 when some are left.
 local function forget_alerts(key, alerts)
   local gone = {}
   for _, alert in ipairs(alerts) do
     if call('HGET', key, '!' .. alert[1]) == alert[2] then gone[#gone + 1] = '!' .. alert[1] end
   end
   wide('HDEL', key, gone)
-  if #gone > 0 and #alerts_of(key) == 0 then call('HDEL', key, '!') end
+  return (#alerts_of(key) > 0) and 1 or 0
 end
 
-local function is_latest(claim_text, token, given, generation)
-  return claim_text and given == generation and unpack_text('<i8', claim_text) == token
+-- Close a claim if it is still the latest. Returns the version of its SKU, nil when it is not.
+local function settle_sku(key, token, generation, available, emitted, reported)
+  local head = call('HGET', key, '=')
+  if not head then return nil end
+  local version, cause, latest, _, _, _, _, alerted = unpack_text(LEAD_FORMAT, head)
+  if latest ~= token then return nil end
+  if #reported > 0 then alerted = forget_alerts(key, reported) end
+  head = pack(LEAD_AND_REST, version, cause, token, 0, generation, available, 0, alerted, sub(head, AFTER_LEAD))
+  call('HSET', key, '=', head, '>', emitted)
+  return version
 end
 
 local function settle(keys, args)
@@ -30,15 +39,12 @@ local function settle(keys, args)
   local now_ms = floor(now_us / 1000)
   local due, look, asleep, settled = {}, {}, {}, 0
   for i = 1, #items, ITEM_VALUES do
-    local sku, token, next_look_ms, alerts = items[i], items[i + 1], items[i + 7], items[i + 8]
-    local key, out_key = prefix .. 'pos:' .. sku, prefix .. 'out:' .. sku
-    if is_latest(call('HGET', out_key, '='), token, items[i + 2], generation) then
+    local sku, token, next_look_ms = items[i], items[i + 1], items[i + 6]
+    local version = items[i + 2] == generation
+      and settle_sku(prefix .. 'pos:' .. sku, token, generation, items[i + 3], items[i + 4], items[i + 7])
+    if version then
       settled = settled + 1
-      call('HSET', out_key, '=', pack(CLAIM_FORMAT, token, 0, generation, items[i + 3], 0),
-        'levels', items[i + 4], 'ads', items[i + 5])
-      if #alerts > 0 then forget_alerts(key, alerts) end
-      local version = unpack_text('<i8', call('HGET', key, '='))
-      due[#due + 1] = (version == token) and items[i + 6] or now_ms
+      due[#due + 1] = (version == token) and items[i + 5] or now_ms
       due[#due + 1] = sku
       if next_look_ms > 0 then
         look[#look + 1] = next_look_ms

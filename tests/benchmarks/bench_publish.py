@@ -16,6 +16,7 @@ from time import process_time
 
 from connectors.settings import Settings
 from flows.claiming import Claimer
+from flows.process import collect_rarely
 from flows.publish_steps import derive, emit, settle
 from flows.runtime import Runtime, now_ms, now_us, runtime
 from state.ops import MOVE, Op
@@ -128,6 +129,7 @@ def main() -> None:
     parser.add_argument("--skus", type=int, default=5_000)
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
+    collect_rarely()
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder) / "penstock.yaml"
         config.write_text(CONFIG)

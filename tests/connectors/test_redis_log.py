@@ -80,6 +80,41 @@ def test_an_output_at_its_cap_drops_its_oldest(redis_client: redis.Redis, cap: C
     assert log.end_offsets("stock.updates") == {0: 5_001}
 
 
+def held_bytes(client: redis.Redis, partition: Partition) -> int:
+    return int(client.hget("log:topics", f"{partition.topic}:{partition.n}") or 0)
+
+
+def test_one_large_record_among_small_ones_counts_as_what_it_is(redis_client: redis.Redis) -> None:
+    log = log_of(redis_client, cap=Cap(bytes=20_000_000))
+    small = [Outgoing("pos.sales", b"k", b"x" * 200)] * 500
+    for _ in range(5):
+        log.append(small)
+    log.append([Outgoing("pos.sales", b"k", b"x" * 10_000_000)])
+    for _ in range(8):
+        assert isinstance(log.append(small)[-1], Appended)
+    held = redis_client.memory_usage("log:pos.sales:0", samples=0)
+    assert held is not None
+    assert 0.8 * held < held_bytes(redis_client, INPUT) < 1.1 * held
+
+
+def test_a_trim_takes_its_share_off_the_bytes_counted(redis_client: redis.Redis) -> None:
+    log = log_of(redis_client)
+    log.append([Outgoing("pos.sales", b"k", b"x" * 1_000)] * 100)
+    full = held_bytes(redis_client, INPUT)
+    assert 100_000 < full < 105_000
+    assert log.trim("pos.sales", 0, 76) == 75
+    assert held_bytes(redis_client, INPUT) == full // 4
+    assert log.trim("pos.sales", 0, 76) == 0
+    assert held_bytes(redis_client, INPUT) == full // 4
+
+
+def test_a_topic_made_again_holds_no_bytes(redis_client: redis.Redis) -> None:
+    log = log_of(redis_client)
+    log.append([Outgoing("pos.sales", b"k", b"v")])
+    log.delete("pos.sales")
+    assert redis_client.hkeys("log:topics") == [b"stock.updates"]
+
+
 def test_a_full_input_does_not_stop_an_output(redis_client: redis.Redis) -> None:
     log = log_of(redis_client, cap=Cap(records=1))
     sent = [Outgoing("pos.sales", b"k", b"v"), Outgoing("stock.updates", b"k", b"v")]

@@ -10,7 +10,7 @@ from state.keys import Keys
 from state.memory_orders import OrderRecord
 from state.memory_pool import MemoryShard, OutRecord
 from state.memory_sku import SkuRecord
-from state.wire import decode_claim, decode_head, decode_position
+from state.wire import decode_emitted, decode_head, decode_position
 
 UNIT = "\x1f"
 
@@ -159,7 +159,9 @@ def of_redis(client: redis.Redis, keys: Keys) -> Everything:
             name: _redis_sku(cast("dict[bytes, bytes]", pos)) for name, pos in found["pos"].items()
         },
         outs={
-            name: _redis_out(cast("dict[bytes, bytes]", out)) for name, out in found["out"].items()
+            name: out
+            for name, pos in found["pos"].items()
+            if (out := _redis_out(cast("dict[bytes, bytes]", pos)))
         },
         orders={order: _texts(record) for order, record in found["order"].items()},
         references={
@@ -205,15 +207,15 @@ def _redis_sku(pos: dict[bytes, bytes]) -> Figures:
         alerts={
             field[1:].decode(): text.decode()
             for field, text in pos.items()
-            if field.startswith(b"!") and field != b"!"
+            if field.startswith(b"!")
         },
     )
 
 
-def _redis_out(out: dict[bytes, bytes]) -> tuple[int | str, ...]:
-    token, is_open, generation, available, cause = decode_claim(out[b"="])
-    levels, ads = (out.get(name, b"").decode() for name in (b"levels", b"ads"))
-    return (token, is_open, generation, available, cause, levels, ads)
+def _redis_out(pos: dict[bytes, bytes]) -> tuple[int | str, ...]:
+    """Return the claim, and what was emitted; nothing of a SKU that was never claimed."""
+    token, is_open, *figures = decode_head(pos[b"="]).claim
+    return (token, is_open & 1, *figures, *decode_emitted(pos)) if token else ()
 
 
 def differences(expected: Everything, found: Everything) -> dict[str, tuple[object, object]]:

@@ -1,12 +1,14 @@
 """Ad decisions: marks, dwell, the daily cap, and when to look again."""
 
 from datetime import UTC, datetime
+from typing import Literal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
-from state.ads import AdState, Decision, day_of, days, decide
+from state.ads import AdState, Decision, day_of, days, decide, is_quiet
 from state.policy import AdRule
 from state.velocity import DAY_MS
 
@@ -164,3 +166,28 @@ def test_no_day_sees_more_changes_than_allowed_and_no_pause_is_shorter_than_the_
                 assert now_ms - state.since_ms >= RULE.dwell_s * 1000
         state = decision.state
     assert all(changes <= RULE.max_changes_per_day for changes in by_day.values())
+
+
+@given(
+    st.sampled_from(["active", "paused"]),
+    st.integers(0, 9),
+    st.none() | st.integers(0, 5_000),
+    st.integers(0, 4),
+    st.integers(0, 2_000),
+    st.sampled_from([None, 1_000]),
+)
+def test_quiet_ads_keep_their_state_and_ask_for_no_other_look(
+    name: Literal["active", "paused"],
+    level: int,
+    cover: int | None,
+    changes: int,
+    ago_s: int,
+    mark: int | None,
+) -> None:
+    rule = structs.replace(RULE, pause_cover_mdays=mark, resume_cover_mdays=mark and 3 * mark)
+    state = AdState(name, NOW - ago_s * 1000, 100, changes)
+    made = decide(rule, level, cover, state, NOW, 100, TOMORROW)
+    if is_quiet(rule, level, cover, state):
+        assert made == Decision(state, "", 0, changed=False, next_look_ms=None)
+    else:
+        assert made.changed or made.next_look_ms is not None

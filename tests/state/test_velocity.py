@@ -12,6 +12,7 @@ from state.velocity import (
     cover_mdays,
     day_number,
     velocity_mpd,
+    velocity_of,
 )
 
 
@@ -52,3 +53,8 @@ def test_cover_is_endless_without_sales_and_nothing_when_oversold() -> None:
 def test_velocity_is_the_weighted_mean_rounded_down(units: list[int]) -> None:
     top = sum(weight * sold for weight, sold in zip(WEIGHTS, units, strict=False))
     assert velocity_mpd(units) == int(Fraction(top * 1000, sum(WEIGHTS)))
+
+
+@given(st.dictionaries(st.integers(80, 105), st.integers(0, 10**9)))
+def test_velocity_is_the_same_from_the_days_that_have_any(units: dict[int, int]) -> None:
+    assert velocity_of(units.items(), 100) == velocity_mpd(buckets(units, 100))

@@ -1,0 +1,104 @@
+"""What publish tells the outside about a SKU, as messages: stock updates, ad signals and alerts."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import orjson
+
+from connectors.cloudevents import STRUCTURED, structured
+from connectors.log import Outgoing
+from state.ads import Decision, days
+from state.calls import Due
+from state.policy import AdRule
+from state.times import ms_rfc3339
+
+SOURCE = "/penstock"
+ALERT_TYPES = {"negative": "stock.negative", "oversold": "stock.oversold", "drift": "stock.drift"}
+
+_UPDATE_DATA = b'{"sku":%b,"version":%d,"available":%d,"levels":%b,"changed":%b,"cause_time":%b}'
+
+Message = tuple[str, Outgoing]
+"""An event type and its message."""
+
+
+class Writer:
+    """Writes the messages of one batch, all of one moment (ms)."""
+
+    def __init__(self, now_ms: int) -> None:
+        self._now_ms = now_ms
+        self._texts: dict[int, bytes] = {}
+        # Updates are written by the thousand: only what differs between them is encoded again.
+        empty = structured("I", SOURCE, "stock.updated", now_ms, "D").replace(b"%", b"%%")
+        self._update = empty.replace(b'"I"', b"%b").replace(b'"D"', _UPDATE_DATA)
+
+    def update(
+        self, due: Due, available: int, levels: Mapping[str, int], levels_json: bytes, cause_ms: int
+    ) -> Message:
+        """Tell the levels, given also as JSON, and which of them differ from those last told."""
+        before: dict[str, int] = orjson.loads(due.levels) if due.levels else {}
+        changed = [name for name, level in levels.items() if before.get(name) != level]
+        changed += [name for name in before if name not in levels]
+        sku, token = orjson.dumps(due.sku), due.token
+        value = self._update % (
+            b'%b:%d"' % (sku[:-1], token), sku, token, available, levels_json,
+            orjson.dumps(changed), self._text(cause_ms),
+        )  # fmt: skip
+        return "stock.updated", Outgoing("stock.updates", due.sku.encode(), value, STRUCTURED)
+
+    def signal(
+        self, due: Due, rule: AdRule, decision: Decision, level: int, available: int, cover: int | None
+    ) -> Message:  # fmt: skip
+        """Tell the state of an ad rule, and the mark that was crossed."""
+        kind = "ad.pause" if decision.state.state == "paused" else "ad.resume"
+        threshold = (
+            days(decision.threshold) if decision.reason == "low_cover"
+            else decision.threshold if decision.reason
+            else rule.pause_at if kind == "ad.pause" else rule.resume_at
+        )  # fmt: skip
+        data = {
+            "rule": rule.rule,
+            "sku": due.sku,
+            "channel": rule.channel,
+            "version": due.token,
+            "reason": decision.reason or "restated",
+            "level": level,
+            "available": available,
+            "days_of_cover": days(cover),
+            "threshold": threshold,
+        }
+        key = f"{rule.rule}:{due.sku}"
+        return self._message("ads.signals", key, f"{key}:{due.token}", kind, data)
+
+    def alerts(self, due: Due) -> Iterable[Message]:
+        """Tell the alerts that nobody told yet."""
+        for name, text in due.alerts:
+            yield self._alert(due, name, text)
+
+    def _alert(self, due: Due, name: str, text: str) -> Message:
+        kind, _, location = name.partition(":")
+        figure, _, place = text.partition(" ")
+        mark, _, offset = place.rpartition("/")
+        log_id, _, partition = mark.rpartition("/")
+        figures: dict[str, dict[str, object]] = {
+            "negative": {"location": location, "on_hand": int(figure)},
+            "oversold": {"available": int(figure)},
+            "drift": {"location": location, "counted_at": ms_rfc3339(max(0, int(figure)))},
+        }
+        cause = {"log_id": log_id, "partition": int(partition), "offset": int(offset)}
+        data = {"sku": due.sku, "version": due.token, **figures[kind], "cause": cause}
+        return self._message(
+            "stock.alerts", due.sku, f"{due.sku}:{name}:{place}", ALERT_TYPES[kind], data
+        )
+
+    def _message(
+        self, topic: str, key: str, event_id: str, kind: str, data: dict[str, Any]
+    ) -> Message:
+        value = structured(event_id, SOURCE, kind, self._now_ms, data)
+        return kind, Outgoing(topic, key.encode(), value, STRUCTURED)
+
+    def _text(self, ms: int) -> bytes:
+        """Return a time as JSON; many changes of a batch share theirs."""
+        found = self._texts.get(ms)
+        if found is None:
+            found = self._texts[ms] = orjson.dumps(ms_rfc3339(ms))
+        return found
