@@ -17,7 +17,7 @@ from monitoring import metrics
 from state.calls import REPETITION, Claim, Claimed, Lost, Place, Rebuild, Refused, Tick
 
 TICK_S = 1.0
-CLAIM_MAX = 64
+CLAIM_MAX = 128
 """SKUs claimed from one shard at once: bounds a batch and the time a call holds the server."""
 REBUILD_MAX = 50
 OUTSTANDING_MAX = 1

@@ -41,7 +41,7 @@ class Governor:
         if self._lines <= LINES_MAX and began - self._looked_s < LOOK_EVERY_S:
             return
         while self._is_behind():
-            time.sleep(LOOK_EVERY_S / 4)
+            time.sleep(LOOK_EVERY_S)
         self._looked_s = time.monotonic()
         self.held_s += self._looked_s - began
 
