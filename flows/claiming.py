@@ -62,7 +62,15 @@ class Claimer:
             self._tick(now_s)
         runtime, policy = self.runtime, self.runtime.policy
         business_ms = runtime.business_ms(self._newest_ms)
-        call = Claim(now_us(), runtime.settings.lease_ms, policy.revision, business_ms, CLAIM_MAX)
+        # As of a tick ago: what became due since then gathers further changes first.
+        gather_ms = runtime.settings.tick_ms
+        call = Claim(
+            now_us() - 1000 * gather_ms,
+            runtime.settings.lease_ms + gather_ms,
+            policy.revision,
+            business_ms,
+            CLAIM_MAX,
+        )
         replies = insist(
             lambda: runtime.store.claim(dict.fromkeys(range(runtime.store.shards), call))
         )

@@ -28,7 +28,6 @@ BATCH_BYTES = 4 << 20
 FAULTS_SHOWN = 20
 
 
-
 class Unroutable(Exception):
     """A line of which it cannot be told where it belongs."""
 

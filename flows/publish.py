@@ -25,9 +25,13 @@ from flows.publish_steps import derive, emit, settle
 from flows.runtime import Runtime
 
 
+PAUSE_MAX = timedelta(milliseconds=50)
+"""Between two looks at the due queues, however long a SKU gathers its changes."""
+
+
 def build(runtime: Runtime, *, until_idle: bool = False) -> Dataflow:
     """Wire the flow."""
-    tick = timedelta(milliseconds=runtime.settings.tick_ms)
+    tick = min(timedelta(milliseconds=runtime.settings.tick_ms), PAUSE_MAX)
     flow = Dataflow("publish")
     claims = op.input("claim", flow, Due(lambda: Claimer(runtime, until_idle=until_idle), tick))
     # Claims(owner, policy, business_ms, by_shard={shard: Claimed})

@@ -32,8 +32,9 @@ from flows.runtime import Runtime, now_ms, runtime
 
 IDLE_TIMEOUT_S = 300.0
 SHOW_EVERY_S = 0.25
-TICK_MS = "100"
-"""A second of the demo is days of trading: changes of a SKU are gathered for a little longer than when live."""
+SETTINGS = {"PENSTOCK_TICK_MS": "250", "PENSTOCK_BATCH_BYTES": "65536"}
+"""Unless set otherwise. A second of the demo is days of trading and each event has 29 lines: SKUs gather their
+changes for longer than when live, and batches are smaller, so that publishing never waits long for applying."""
 
 
 class Plant(StrEnum):
@@ -118,6 +119,9 @@ def run_demo(options: Options, console: Console) -> int:
             shutil.copyfile(prepared.stream_path, options.dump)
         _environment(folder, prepared, stack)
         run = stack.enter_context(runtime(environment.load()))
+        if run.server.store is not None:
+            # This store is thrown away: rewriting its append-only file would only take time from the flows.
+            run.server.client.config_set("auto-aof-rewrite-percentage", 0)
         heard = Listener(run.log, folder)
         children = [_start(role, folder) for role in ("ingest", "publish")]
         stack.callback(_stop_children, children)
@@ -167,7 +171,7 @@ def _environment(folder: Path, prepared: Prepared, stack: ExitStack) -> None:
         "PENSTOCK_CONFIG": str(prepared.config_path),
         "PENSTOCK_DATA": str(folder / "data"),
         "PENSTOCK_CLOCK": "event",
-        "PENSTOCK_TICK_MS": os.environ.get("PENSTOCK_TICK_MS", TICK_MS),
+        **{name: os.environ.get(name, value) for name, value in SETTINGS.items()},
     }
     if "PENSTOCK_REDIS" in os.environ:
         changes["PENSTOCK_NAMESPACE"] = f"demo-{folder.name[-8:]}"

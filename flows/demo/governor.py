@@ -13,10 +13,10 @@ from flows.demo.events import StreamEvent
 from flows.runtime import Runtime, now_ms
 from state.calls import ABSENT
 
-LINES_MAX = 4_000
+LINES_MAX = 2_500
 """Lines appended and not applied."""
-DUE_AGE_MAX_MS = 200
-"""For how long the SKU that is due longest may have been due."""
+DUE_AGE_MAX_MS = 100
+"""For how long, after it has gathered its changes, the SKU that is due longest may wait."""
 LOOK_EVERY_S = 0.02
 
 
@@ -57,7 +57,9 @@ class Governor:
         if self._lines > LINES_MAX:
             return True
         oldest_ms = store.oldest_due_ms()
-        return oldest_ms > 0 and now_ms() - oldest_ms > DUE_AGE_MAX_MS
+        return (
+            oldest_ms > 0 and now_ms() - oldest_ms > DUE_AGE_MAX_MS + self._runtime.settings.tick_ms
+        )
 
     def _log_id(self, topic: str) -> str:
         if topic not in self._ids:
