@@ -24,7 +24,6 @@ from flows.process import serving
 from flows.publish_steps import derive, emit, settle
 from flows.runtime import Runtime
 
-
 PAUSE_MAX = timedelta(milliseconds=50)
 """Between two looks at the due queues, however long a SKU gathers its changes."""
 
