@@ -32,9 +32,9 @@ from flows.runtime import Runtime, now_ms, runtime
 
 IDLE_TIMEOUT_S = 300.0
 SHOW_EVERY_S = 0.25
-SETTINGS = {"PENSTOCK_TICK_MS": "250", "PENSTOCK_BATCH_BYTES": "65536"}
-"""Unless set otherwise. A second of the demo is days of trading and each event has 29 lines: SKUs gather their
-changes for longer than when live, and batches are smaller, so that publishing never waits long for applying."""
+TICK_MS = "300"
+"""Unless set otherwise. A second of the demo is days of trading, and each event has 29 lines: SKUs gather their
+changes for longer than when live."""
 
 
 class Plant(StrEnum):
@@ -171,7 +171,7 @@ def _environment(folder: Path, prepared: Prepared, stack: ExitStack) -> None:
         "PENSTOCK_CONFIG": str(prepared.config_path),
         "PENSTOCK_DATA": str(folder / "data"),
         "PENSTOCK_CLOCK": "event",
-        **{name: os.environ.get(name, value) for name, value in SETTINGS.items()},
+        "PENSTOCK_TICK_MS": os.environ.get("PENSTOCK_TICK_MS", TICK_MS),
     }
     if "PENSTOCK_REDIS" in os.environ:
         changes["PENSTOCK_NAMESPACE"] = f"demo-{folder.name[-8:]}"

@@ -13,9 +13,9 @@ from flows.demo.events import StreamEvent
 from flows.runtime import Runtime, now_ms
 from state.calls import ABSENT
 
-LINES_MAX = 2_500
+LINES_MAX = 3_000
 """Lines appended and not applied."""
-DUE_AGE_MAX_MS = 100
+DUE_AGE_MAX_MS = 120
 """For how long, after it has gathered its changes, the SKU that is due longest may wait."""
 LOOK_EVERY_S = 0.02
 
