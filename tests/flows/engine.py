@@ -66,7 +66,9 @@ class Engine:
         settled = 0
         for _ in range(rounds):
             self._now_s += 1
-            time.sleep(self.run.settings.tick_ms / 1000 + 0.002)  # what is due gathers changes first
+            time.sleep(
+                self.run.settings.tick_ms / 1000 + 0.002
+            )  # what is due gathers changes first
             while (claims := self.claimer.next_claims(self._now_s)) is not None:
                 steps = (
                     partial(derive, self.run),
