@@ -2,9 +2,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import redis
 
 from connectors.embedded import EmbeddedError, embedded
-from tests.flows.shop import Shop
+from tests.flows.shop import CONFIG, Shop
 
 
 @pytest.fixture
@@ -18,3 +19,12 @@ def shop(tmp_path: Path, missing: Callable[[str], None]) -> Iterator[Shop]:
         missing(str(error))
     finally:
         made.close()
+
+
+@pytest.fixture
+def config(tmp_path: Path, redis_client: redis.Redis) -> Path:
+    """The path of a small configuration, for an engine on an emptied server."""
+    assert redis_client.dbsize() == 0
+    path = tmp_path / "penstock.yaml"
+    path.write_text(CONFIG)
+    return path

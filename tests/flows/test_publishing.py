@@ -4,20 +4,11 @@ import time
 from pathlib import Path
 
 import pytest
-import redis
 
 from connectors.embedded import Embedded
 from connectors.log import AppendFailed, LogUnavailable
 from tests.flows.engine import engine
 from tests.flows.shop import CONFIG, lines
-
-
-@pytest.fixture
-def config(tmp_path: Path, redis_client: redis.Redis) -> Path:
-    assert redis_client.dbsize() == 0
-    path = tmp_path / "penstock.yaml"
-    path.write_text(CONFIG)
-    return path
 
 
 def test_a_sale_becomes_a_level_of_every_channel(valkey: Embedded, config: Path) -> None:

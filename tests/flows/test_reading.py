@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import redis
 
 from connectors.embedded import Embedded
 from connectors.log import Partition
@@ -16,14 +15,6 @@ from tests.flows.engine import engine
 from tests.flows.shop import CONFIG, lines
 
 SALES = Partition("pos.sales", 0)
-
-
-@pytest.fixture
-def config(tmp_path: Path, redis_client: redis.Redis) -> Path:
-    assert redis_client.dbsize() == 0
-    path = tmp_path / "penstock.yaml"
-    path.write_text(CONFIG)
-    return path
 
 
 def marks_of(run: Runtime, topic: str) -> list[dict[int, int]]:
