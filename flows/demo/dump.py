@@ -1,6 +1,6 @@
 """A stream as a file of JSON lines, its SHA-256, and the way back."""
 
-from base64 import b64decode, b64encode
+from base64 import b64decode
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from hashlib import sha256
@@ -18,6 +18,7 @@ from flows.demo.sales import Sales, units_by_product
 from flows.demo.stream import Story
 from flows.demo.synthetic import made_up_trading
 from flows.demo.trading import read_trading
+from flows.output import text_or_base64
 
 # What the whole year hashes to; a run over it checks that it played the stream that was meant.
 FULL_YEAR_SHA256 = "04f188344a80e23cdbcf7b85a28af430f09bb64f4bb448a188c5f0e4c02cfb66"
@@ -176,7 +177,7 @@ def _line(n: int, event: StreamEvent) -> bytes:
             "topic": event.topic,
             "key": None if event.key is None else event.key.decode(),
             "headers": [[name, value.decode()] for name, value in event.headers],
-            "value": _text(event.value),
+            "value": text_or_base64(event.value),
             "business_ms": event.business_ms,
             "phase": event.phase,
             "kind": event.kind,
@@ -185,15 +186,6 @@ def _line(n: int, event: StreamEvent) -> bytes:
         },
         option=orjson.OPT_APPEND_NEWLINE,
     )
-
-
-def _text(value: bytes | None) -> str | dict[str, str] | None:
-    if value is None:
-        return None
-    try:
-        return value.decode()
-    except UnicodeDecodeError:
-        return {"base64": b64encode(value).decode()}
 
 
 def _bytes(value: Any) -> bytes | None:
