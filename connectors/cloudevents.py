@@ -116,8 +116,10 @@ def structured(event_id: str, source: str, type_name: str, time_ms: int, data: o
 
 
 def shown(text: str) -> str:
-    """Return a text for a reason: control characters escaped, at most 80 characters."""
-    short = _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text[: _SHOWN_CHARACTERS + 1])
+    """Return a text for a reason: what is not printable escaped, at most 80 characters."""
+    short = text[: _SHOWN_CHARACTERS + 1]
+    if not short.isprintable():
+        short = "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in short)
     return short if len(short) <= _SHOWN_CHARACTERS else short[: _SHOWN_CHARACTERS - 3] + "..."
 
 

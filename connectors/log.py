@@ -1,7 +1,7 @@
 """The log: messages in topics, each topic in partitions, each partition in one order.
 
-The rest of the code knows only this interface; `connectors.redis_log` is its first back end, and
-`tests/connectors/test_log_conformance.py` holds every back end to the words below.
+The rest of the code knows only this interface; `connectors.redis_log` and `connectors.kafka_log` are its
+back ends, and `tests/connectors/test_log_conformance.py` holds each to the words below.
 
 Offsets rise within a partition and are never given out twice under one log id; they may have gaps.
 A *position* is the next offset wanted, so that `position = record.offset + 1` goes on after a
@@ -12,12 +12,14 @@ Errors:
     LogError
     ├── UnknownTopic        the topic was never created, or was deleted
     ├── OffsetOutOfRange    the records wanted were trimmed
+    ├── TailLost            the log ends before the position: what was read there is gone from it
     ├── LogFull             the partition is at its cap: try again after it was trimmed
+    ├── LogRefused          the server does not let us, or cannot be used as it is: change something
     └── LogUnavailable      the server is away, loading or not writable: try again
 """
 
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -47,6 +49,10 @@ class LogFull(LogError):
     """The partition is at its cap; nothing was appended."""
 
 
+class LogRefused(LogError):
+    """The log cannot be used as it is set up; the text says what to change."""
+
+
 class LogUnavailable(LogError):
     """The server did not answer, or refused for now; what was under way may or may not be done."""
 
@@ -65,6 +71,24 @@ class OffsetOutOfRange(LogError):
         super().__init__(f"{partition.topic}/{partition.n}: the log starts at offset {start} now")
         self.partition = partition
         self.start = start
+
+
+class TailLost(LogError):
+    """The log ends before the position wanted: it lost records, and will give their offsets out again."""
+
+    def __init__(self, partition: Partition, position: int) -> None:
+        super().__init__(
+            f"{partition.topic}/{partition.n}: expected the log to reach offset {position}: it lost its tail"
+        )
+        self.partition = partition
+        self.position = position
+
+
+class Fault(NamedTuple):
+    """What is wrong with how a topic is kept; a fatal one would lose or double events."""
+
+    text: str
+    fatal: bool = False
 
 
 class Record(msgspec.Struct, frozen=True, gc=False):
@@ -119,6 +143,9 @@ class Member(Protocol):
         reading safe.
         """
 
+    def commit(self, positions: Mapping[Partition, int]) -> None:
+        """Let tools that watch the log know how far this member is. Nothing is ever resumed from it."""
+
     def leave(self) -> None:
         """Give the partitions up at once."""
 
@@ -129,6 +156,16 @@ class Log(Protocol):
     @property
     def first_offset(self) -> int:
         """The offset of the first record that a partition ever gets."""
+
+    @property
+    def is_trimmed_by_readers(self) -> bool:
+        """Whether old records stay until `trim` is called; else the servers drop them by themselves."""
+
+    def reach(self) -> None:
+        """Ask the server for a sign of life. Raises `LogUnavailable`, `LogRefused`."""
+
+    def faults(self, topic: str) -> list[Fault]:
+        """Return what in the way the server keeps the topic endangers what it holds."""
 
     def create(self, topic: str, partitions: int) -> None:
         """Make the topic unless it is there; the number of partitions it was made with stays."""
@@ -159,13 +196,22 @@ class Log(Protocol):
     ) -> list[Record]:
         """Return records from these positions on, those of a partition in the order of offsets.
 
-        Waits up to `wait_ms` when there are none. At most `max_records`, and about `max_bytes` of
-        values, but at least one record if there is any; no partition with records is passed over
-        for ever. Positions are the caller's: nothing is kept between calls, and reading again gives
-        the same records.
+        Waits up to `wait_ms` when there are none; without waiting, no records means that there were
+        none at the time of the call. At most `max_records`, and about `max_bytes` of values, but at
+        least one record if there is any; no partition with records is passed over for ever by a
+        caller who moves on. Positions are the caller's, and reading again gives the same records.
+        Threads may read at once.
 
         Raises:
             OffsetOutOfRange: a record wanted was trimmed. Nothing is ever skipped in silence.
+            TailLost: the log ends before a position.
+        """
+
+    def reached(self, positions: Mapping[Partition, int]) -> dict[Partition, int]:
+        """Return, of the positions this thread has just read from in vain, up to where nothing lies.
+
+        Beyond the position where the log has offsets that are no records, such as the markers of
+        transactions. Asks no server, and may know less than all.
         """
 
     def start_offsets(self, topic: str) -> dict[int, int]:
@@ -173,6 +219,9 @@ class Log(Protocol):
 
     def end_offsets(self, topic: str) -> dict[int, int]:
         """Return, per partition, the next offset to be written; 0 if nothing was ever written."""
+
+    def ends(self, partitions: Collection[Partition]) -> dict[Partition, int]:
+        """Return the end offsets of partitions that exist, asked in one go."""
 
     def trim(self, topic: str, partition: int, before_offset: int) -> int:
         """Drop records below `before_offset`, never the newest one; return how many went."""

@@ -11,6 +11,7 @@ import msgspec
 import redis
 
 from connectors.codes import CodeRow, CodeTable, Mapping, additions
+from connectors.redis_cluster import Client
 from state.keys import Keys
 from state.policy import Policy, from_json, to_json
 
@@ -26,7 +27,7 @@ class InForce(NamedTuple):
 
 
 def bring_in_force(
-    client: redis.Redis, keys: Keys, policy: Policy, now_ms: int, *, anew: bool = False
+    client: Client, keys: Keys, policy: Policy, now_ms: int, *, anew: bool = False
 ) -> InForce:
     """Make this the policy of the store, under a new revision if it is not the one already.
 
@@ -54,7 +55,7 @@ def bring_in_force(
     return brought
 
 
-def in_force(client: redis.Redis, keys: Keys) -> InForce | None:
+def in_force(client: Client, keys: Keys) -> InForce | None:
     """Return the policy of the store, None before any process brought one."""
     found = cast("list[bytes | None]", client.hmget(keys.policy(), "revision", "document"))
     revision, document = found
@@ -63,13 +64,13 @@ def in_force(client: redis.Redis, keys: Keys) -> InForce | None:
     return InForce(int(revision), from_json(document))
 
 
-def read_codes(client: redis.Redis, keys: Keys) -> CodeTable:
+def read_codes(client: Client, keys: Keys) -> CodeTable:
     """Return the code table of the store."""
     return CodeTable(_decode_row(row) for row in client.lrange(keys.codes(), 0, -1))
 
 
 def add_codes(
-    client: redis.Redis, keys: Keys, mappings: tuple[Mapping, ...], now_ms: int
+    client: Client, keys: Keys, mappings: tuple[Mapping, ...], now_ms: int
 ) -> tuple[CodeTable, bool]:
     """Append what a file says anew to the code table. Return it whole, and whether it has grown."""
     grown = False

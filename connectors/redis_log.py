@@ -14,11 +14,11 @@ One server, not a cluster: a read spans the streams of all partitions.
 import time
 import uuid
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import redis
 
@@ -28,6 +28,7 @@ from connectors.log import (
     OUTPUT_TOPICS,
     Appended,
     AppendFailed,
+    Fault,
     LogError,
     OffsetOutOfRange,
     Outgoing,
@@ -40,6 +41,8 @@ from connectors.redis_entries import Call, bounded, records_of
 from connectors.redis_member import RedisMember
 from connectors.redis_topics import Topic, log_error, registered, unavailable
 from state.keys import Keys
+
+Answer = TypeVar("Answer")
 
 LIBRARY = Path(__file__).parent / "functions" / "log.lua"
 
@@ -87,6 +90,25 @@ class RedisLog:
     def first_offset(self) -> int:
         """1: the id 0-0 is none that a stream takes."""
         return 1
+
+    @property
+    def is_trimmed_by_readers(self) -> bool:
+        """A stream keeps what is not trimmed."""
+        return True
+
+    def reach(self) -> None:
+        """Ask the server for a sign of life."""
+        with unavailable():
+            self._client.ping()
+
+    def faults(self, topic: str) -> list[Fault]:
+        """Nothing about a stream can be set so that it loses records."""
+        self._look_up(topic)
+        return []
+
+    def reached(self, positions: Mapping[Partition, int]) -> dict[Partition, int]:
+        """Every offset is a record."""
+        return dict(positions)
 
     def create(self, topic: str, partitions: int) -> None:
         """Make the topic unless it is there, and load the functions of the log."""
@@ -166,18 +188,23 @@ class RedisLog:
 
     def start_offsets(self, topic: str) -> dict[int, int]:
         """Return, per partition, the oldest offset kept; 0 if nothing was ever trimmed."""
-        return {n: start for n, (start, _) in self._bounds(topic).items()}
+        return {p.n: start for p, (start, _) in self._bounds(self._all(topic)).items()}
 
     def end_offsets(self, topic: str) -> dict[int, int]:
         """Return, per partition, the next offset to be written; 0 if nothing was ever written."""
-        return {n: end for n, (_, end) in self._bounds(topic).items()}
+        return {p.n: end for p, end in self.ends(self._all(topic)).items()}
+
+    def ends(self, partitions: Collection[Partition]) -> dict[Partition, int]:
+        """Return the end offsets of partitions, in one round trip."""
+        return {partition: end for partition, (_, end) in self._bounds(partitions).items()}
 
     def trim(self, topic: str, partition: int, before_offset: int) -> int:
         """Drop records below `before_offset`, never the newest one; return how many went."""
         stream = self._keys.log_stream(topic, partition)
         with unavailable():
             registry = self._keys.log_topics()
-            return int(self._call("log_trim", 2, stream, registry, topic, partition, before_offset))
+            arguments = (stream, registry, topic, partition, before_offset)
+            return int(self._with_functions(lambda: self._client.fcall("log_trim", 2, *arguments)))
 
     def member(self, group: str, topics: Sequence[str], member_id: str) -> RedisMember:
         """Return a membership, not yet begun."""
@@ -276,23 +303,32 @@ class RedisLog:
                 )
             return list(pipe.execute(raise_on_error=False))
 
-    def _bounds(self, topic: str) -> dict[int, tuple[int, int]]:
-        found = self._look_up(topic)
-        bounds = {}
-        with unavailable():
-            for n in range(found.partitions):
-                start, end = self._call("log_bounds", 1, self._keys.log_stream(topic, n))
-                bounds[n] = (int(start), int(end))
-        return bounds
+    def _all(self, topic: str) -> list[Partition]:
+        return [Partition(topic, n) for n in range(self._look_up(topic).partitions)]
 
-    def _call(self, function: str, *arguments: Any) -> Any:
+    def _bounds(self, partitions: Collection[Partition]) -> dict[Partition, tuple[int, int]]:
+        streams = [self._keys.log_stream(topic, n) for topic, n in partitions]
+        with unavailable():
+            bounds = self._with_functions(lambda: self._bounds_of(streams))
+        return {
+            p: (int(start), int(end)) for p, (start, end) in zip(partitions, bounds, strict=True)
+        }
+
+    def _bounds_of(self, streams: Sequence[str]) -> list[Any]:
+        with self._client.pipeline(transaction=False) as pipe:
+            for stream in streams:
+                pipe.fcall("log_bounds", 1, stream)
+            return list(pipe.execute())
+
+    def _with_functions(self, call: Callable[[], Answer]) -> Answer:
+        """Make a call; load the functions and make it again if the server has lost them."""
         try:
-            return self._client.fcall(function, *arguments)
+            return call()
         except redis.ResponseError as error:
             if "Function not found" not in str(error):
                 raise
         self._load()
-        return self._client.fcall(function, *arguments)
+        return call()
 
     def _load(self) -> None:
         self._client.function_load(LIBRARY.read_text(encoding="utf-8"), replace=True)

@@ -1,5 +1,7 @@
 """Who reads which partitions, for a log on Redis: a sorted set of members by when they end."""
 
+from collections.abc import Mapping
+
 import redis
 
 from connectors.log import MEMBER_LIFE_MS, Partition
@@ -35,6 +37,9 @@ class RedisMember:
             for n in range(registered(topic, entry).partitions)
         )
         return frozenset(p for k, p in enumerate(every) if k % len(ordered) == mine)
+
+    def commit(self, positions: Mapping[Partition, int]) -> None:
+        """The watermarks say it already, and no tool asks this log."""
 
     def leave(self) -> None:
         """Give the partitions up at once."""

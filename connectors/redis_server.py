@@ -1,17 +1,19 @@
-"""The Redis or Valkey server: how it is reached, and what it is checked for before it may keep stock."""
+"""The Redis or Valkey server, or cluster: how it is reached, and what it is checked for before it may keep stock."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import redis
 from redis.backoff import NoBackoff
+from redis.exceptions import ClusterDownError, RedisClusterException
 from redis.retry import Retry
 
 from connectors.embedded import Embedded, embedded
+from connectors.redis_cluster import Client, ClusterClient, is_cluster
+from state.keys import Keys
 
 SOCKET_TIMEOUT_S = 15.0
 CONNECT_TIMEOUT_S = 5.0
@@ -20,6 +22,8 @@ OLDEST_MAJOR = 7
 
 SKEW_MAX_MS = 1_000
 """A clock that is further off the server's may not write: versions would run ahead of a failover's floor."""
+
+_ALONE = ""
 
 
 class ServerError(Exception):
@@ -30,60 +34,104 @@ class ServerAway(Exception):
     """The server does not answer."""
 
 
+NO_LOG_ON_A_CLUSTER = (
+    "PENSTOCK_REDIS, PENSTOCK_KAFKA: expected PENSTOCK_KAFKA beside a cluster, got none: a log on Redis has to lie "
+    "on one server with all shards, so that they roll back together"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A server and a client for it (bytes in, bytes out; one per thread is wise under load)."""
+    """What keeps the stock, and a client for it (bytes in, bytes out; one per thread is wise under load)."""
 
     url: str
-    client: redis.Redis
+    client: Client
     store: Embedded | None
 
-    def identity(self) -> str:
-        """Return what changes when the server's memory may have gone back: `run_id:master_replid`.
+    @property
+    def one(self) -> redis.Redis:
+        """The client of the one server that there is.
+
+        Raises:
+            ServerError: there are several.
+        """
+        if isinstance(self.client, ClusterClient):
+            raise ServerError(NO_LOG_ON_A_CLUSTER)
+        return self.client
+
+    def ask(self, *command: str) -> dict[str, Any]:
+        """Return what every server that keeps stock answers, all asked at once.
+
+        By `host:port`, or by the empty text when there is but one.
+        """
+        client: Any = self.client
+        if isinstance(client, ClusterClient):
+            return client.ask(*command)
+        return {_ALONE: client.execute_command(*command)}
+
+    def identities(self, shards: int) -> list[str]:
+        """Return for each shard what changes when it may have gone back: `run_id:master_replid` of its server.
 
         The embedded store tells by itself whether its last end was clean.
         """
         if self.store is not None:
-            return self.store.identity
-        pipeline = self.client.pipeline(transaction=False)
-        pipeline.info("server")
-        pipeline.info("replication")
-        server, replication = pipeline.execute()
-        return f"{server['run_id']}:{replication['master_replid']}"
+            return [self.store.identity] * shards
+        client = self.client
+        found = self.ask("INFO", "server", "replication")
+        if not isinstance(client, ClusterClient):
+            return [_identity(found[_ALONE])] * shards
+        if any(info["role"] != "master" for info in found.values()):
+            client.refresh()
+            raise ClusterDownError("a primary has become a replica")
+        names = (client.node_of(Keys().shard(shard, "meta")) for shard in range(shards))
+        return [_identity(found[name]) for name in names]
+
+    def skews_ms(self, now_ms: int) -> dict[str, int]:
+        """Return by how much this machine's clock is ahead of each server's; by server, as `ask` does."""
+        clocks = self.ask("TIME").items()
+        return {name: int(now_ms - s * 1000 - micros // 1000) for name, (s, micros) in clocks}
 
     def skew_ms(self, now_ms: int) -> int:
-        """Return by how much this machine's clock is ahead of the server's."""
-        seconds, micros = self.client.time()
-        return int(now_ms - (seconds * 1000 + micros // 1000))
+        """Return by how much this machine's clock is ahead of the server's that is furthest off."""
+        return max(self.skews_ms(now_ms).values(), key=abs)
 
     def check(self) -> None:
-        """Refuse a server that may throw stock away.
+        """Refuse servers that may throw stock away.
 
         Raises:
-            ServerError: too old, or it evicts keys when its memory is full.
+            ServerError: too old, evicting keys when its memory is full, or a node of a cluster that was
+                given as a server.
         """
-        info: dict[str, Any] = self.client.info("server")
-        version = str(info.get("redis_version", "0"))
-        if int(version.partition(".")[0]) < OLDEST_MAJOR:
-            raise ServerError(f"server: expected Redis 7 or Valkey 8 or newer, got {version}")
+        for name, info in self.ask("INFO", "server").items():
+            version = str(info.get("redis_version", "0"))
+            if int(version.partition(".")[0]) < OLDEST_MAJOR:
+                raise ServerError(
+                    f"{_called(name)}: expected Redis 7 or Valkey 8 or newer, got {version}"
+                )
+            if info.get("redis_mode") == "cluster" and name == _ALONE:
+                raise ServerError(
+                    "PENSTOCK_REDIS: expected redis+cluster:// or rediss+cluster:// for a node of a "
+                    "cluster, got the URL of a server"
+                )
         try:
-            policy = self.client.config_get("maxmemory-policy").get(
-                "maxmemory-policy", "noeviction"
-            )
+            policies = self.ask("CONFIG GET", "maxmemory-policy")
         except redis.ResponseError:
             return  # a hosted server may keep its configuration to itself
-        if policy != "noeviction":
-            raise ServerError(
-                f"server: expected maxmemory-policy noeviction, got {policy}; it would throw stock away"
-            )
+        for name, found in policies.items():
+            policy = _config(found).get("maxmemory-policy", "noeviction")
+            if policy != "noeviction":
+                raise ServerError(
+                    f"{_called(name)}: expected maxmemory-policy noeviction, got {policy}; "
+                    "it would throw stock away"
+                )
 
 
 @contextmanager
 def server(url: str | None, data: Path) -> Iterator[Server]:
-    """Use the server at `url`, or the embedded one of the data folder when there is none.
+    """Use the server or cluster at `url`, or the embedded one of the data folder when there is none.
 
     Raises:
-        ServerError: the URL names something that this version cannot use.
+        ServerError: the URL names something that cannot be used.
         ServerAway: it does not answer.
         EmbeddedError: the embedded store cannot be had.
     """
@@ -95,9 +143,14 @@ def server(url: str | None, data: Path) -> Iterator[Server]:
             finally:
                 client.close()
         return
-    if urlsplit(url).scheme == "redis+cluster":
-        raise ServerError("PENSTOCK_REDIS: expected redis://, rediss:// or unix://, got redis+cluster:// "
-                          "(not available in this version)")  # fmt: skip
+    found = _reached_cluster(url) if is_cluster(url) else _reached(url)
+    try:
+        yield Server(url, found, None)
+    finally:
+        found.close()
+
+
+def _reached(url: str) -> redis.Redis:
     client = _client(url)
     try:
         client.ping()
@@ -105,10 +158,21 @@ def server(url: str | None, data: Path) -> Iterator[Server]:
         raise ServerAway(
             f"PENSTOCK_REDIS: no answer from the server ({type(error).__name__})"
         ) from None
+    return client
+
+
+def _reached_cluster(url: str) -> ClusterClient:
     try:
-        yield Server(url, client, None)
-    finally:
-        client.close()
+        return ClusterClient(url, timeout_s=SOCKET_TIMEOUT_S, connect_timeout_s=CONNECT_TIMEOUT_S)
+    except RedisClusterException as error:
+        # A seed that answers but knows no cluster, or an option that has no meaning there.
+        if not isinstance(error.__cause__, redis.RedisError | OSError):
+            got = error.__cause__ or error
+            raise ServerError(f"PENSTOCK_REDIS: expected a cluster, got {got}") from None
+        why: BaseException = error.__cause__
+    except (redis.ConnectionError, redis.TimeoutError, ClusterDownError) as error:
+        why = error
+    raise ServerAway(f"PENSTOCK_REDIS: no answer from the cluster ({type(why).__name__})")
 
 
 def _client(url: str) -> redis.Redis:
@@ -120,3 +184,21 @@ def _client(url: str) -> redis.Redis:
         retry=Retry(NoBackoff(), 0),
         health_check_interval=0,
     )
+
+
+def _identity(info: Mapping[str, Any]) -> str:
+    return f"{info['run_id']}:{info['master_replid']}"
+
+
+def _config(reply: Any) -> dict[str, str]:
+    """Return the answer of CONFIG GET as text, whichever version of the protocol it came by."""
+    pairs = reply.items() if isinstance(reply, dict) else zip(reply[::2], reply[1::2], strict=True)
+    return {_text(name): _text(value) for name, value in pairs}
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def _called(name: str) -> str:
+    return f"server {name}" if name else "server"

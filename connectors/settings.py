@@ -59,9 +59,14 @@ def _declared(default: Any, expected: str, about: str, example: str = "") -> Any
 
 def _redis(text: str) -> str:
     parts = urlsplit(text)
-    if parts.scheme not in _REDIS_SCHEMES or not (parts.hostname or parts.scheme == "unix"):
+    hosts = parts.netloc.rpartition("@")[2].split(",")
+    if parts.scheme not in _REDIS_SCHEMES or (len(hosts) > 1 and "+cluster" not in parts.scheme):
         raise ValueError
-    _ = parts.port  # raises ValueError when it is no number
+    for host in [] if parts.scheme == "unix" else hosts:
+        address = urlsplit(f"//{host}")
+        _ = address.port  # raises ValueError when it is no number
+        if not address.hostname:
+            raise ValueError
     return text
 
 
@@ -118,8 +123,9 @@ class Settings(BaseSettings):
     )
     redis: Annotated[str, AfterValidator(_redis)] | None = _declared(
         None,
-        "redis://, rediss://, redis+cluster:// or unix:// URL",
-        "where the stock is kept; unset = an embedded Valkey under `PENSTOCK_DATA`",
+        "redis://, rediss://, redis+cluster://, rediss+cluster:// or unix:// URL",
+        "where the stock is kept; of a cluster, one node or several, separated by commas; "
+        "unset = an embedded Valkey under `PENSTOCK_DATA`",
         "redis://redis:6379/0",
     )
     kafka: Annotated[str, AfterValidator(_kafka)] | None = _declared(

@@ -96,12 +96,13 @@ class Claimer:
         """Assert the policy, spread the newest business time, notice a server that went back."""
         self._ticked_s = now_s
         runtime = self.runtime
-        server = insist(runtime.server.identity)
+        servers = insist(lambda: runtime.server.identities(runtime.store.shards))
         business_ms = self._newest_ms if runtime.settings.clock == "event" else 0
-        call = Tick(now_us(), server, runtime.policy.revision, business_ms)
-        replies = insist(
-            lambda: runtime.store.tick(dict.fromkeys(range(runtime.store.shards), call))
-        )
+        calls = {
+            shard: Tick(now_us(), server, runtime.policy.revision, business_ms)
+            for shard, server in enumerate(servers)
+        }
+        replies = insist(lambda: runtime.store.tick(calls))
         due, oldest_ms, touching = 0, 0, False
         for shard, reply in replies.items():
             if isinstance(reply, Lost):

@@ -1,20 +1,23 @@
 """`penstock doctor`: what this process would work with, checked from Python to the due queue."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import redis
 
 from connectors import config, policy_store
 from connectors import settings as environment
-from connectors.log import UnknownTopic
+from connectors.log import Fault, UnknownTopic
+from connectors.redis_cluster import ClusterClient
 from connectors.settings import Settings
 from flows import output
 from flows.idle import lags
 from flows.process import FINDING, OK, verdict
 from flows.runtime import AWAY, TOPICS, Runtime, connected, now_ms
+from state.shards import SLOTS
 from state.store import library_source
 
 PYTHONS = ((3, 11), (3, 12))
@@ -31,6 +34,7 @@ class Finding:
 
 
 Answer = tuple[Literal["ok", "warn", "fail"], str]
+GRAVITY = ("ok", "warn", "fail")
 
 
 def doctor(*, as_json: bool) -> int:
@@ -92,19 +96,45 @@ def _config(settings: Settings) -> Answer:
 
 
 def _server(run: Runtime) -> Answer:
-    info = run.server.client.info("server")
-    name = info.get("server_name", "redis")
-    version = info.get("valkey_version") or info.get("redis_version")
-    where = "embedded" if run.server.store is not None else "PENSTOCK_REDIS"
     try:
         run.server.check()
     except Exception as error:  # noqa: BLE001 - its text is the finding
         return "fail", str(error)
-    return "ok", f"{name} {version}, {where}"
+    where = "embedded" if run.server.store is not None else "PENSTOCK_REDIS"
+    return _each(
+        run.server.ask("INFO", "server"), lambda info: ("ok", f"{_version(info)}, {where}")
+    )
+
+
+def _version(info: dict[str, Any]) -> str:
+    name = info.get("server_name", "redis")
+    return f"{name} {info.get('valkey_version') or info.get('redis_version')}"
+
+
+def _shards(run: Runtime) -> Answer:
+    """Where the shards lie, of a cluster."""
+    client, keys = run.server.client, run.keys
+    if not isinstance(client, ClusterClient):
+        return "ok", f"{run.store.shards} on one server"
+    served = _each(client.ask("CLUSTER INFO"), _slots_of)
+    if served[0] != "ok":
+        return served
+    lie = Counter(client.node_of(keys.shard(shard, "meta")) for shard in range(run.store.shards))
+    return "ok", ", ".join(f"{name} {lie[name]}" for name in sorted(client.ask("PING")))
+
+
+def _slots_of(info: dict[str, Any]) -> Answer:
+    served = int(info["cluster_slots_ok"])
+    fault = served < SLOTS or info["cluster_state"] != "ok"
+    told = f"{served} of {SLOTS} slots are served, state {info['cluster_state']}"
+    return ("fail", told) if fault else ("ok", told)
 
 
 def _append_only(run: Runtime) -> Answer:
-    info = run.server.client.info("persistence")
+    return _each(run.server.ask("INFO", "persistence"), _append_only_of)
+
+
+def _append_only_of(info: dict[str, Any]) -> Answer:
     if not info.get("aof_enabled"):
         return "warn", "append-only file is off: a restart of the server loses what it holds"
     if info.get("aof_last_write_status") != "ok":
@@ -113,19 +143,39 @@ def _append_only(run: Runtime) -> Answer:
 
 
 def _clock(run: Runtime) -> Answer:
-    skew_ms = run.server.skew_ms(now_ms())
+    return _each(run.server.skews_ms(now_ms()), _clock_of)
+
+
+def _clock_of(skew_ms: int) -> Answer:
     fault = abs(skew_ms) > SKEW_MAX_MS
     expected = f"expected within {SKEW_MAX_MS} ms of the server's, got "
     return ("fail", f"{expected}{skew_ms} ms") if fault else ("ok", f"{skew_ms} ms ahead")
 
 
 def _functions(run: Runtime) -> Answer:
-    found = run.server.client.function_list("penstock", withcode=True)
+    command = ("FUNCTION", "LIST", "LIBRARYNAME", "penstock", "WITHCODE")
+    return _each(run.server.ask(*command), _functions_of)
+
+
+def _functions_of(found: object) -> Answer:
     if not found:
         return "fail", "not loaded; run `penstock init`"
     if library_source().encode() not in _flat(found):
         return "fail", "of another version; run `penstock init`, or update this process"
     return "ok", "loaded, of this version"
+
+
+def _each(found: Mapping[str, Any], check: Callable[[Any], Answer]) -> Answer:
+    """Check what each server answered. Return the worst, with the names of those that it is said of."""
+    answers = {name: check(reply) for name, reply in found.items()}
+    worst = max((status for status, _ in answers.values()), key=GRAVITY.index)
+    names: dict[str, list[str]] = {}
+    for name, (status, detail) in answers.items():
+        if status == worst:
+            names.setdefault(detail, []).append(name)
+    if len(found) == 1:
+        return worst, next(iter(names))
+    return worst, "; ".join(f"{detail} ({', '.join(those)})" for detail, those in names.items())
 
 
 def _flat(reply: object) -> Iterator[object]:
@@ -142,7 +192,20 @@ def _flat(reply: object) -> Iterator[object]:
 
 def _topics(run: Runtime) -> Answer:
     counts = {topic: run.log.partitions(topic) for topic in TOPICS}
+    faults = [fault for topic in TOPICS for fault in run.log.faults(topic)]
+    if faults:
+        fatal = [fault for fault in faults if fault.fatal]
+        return ("fail" if fatal else "warn"), _together(fatal or faults)
     return "ok", ", ".join(f"{topic} {count}" for topic, count in counts.items())
+
+
+def _together(faults: Iterable[Fault]) -> str:
+    """Tell faults, those of many topics that are the same once."""
+    topics: dict[str, list[str]] = {}
+    for fault in faults:
+        topic, _, told = fault.text.partition(": ")
+        topics.setdefault(told, []).append(topic)
+    return "; ".join(f"{', '.join(those)}: {told}" for told, those in topics.items())
 
 
 def _policy(run: Runtime) -> Answer:
@@ -167,6 +230,7 @@ def _due(run: Runtime) -> Answer:
 
 SERVER_CHECKS: dict[str, Callable[[Runtime], Answer]] = {
     "server": _server,
+    "shards": _shards,
     "append-only": _append_only,
     "clock": _clock,
     "functions": _functions,

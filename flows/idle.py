@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from connectors.log import Partition
-from flows.runtime import INPUT_TOPICS, Runtime, insist, now_ms
+from connectors.log import INPUT_TOPICS, Partition
+from flows.runtime import Runtime, insist, now_ms
 from state.calls import ABSENT
 
 LOOK_EVERY_S = 0.25

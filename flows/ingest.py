@@ -32,15 +32,16 @@ PAUSE = timedelta(milliseconds=2)
 def build(runtime: Runtime, *, until_idle: bool = False) -> Dataflow:
     """Wire the flow."""
     packer = Packer(runtime.store.shards, runtime.guard_ms)
+    step = runtime.ending.step
     flow = Dataflow("ingest")
     batches = op.input("read", flow, Batches(lambda: Reader(runtime, until_idle=until_idle)))
     # Batch(run, records, upto)
-    decoded = op.map("decode", batches, decode)
+    decoded = op.map("decode", batches, step(decode))
     # Decoded(batch, events=[(record, event)], rejected)
-    normal = op.map("normalise", decoded, partial(normalise, runtime))
+    normal = op.map("normalise", decoded, step(partial(normalise, runtime)))
     # Normal(batch, events={partition: [NormalEvent(offset, ..., ops)]}, rejected)
-    kept = op.map("dead_letters", normal, partial(bury, runtime))
-    applied = op.map("apply", kept, partial(apply, runtime, packer))
+    kept = op.map("dead_letters", normal, step(partial(bury, runtime)))
+    applied = op.map("apply", kept, step(partial(apply, runtime, packer)))
     # Outcome(events, duplicates, dead)
     op.output("done", applied, Done())
     return flow
@@ -71,7 +72,8 @@ class Batched(StatelessSourcePartition[Batch]):
 
     def next_batch(self) -> list[Batch]:
         """Return the next batch, if there is one."""
-        batch = self._reader.next_batch(time.monotonic())
+        reader = self._reader
+        batch = reader.runtime.ending.source(lambda: reader.next_batch(time.monotonic()))
         self._empty = batch is None
         return [] if batch is None else [batch]
 

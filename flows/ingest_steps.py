@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from connectors import dead_letters
 from connectors.cloudevents import Malformed, parse
-from connectors.log import AppendFailed, LogUnavailable, Outgoing, Partition, Record
+from connectors.log import AppendFailed, LogRefused, LogUnavailable, Outgoing, Partition, Record
 from flows.reading import Batch, Run
 from flows.runtime import Runtime, insist, now_ms, now_us
 from monitoring import metrics
@@ -171,11 +171,9 @@ def append_all(runtime: Runtime, messages: Sequence[Outgoing]) -> None:
             m for m, r in zip(waiting, results, strict=True) if isinstance(r, AppendFailed)
         ]
         if failed:
-            raise (
-                failed[0]
-                if isinstance(failed[0], LogUnavailable)
-                else LogUnavailable(str(failed[0]))
-            )
+            # What the log refuses for good stops the flow: it would be refused again.
+            lasting = (e for e in failed if isinstance(e, LogUnavailable | LogRefused))
+            raise next(lasting, LogUnavailable(str(failed[0])))
 
     insist(attempt)
 

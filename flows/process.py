@@ -11,7 +11,7 @@ import structlog
 from connectors import settings as environment
 from connectors.config import ConfigError
 from connectors.embedded import EmbeddedError
-from connectors.log import UnknownTopic
+from connectors.log import LogError, LogRefused, UnknownTopic
 from connectors.redis_server import ServerAway, ServerError
 from flows import stop
 from flows.runtime import AWAY, Runtime, Stopped, runtime
@@ -89,7 +89,7 @@ def verdict(error: BaseException) -> tuple[int, str]:
             return USAGE, "\n".join(str(problem) for problem in seen.problems)
         if isinstance(seen, UnknownTopic):
             return USAGE, f"{seen}; make it with `penstock init`"
-        if isinstance(seen, ServerError | EmbeddedError | AddressUnavailableError):
+        if isinstance(seen, ServerError | EmbeddedError | AddressUnavailableError | LogRefused):
             return USAGE, str(seen)
         if isinstance(seen, (ServerAway, Stopped, *AWAY)):
             return AWAY_EXIT, str(seen) or "stopped while a server was away"
@@ -104,4 +104,10 @@ def _readiness(run: Runtime) -> dict[str, str | None]:
         checks["redis"] = None
     except AWAY as error:
         checks["redis"] = f"redis: no answer ({type(error).__name__})"
+    if run.settings.kafka is not None:
+        try:
+            run.log.reach()
+            checks["log"] = None
+        except LogError as error:
+            checks["log"] = f"log: {error}"
     return checks

@@ -31,14 +31,15 @@ PAUSE_MAX = timedelta(milliseconds=50)
 def build(runtime: Runtime, *, until_idle: bool = False) -> Dataflow:
     """Wire the flow."""
     tick = min(timedelta(milliseconds=runtime.settings.tick_ms), PAUSE_MAX)
+    step = runtime.ending.step
     flow = Dataflow("publish")
     claims = op.input("claim", flow, Due(lambda: Claimer(runtime, until_idle=until_idle), tick))
     # Claims(owner, policy, business_ms, by_shard={shard: Claimed})
-    decided = op.map("derive", claims, partial(derive, runtime))
+    decided = op.map("derive", claims, step(partial(derive, runtime)))
     # (claims, [Decided(shard, settle, messages, cause_ms)])
-    emitted = op.map("emit", decided, partial(emit, runtime))
+    emitted = op.map("emit", decided, step(partial(emit, runtime)))
     # Emitted(claims, decided)
-    settled = op.map("settle", emitted, partial(settle, runtime))
+    settled = op.map("settle", emitted, step(partial(settle, runtime)))
     # 42
     op.output("done", settled, Done())
     return flow
@@ -70,7 +71,8 @@ class Claimed(StatelessSourcePartition[Claims]):
 
     def next_batch(self) -> list[Claims]:
         """Return what is due, if anything is."""
-        claims = self._claimer.next_claims(time.monotonic())
+        claimer = self._claimer
+        claims = claimer.runtime.ending.source(lambda: claimer.next_claims(time.monotonic()))
         return [] if claims is None else [claims]
 
     def next_awake(self) -> datetime | None:

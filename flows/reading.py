@@ -16,12 +16,20 @@ from functools import partial
 
 import structlog
 
-from connectors.log import Member, OffsetOutOfRange, Partition, Record
+from connectors.log import (
+    INPUT_TOPICS,
+    Member,
+    OffsetOutOfRange,
+    Partition,
+    Record,
+    TailLost,
+    UnknownTopic,
+)
 from connectors.redis_server import SKEW_MAX_MS, ServerError
 from flows import stop
 from flows.idle import Idle
 from flows.retention import Retention
-from flows.runtime import INPUT_TOPICS, Runtime, insist, now_ms, now_us
+from flows.runtime import Runtime, insist, now_ms, now_us
 from monitoring import metrics
 from state.calls import ABSENT, REPETITION, Lost, Part, Tick
 from state.pack import Chain
@@ -74,7 +82,7 @@ class Reader:
         self._ticked_s = 0.0
         self._ids_seen_s = 0.0
         self._idle = Idle(runtime, due=False) if until_idle else None
-        self._retention = Retention(runtime)
+        self._retention = Retention(runtime) if runtime.log.is_trimmed_by_readers else None
         self._business_ms = 0
 
     def next_batch(self, now_s: float) -> Batch | None:
@@ -109,11 +117,15 @@ class Reader:
                     positions, settings.batch_events, settings.batch_bytes, WAIT_MS
                 )
             )
-        except OffsetOutOfRange as error:
-            raise LogLost(
-                f"{error}: events were trimmed before every shard had applied them"
-            ) from error
+        except (OffsetOutOfRange, TailLost, UnknownTopic) as error:
+            # A topic that was made again may show as any of these.
+            self._check_log_ids()
+            trimmed = isinstance(error, OffsetOutOfRange)
+            more = ": events were trimmed before every shard had applied them" if trimmed else ""
+            raise LogLost(f"{error}{more}") from error
         if not records:
+            for partition, end in self.runtime.log.reached(positions).items():
+                run.chains[partition].position = end - 1
             return None
         upto = {Partition(record.topic, record.partition): record.offset for record in records}
         for partition, offset in upto.items():
@@ -134,10 +146,12 @@ class Reader:
         self._open(run, mine - set(run.chains))
 
         facts = [chain.catch_up() for chain in run.chains.values()]
-        server = insist(runtime.server.identity)
+        servers = insist(lambda: runtime.server.identities(runtime.store.shards))
         business_ms = self._business_ms if runtime.settings.clock == "event" else 0
         calls = {
-            shard: Tick(now_us(), server, runtime.policy.revision, business_ms, tuple(f[shard] for f in facts))
+            shard: Tick(
+                now_us(), servers[shard], runtime.policy.revision, business_ms, tuple(f[shard] for f in facts)
+            )
             for shard in range(runtime.store.shards)
         }  # fmt: skip
         again = False
@@ -154,9 +168,14 @@ class Reader:
                 insist(runtime.reload_policy)
         if again:
             self._ticked_s = 0.0
+        if not run.behind:
+            applied = {partition: chain.position + 1 for partition, chain in run.chains.items()}
+            insist(lambda: self._member.commit(applied))
         runtime.problems["clock"] = self._clock_problem()
         self._watch_lag(run)
-        insist(lambda: self._retention.trim(now_s, run.chains.keys()))
+        if self._retention is not None:
+            retention = self._retention
+            insist(lambda: retention.trim(now_s, run.chains.keys()))
 
     def _start_again(self) -> None:
         """Drop the run: recover the shards that are behind, then resume from the marks as they are."""
@@ -172,6 +191,7 @@ class Reader:
         """Take partitions up, each after the minimum of its marks over all shards."""
         if not partitions:
             return
+        self._check_log_ids()
         runtime = self.runtime
         marks = insist(runtime.store.marks)
         topics = sorted({partition.topic for partition in partitions})
@@ -204,12 +224,9 @@ class Reader:
         )
 
     def _watch_lag(self, run: Run) -> None:
-        for topic in INPUT_TOPICS:
-            ends = insist(partial(self.runtime.log.end_offsets, topic))
-            for partition, chain in run.chains.items():
-                if partition.topic == topic:
-                    lag = max(0, ends[partition.n] - 1 - chain.position)
-                    metrics.LAG.labels(topic, str(partition.n)).set(lag)
+        for partition, end in insist(lambda: self.runtime.log.ends(run.chains.keys())).items():
+            lag = max(0, end - 1 - run.chains[partition].position)
+            metrics.LAG.labels(partition.topic, str(partition.n)).set(lag)
 
 
 def check_resume(partition: Partition, marks: Sequence[int], start: int, end: int) -> None:
@@ -262,6 +279,11 @@ def begin_at(runtime: Runtime, where: str) -> dict[Partition, int]:
             first = int(where) if first is None else first
             chosen[Partition(topic, n)] = first - 1
             parts.append(Part(mark, ABSENT, first - 1))
-    tick = Tick(now_us(), runtime.server.identity(), runtime.policy.revision, 0, tuple(parts))
-    runtime.store.tick(dict.fromkeys(range(runtime.store.shards), tick))
+    servers = runtime.server.identities(runtime.store.shards)
+    runtime.store.tick(
+        {
+            shard: Tick(now_us(), server, runtime.policy.revision, 0, tuple(parts))
+            for shard, server in enumerate(servers)
+        }
+    )
     return chosen

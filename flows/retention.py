@@ -7,8 +7,8 @@ store may go back by what it had not yet written to disk, and must then be able 
 from collections import deque
 from collections.abc import Iterable, Mapping
 
-from connectors.log import Log, Partition
-from flows.runtime import OUTPUT_TOPICS, Runtime, now_ms
+from connectors.log import OUTPUT_TOPICS, Log, Partition
+from flows.runtime import Runtime, now_ms
 from state.calls import ABSENT
 
 EVERY_S = 60.0

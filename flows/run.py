@@ -33,7 +33,9 @@ def run_flow(role: Role, *, until_idle: bool) -> int:
         with running() as runtime:
             build = ingest.build if role == "ingest" else publish.build
             flow = build(runtime, until_idle=until_idle)
+            runtime.ending.keeps = _is_told
             cli_main(flow, epoch_interval=EPOCH)  # type: ignore[no-untyped-call]  # the stub has no types  # type: ignore[no-untyped-call]  # Bytewax has no types here
+            runtime.ending.tell()
     except Exception as error:  # noqa: BLE001 - the edge: every failure becomes words and an exit code
         code, text = verdict(error)
         if code == FINDING:
@@ -41,6 +43,10 @@ def run_flow(role: Role, *, until_idle: bool) -> int:
         sys.stderr.write(f"penstock {role}: {text}\n")
         return code
     return OK
+
+
+def _is_told(error: Exception) -> bool:
+    return verdict(error)[0] != FINDING
 
 
 def run_all(*, until_idle: bool) -> int:

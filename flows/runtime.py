@@ -2,29 +2,30 @@
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import redis
 import stamina
 
 from connectors import config, policy_store
 from connectors.codes import CodeTable, codes
-from connectors.log import Log, LogUnavailable
+from connectors.kafka_log import KafkaLog
+from connectors.log import INPUT_TOPICS, OUTPUT_TOPICS, Log, LogRefused, LogUnavailable
+from connectors.redis_cluster import is_cluster
 from connectors.redis_log import Cap, RedisLog
-from connectors.redis_server import Server, ServerError, server
+from connectors.redis_server import NO_LOG_ON_A_CLUSTER, Server, ServerError, server
 from connectors.settings import Settings
 from flows import stop
+from flows.ending import Ending
 from monitoring import metrics
 from state.calls import Place, Recover
-from state.keys import GUARD_ALLOWANCE_MS, HOUR_MS, Keys
+from state.keys import GUARD_ALLOWANCE_MS, HOUR_MS, LAYOUT, Keys
 from state.policy import Compiled, compiled
 from state.store import Store
 
-INPUT_TOPICS = ("pos.sales", "wms.receipts", "marketplace.orders")
-OUTPUT_TOPICS = ("stock.updates", "ads.signals", "order.routes", "stock.alerts", "dead.letters")
 TOPICS = INPUT_TOPICS + OUTPUT_TOPICS
 
 RECOVER_CHUNK = 500
@@ -36,6 +37,9 @@ AWAY = (
     redis.ConnectionError,
     redis.TimeoutError,
     redis.exceptions.OutOfMemoryError,
+    redis.exceptions.ReadOnlyError,
+    redis.exceptions.ClusterDownError,
+    redis.exceptions.TryAgainError,
     LogUnavailable,
 )
 
@@ -110,6 +114,7 @@ class Runtime:
     policy: PolicyInForce
     problems: dict[str, str | None] = field(default_factory=dict)
     """Named checks for readiness: None = fine."""
+    ending: Ending = field(default_factory=Ending)
 
     @property
     def guard_ms(self) -> int:
@@ -129,7 +134,8 @@ class Runtime:
 
     def recover(self, shard: int, begin: int) -> None:
         """Carry a shard through a recovery (1) or its repetition (2)."""
-        call = Recover(now_us(), self.server.identity(), begin, SKEW_MS, RECOVER_CHUNK)
+        servers = insist(lambda: self.server.identities(self.store.shards))
+        call = Recover(now_us(), servers[shard], begin, SKEW_MS, RECOVER_CHUNK)
         insist(lambda: self.store.recover(shard, call))
         metrics.RECOVERIES.inc()
 
@@ -141,13 +147,11 @@ class Runtime:
 @contextmanager
 def connected(settings: Settings) -> Iterator[Runtime]:
     """Reach the servers, and take the policy that is in force there; nothing is made or changed."""
-    if settings.kafka is not None:
-        raise ServerError(
-            "PENSTOCK_KAFKA: expected to be unset (the Kafka log is not available in this version)"
-        )
-    with server(settings.redis, settings.data) as found:
+    if settings.kafka is None and is_cluster(settings.redis):
+        raise ServerError(NO_LOG_ON_A_CLUSTER)
+    with server(settings.redis, settings.data) as found, closing(_log(settings, found)) as log:
         keys = Keys(settings.namespace)
-        log = RedisLog(found.client, settings.namespace, Cap(bytes=settings.log_bytes))
+        log.reach()
         store = Store(found.client, keys, _shards(found, keys, settings), _observe)
         policy = policy_store.in_force(found.client, keys) or policy_store.InForce(
             0, config.load(settings.config)
@@ -169,17 +173,40 @@ def runtime(settings: Settings) -> Iterator[Runtime]:
 
 
 def initialise(run: Runtime) -> None:
-    """Make functions, topics and the record of the store. Idempotent."""
+    """Make functions, topics and the record of the store. Idempotent.
+
+    Raises:
+        LogRefused: a topic is kept in a way that would lose or double events.
+    """
     run.server.check()
     run.store.load_functions()
+    run.server.client.hsetnx(run.keys.store(), "layout", LAYOUT)
     run.server.client.hsetnx(run.keys.store(), "shards", run.settings.shards)
     for topic in TOPICS:
         run.log.create(topic, run.settings.partitions)
+    faults = [fault for topic in TOPICS for fault in run.log.faults(topic)]
+    if fatal := [fault.text for fault in faults if fault.fatal]:
+        raise LogRefused("\n".join(fatal))
+
+
+def _log(settings: Settings, found: Server) -> Log:
+    """Return the log that the settings name."""
+    if settings.kafka is None:
+        return RedisLog(found.one, settings.namespace, Cap(bytes=settings.log_bytes))
+    return KafkaLog(
+        settings.kafka, settings.kafka_options, settings.namespace, settings.log_retention_ms
+    )
 
 
 def _shards(found: Server, keys: Keys, settings: Settings) -> int:
     """Return the number of shards, which is fixed when the store is made."""
-    made = found.client.hget(keys.store(), "shards")
+    kept: list[Any] = found.client.hmget(keys.store(), "shards", "layout")
+    made, layout = kept
+    if made is not None and layout != LAYOUT.encode():
+        raise StoreMismatch(
+            f"store: expected layout {LAYOUT}, got {(layout or b'1').decode()}: another version of penstock made it, "
+            "with other keys; go on with that version, or begin with an empty store"
+        )
     if made is not None and int(made) != settings.shards:
         raise StoreMismatch(
             f"PENSTOCK_SHARDS: expected {int(made)}, with which this store was made, got {settings.shards}"

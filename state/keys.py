@@ -1,11 +1,17 @@
 """Every Redis key that Penstock writes, and how long it lives.
 
-All keys of a shard carry its number as a Redis hash tag, `{7}:`, so that one function call may
-touch them in a cluster. `PERMANENT` and `EXPIRING` name every key by its pattern: a test walks a
-used server and fails on a key that is in neither, or that lacks the time to live it was promised.
+All keys of a shard carry its tag (`state.shards.tag_of`), `{7-235}:`, as their Redis hash tag, so that one
+function call may touch them in a cluster; below, `{s}` stands for it. `PERMANENT` and `EXPIRING` name every
+key by its pattern: a test walks a used server and fails on a key that is in neither, or that lacks the time
+to live it was promised.
 """
 
 from dataclasses import dataclass
+
+from state.shards import tag_of
+
+LAYOUT = "2"
+"""How the keys are named and what lies in them; another layout is another store."""
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
@@ -28,7 +34,7 @@ PERMANENT = {
     "{s}:due": "zset: SKU -> system time of its next look (ms)",
     "{s}:look": "zset: SKU -> business time of its next look (ms)",
     "{s}:meta": "hash: generation, version floor, policy revision, server seen, cursors, counters",
-    "store": "hash: what was fixed when the store was made: shards",
+    "store": "hash: what was fixed when the store was made: shards, layout",
     "policy": "hash: the policy in force: revision, digest, document",
     "codes": "list: rows of the code tables, append-only",
     "log:topics": (
@@ -49,7 +55,7 @@ EXPIRING = {
 class Keys:
     """Key names of one namespace.
 
-    A namespace `x` gives `x:{7}:pos:A1`. It may not contain braces: the first pair in a key is its
+    A namespace `x` gives `x:{7-235}:pos:A1`. It may not contain braces: the first pair in a key is its
     hash tag.
     """
 
@@ -66,8 +72,8 @@ class Keys:
         return f"{self.namespace}:" if self.namespace else ""
 
     def shard(self, shard: int, name: str) -> str:
-        """Return the key `name` of a shard: `shard(7, "due")` is `{7}:due`."""
-        return f"{self.prefix}{{{shard}}}:{name}"
+        """Return the key `name` of a shard: `shard(7, "due")` is `{7-235}:due`."""
+        return f"{self.prefix}{{{tag_of(shard)}}}:{name}"
 
     def store(self) -> str:
         """Return the key of what was fixed when the store was made."""

@@ -6,6 +6,7 @@ fenced (`apply`, `tick`), tokened (`settle`) or idempotent.
 
 Errors:
     redis.ConnectionError, redis.TimeoutError: unknown whether the calls ran; repeat them.
+    redis.exceptions.TryAgainError: the slot of a shard is on its way to another node; repeat them.
     redis.ResponseError: Redis refused, say when out of memory; nothing of that call was done.
 """
 
@@ -15,6 +16,7 @@ from time import perf_counter
 from typing import Any, Protocol, TypeVar, cast
 
 import msgspec
+import redis
 
 from state.calls import (
     Applied,
@@ -63,8 +65,11 @@ class Client(Protocol):
     def execute_command(self, *args: Any, **options: Any) -> Any:
         """Run one command."""
 
-    def pipeline(self, transaction: bool = True) -> Any:  # noqa: FBT001, FBT002 - its signature
+    def pipeline(self, transaction: Any = True) -> Any:  # noqa: FBT002 - its signature
         """Return what gathers commands for one round trip."""
+
+    def close(self) -> None:
+        """Drop the connections; the next command makes new ones."""
 
 
 def library_source() -> str:
@@ -208,12 +213,30 @@ class Store:
     def _send(self, verb: str, calls: Mapping[int, bytes]) -> list[tuple[int, Any]]:
         """Call `verb` on each shard in one round trip; return the raw answers."""
         began = perf_counter()
+        replies = self._round_trip(verb, calls)
+        if any(map(_is_without_functions, replies.values())):
+            # Started anew without them, or a primary that joined the cluster since.
+            self.load_functions()
+            failed = {s: calls[s] for s, reply in replies.items() if _is_without_functions(reply)}
+            replies |= self._round_trip(verb, failed)
+        for reply in replies.values():
+            if isinstance(reply, redis.exceptions.ReadOnlyError):
+                # No primary any more; behind the same address there may be another server by now.
+                self.client.close()
+            if isinstance(reply, Exception):
+                raise reply
+        self._observe(verb, perf_counter() - began)
+        return list(replies.items())
+
+    def _round_trip(self, verb: str, calls: Mapping[int, bytes]) -> dict[int, Any]:
         pipeline = self.client.pipeline(transaction=False)
         for shard, argument in calls.items():
             pipeline.execute_command("FCALL", f"penstock_{verb}", 1, self._meta[shard], argument)
-        replies = pipeline.execute()
-        self._observe(verb, perf_counter() - began)
-        return list(zip(calls, replies, strict=True))
+        return dict(zip(calls, pipeline.execute(raise_on_error=False), strict=True))
+
+
+def _is_without_functions(reply: Any) -> bool:
+    return isinstance(reply, redis.ResponseError) and "Function not found" in str(reply)
 
 
 def _lost(reply: Reply) -> Lost:

@@ -7,6 +7,14 @@ import pytest
 import redis
 
 from connectors.embedded import Embedded, EmbeddedError, embedded
+from tests.servers.fixtures import (  # noqa: F401 - fixtures, asked for by name
+    cluster_client,
+    kafka,
+    redis_cluster,
+    redis_debian,
+    running_cluster,
+    running_redis,
+)
 
 
 @pytest.fixture(scope="session")

@@ -23,20 +23,28 @@ local function floor(x)
   return x - x % 1
 end
 
-local function register(name, run)
-  redis.register_function(name, function(keys, args)
-    call, byte, sub, format = redis.call, string.byte, string.sub, string.format
-    pack, unpack_text = struct.pack, struct.unpack
-    return run(keys, args)
-  end)
-end
-
 local function int(n)
   return format('%d', n) -- tostring() loses digits above 1e14
 end
 
 local function prefix_of(keys)
   return sub(keys[1], 1, -5)
+end
+
+-- While the slot of a shard is on its way to another node of a cluster, Redis refuses to look for a key that
+-- is not here: it may be there. A key that never exists asks that before anything is done.
+local function on_its_way(keys)
+  local answer = redis.pcall('EXISTS', prefix_of(keys) .. 'nothing')
+  return type(answer) == 'table' and answer.err
+end
+
+local function register(name, run)
+  redis.register_function(name, function(keys, args)
+    call, byte, sub, format = redis.call, string.byte, string.sub, string.format
+    pack, unpack_text = struct.pack, struct.unpack
+    if on_its_way(keys) then return redis.error_reply('TRYAGAIN the slot of the shard is on its way') end
+    return run(keys, args)
+  end)
 end
 
 local function next_version(v, now_us, version_floor)

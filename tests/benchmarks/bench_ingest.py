@@ -17,12 +17,12 @@ from time import process_time
 
 import orjson
 
-from connectors.log import Partition, Record
+from connectors.log import INPUT_TOPICS, Partition, Record
 from connectors.settings import Settings
 from flows.ingest_steps import Normal, apply, bury, decode, normalise
 from flows.process import collect_rarely
 from flows.reading import Batch, Run
-from flows.runtime import INPUT_TOPICS, Runtime, now_ms, runtime
+from flows.runtime import Runtime, now_ms, runtime
 from state.pack import Chain, Packer
 from state.wire import encode_apply
 

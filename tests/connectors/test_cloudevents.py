@@ -3,7 +3,7 @@ import sys
 import msgspec
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from connectors.bounds import MAX_MESSAGE_BYTES
@@ -244,6 +244,7 @@ SEEDS = st.sampled_from([event(), DATA, b"{}", event(subject="ü", datacontentty
     ).map(tuple)
     | st.sampled_from([(), BINARY, STRUCTURED]),
 )
+@example(value="\ue000".encode(), headers=())
 def test_no_message_whatsoever_raises(value: bytes | None, headers: Headers) -> None:
     found = parse(record(value, headers))
     if isinstance(found, Envelope):

@@ -2,16 +2,18 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+import uuid
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 import redis
 
+from connectors.kafka_log import KafkaLog
 from connectors.log import (
-    MEMBER_LIFE_MS,
     Appended,
     AppendFailed,
     Log,
+    Member,
     OffsetOutOfRange,
     Outgoing,
     Partition,
@@ -21,14 +23,22 @@ from connectors.log import (
     partition_of,
 )
 from connectors.redis_log import RedisLog
+from tests.servers.kafka import Kafka
 
-BACK_ENDS = ["redis_back_end"]
-NOW_MS = 1_767_225_600_000
+BACK_ENDS = ["redis_back_end", pytest.param("kafka_back_end", marks=pytest.mark.kafka)]
+WITHIN_S = 30.0
+
+Shares = list[frozenset[Partition]]
 
 
 @pytest.fixture
 def redis_back_end(redis_client: redis.Redis) -> Log:
     return RedisLog(redis_client)
+
+
+@pytest.fixture
+def kafka_back_end(kafka: Kafka) -> Log:
+    return KafkaLog(kafka.bootstrap, namespace=uuid.uuid4().hex)
 
 
 @pytest.fixture(params=BACK_ENDS)
@@ -43,6 +53,19 @@ def log(request: pytest.FixtureRequest) -> Iterator[Log]:
 def placed(results: list[Appended | AppendFailed]) -> list[Appended]:
     assert all(isinstance(result, Appended) for result in results), results
     return [result for result in results if isinstance(result, Appended)]
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def until(members: Sequence[Member], is_so: Callable[[Shares], bool]) -> Shares:
+    """Let the members live until their shares are as wanted."""
+    deadline = time.monotonic() + WITHIN_S
+    while not is_so(shares := [member.heartbeat(now_ms()) for member in members]):
+        assert time.monotonic() < deadline, shares
+        time.sleep(0.01)
+    return shares
 
 
 def numbered(topic: str, count: int, key: bytes | None = b"k") -> list[Outgoing]:
@@ -86,7 +109,8 @@ def test_a_topic_made_again_has_another_id_and_no_records(log: Log) -> None:
         lambda log: log.end_offsets("nowhere"),
         lambda log: log.start_offsets("nowhere"),
         lambda log: log.delete("nowhere"),
-        lambda log: log.member("g", ["nowhere"], "a").heartbeat(NOW_MS),
+        lambda log: log.member("g", ["nowhere"], "a").heartbeat(now_ms()),
+        lambda log: log.faults("nowhere"),
     ],
 )
 def test_a_topic_that_was_never_made_is_unknown(log: Log, ask: Callable[[Log], object]) -> None:
@@ -193,14 +217,18 @@ def test_a_read_is_bounded_in_records_and_in_bytes(log: Log) -> None:
 
 
 def test_a_busy_partition_does_not_starve_the_others(log: Log) -> None:
-    placed(log.append([Outgoing("orders", b"key %d" % (i % 50), b"") for i in range(400)]))
+    keys = {partition_of(b"%d" % i, 4): b"%d" % i for i in range(50)}
+    placed(log.append([Outgoing("orders", keys[2], b"x" * 1_000)] * 3_000))
+    placed(log.append([Outgoing("orders", keys[n], b"") for n in (0, 1, 3)]))
     positions = {Partition("orders", n): 0 for n in range(4)}
-    seen = set()
-    for _ in range(8):
-        records = log.read(positions, max_records=5)
-        seen |= {record.partition for record in records}
-        # The reader does not move on: the partitions stay as busy as they are.
-    assert seen == {0, 1, 2, 3}
+    seen: set[int] = set()
+    read = 0
+    while seen != {0, 1, 2, 3}:
+        for record in log.read(positions, max_records=50):
+            positions[Partition("orders", record.partition)] = record.offset + 1
+            seen.add(record.partition)
+            read += 1
+        assert read < 2_900
 
 
 def test_reading_at_the_end_waits_for_the_next_record(log: Log) -> None:
@@ -215,6 +243,38 @@ def test_reading_at_the_end_waits_for_the_next_record(log: Log) -> None:
     later.join()
     assert [record.value for record in records] == [b"v"]
     assert time.monotonic() - started < 4
+
+
+def test_a_reader_at_the_end_has_reached_it(log: Log) -> None:
+    places = placed(log.append(numbered("single", 3)))
+    positions = {Partition("single", 0): places[0].offset}
+    assert len(log.read(positions)) == 3
+    positions = {Partition("single", 0): places[-1].offset + 1}
+    while log.reached(positions) != positions:
+        assert log.read(positions, wait_ms=10) == []
+
+
+def test_two_threads_read_apart_from_each_other(log: Log) -> None:
+    placed(log.append(numbered("single", 500)))
+    partition, counts = Partition("single", 0), []
+
+    def read_all() -> None:
+        position, seen = 0, 0
+        while records := log.read({partition: position}, max_records=20):
+            position, seen = records[-1].offset + 1, seen + len(records)
+        counts.append(seen)
+
+    threads = [threading.Thread(target=read_all) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert counts == [500, 500]
+
+
+def test_a_log_in_good_order_has_no_fatal_fault(log: Log) -> None:
+    log.reach()
+    assert not any(fault.fatal for fault in log.faults("orders"))
 
 
 def test_reading_nothing_gives_nothing(log: Log) -> None:
@@ -275,24 +335,44 @@ def test_two_writers_at_once_lose_nothing(log: Log) -> None:
 def test_members_share_out_every_partition_once(log: Log) -> None:
     every = {Partition("orders", n) for n in range(4)} | {Partition("single", 0)}
     members = [log.member("readers", ["single", "orders"], name) for name in ("a", "b", "c")]
-    assert members[0].heartbeat(NOW_MS) == every
+    until(members[:1], lambda shares: shares == [every])
+
+    def is_fair(shares: Shares) -> bool:
+        return all(shares) and sorted(p for share in shares for p in share) == sorted(every)
+
+    until(members, is_fair)
     for member in members:
-        member.heartbeat(NOW_MS)
-    shares = [member.heartbeat(NOW_MS + 1) for member in members]
-    assert sorted(partition for share in shares for partition in share) == sorted(every)
-    assert all(shares)
+        member.leave()
 
 
-def test_a_member_that_leaves_or_falls_silent_is_replaced(log: Log) -> None:
-    first, second = (log.member("readers", ["orders"], name) for name in ("a", "b"))
-    first.heartbeat(NOW_MS)
-    assert len(second.heartbeat(NOW_MS)) == 2
-    assert len(second.heartbeat(NOW_MS + MEMBER_LIFE_MS)) == 4
-    assert len(first.heartbeat(NOW_MS + MEMBER_LIFE_MS)) == 2
+def test_a_member_that_leaves_is_replaced(log: Log) -> None:
+    first, second = members = [log.member("readers", ["orders"], name) for name in ("a", "b")]
+    until(members, lambda shares: [len(share) for share in shares] == [2, 2])
     second.leave()
-    assert len(first.heartbeat(NOW_MS + MEMBER_LIFE_MS)) == 4
+    until([first], lambda shares: len(shares[0]) == 4)
+    first.leave()
+
+
+def test_a_member_may_come_back(log: Log) -> None:
+    member = log.member("readers", ["orders"], "a")
+    until([member], lambda shares: len(shares[0]) == 4)
+    member.leave()
+    until([member], lambda shares: len(shares[0]) == 4)
+    member.leave()
+
+
+def test_what_a_member_commits_changes_nothing_of_what_is_read(log: Log) -> None:
+    placed(log.append(numbered("single", 5)))
+    member = log.member("readers", ["single"], "a")
+    until([member], lambda shares: len(shares[0]) == 1)
+    member.commit({Partition("single", 0): 4, Partition("orders", 3): 1})
+    member.heartbeat(now_ms())
+    assert len(log.read({Partition("single", 0): 0})) == 5
+    member.leave()
 
 
 def test_groups_do_not_see_each_other(log: Log) -> None:
-    assert len(log.member("one", ["orders"], "a").heartbeat(NOW_MS)) == 4
-    assert len(log.member("two", ["orders"], "b").heartbeat(NOW_MS)) == 4
+    one, two = (log.member(group, ["orders"], "a") for group in ("one", "two"))
+    until([one, two], lambda shares: [len(share) for share in shares] == [4, 4])
+    one.leave()
+    two.leave()

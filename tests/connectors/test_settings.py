@@ -9,6 +9,7 @@ from connectors.settings import Settings, SettingsError, load, unknown_variables
 from connectors.settings_page import page
 
 ROOT = Path(__file__).parents[2]
+REDIS = "redis://, rediss://, redis+cluster://, rediss+cluster:// or unix:// URL, got another form"
 
 
 @pytest.fixture(autouse=True)
@@ -64,6 +65,10 @@ def test_each_variable_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
         ("LOG_RETENTION", "1s", "whole number and unit (ms s m h d w), 1m..3650d, got '1s'"),
         ("METRICS", "9464", "host:port or off, got '9464'"),
         ("METRICS", "h:70000", "host:port or off, got 'h:70000'"),
+        ("REDIS", "redis://a,b", REDIS),
+        ("REDIS", "redis+cluster://a:1,:2", REDIS),
+        ("REDIS", "redis+cluster://a:1,b:x", REDIS),
+        ("REDIS", "redis+cluster://", REDIS),
         ("KAFKA", "kafka", "host:port, separated by commas, got 'another form'"),
         ("NAMESPACE", "{a}", "0..64 of A-Z a-z 0-9 . _ -, got '{a}'"),
     ],
@@ -99,6 +104,17 @@ def test_no_text_of_settings_or_of_their_errors_shows_a_password(
         load()
     assert len(caught.value.problems) == 2
     assert "hush" not in f"{settings!r}{settings}{settings.shown()}{caught.value}"
+
+
+def test_every_node_of_a_cluster_is_shown_and_its_password_is_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    url = "rediss+cluster://user:hush@a:7000,[::1]:7001,c?password=hush"
+    monkeypatch.setenv("PENSTOCK_REDIS", url)
+    settings = load()
+    assert settings.redis == url
+    assert settings.shown()["PENSTOCK_REDIS"] == url.replace("hush", "***")
+    assert "hush" not in repr(settings)
 
 
 def test_settings_are_frozen() -> None:

@@ -1,18 +1,24 @@
 """A small shop for tests of whole processes: its configuration, its store, its command line."""
 
 import os
+import random
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import orjson
 
+from connectors.embedded import embedded
+
 ROOT = Path(__file__).parents[2]
 TIMEOUT_S = 45
+SEED = 7
 
 CONFIG = """
 version: 1
@@ -45,19 +51,44 @@ def lines(**quantities: int) -> list[dict[str, Any]]:
     return [{"sku": sku, "quantity": quantity} for sku, quantity in quantities.items()]
 
 
-class Shop:
-    """Runs `penstock` in a folder of its own."""
+def trading(count: int) -> list[dict[str, Any]]:
+    """Receipts, sales and orders of 40 SKUs, some of them sent twice, some of no use."""
+    chance = random.Random(SEED)
+    skus = [f"A{n}" for n in range(40)]
+    events = [
+        event(f"r{sku}", "wms.receipt", location="wh", reference="r", lines=lines(**{sku: 100}))
+        for sku in skus
+    ]
+    for n in range(count):
+        some = {sku: chance.randint(1, 3) for sku in chance.sample(skus, 3)}
+        if n % 3 == 0:
+            events.append(
+                event(n, "order.placed", order=str(n), channel="shop", lines=lines(**some))
+            )
+        else:
+            where = "nowhere" if n % 50 == 1 else "s1"
+            sale = event(n, "pos.sale", location=where, receipt=str(n), lines=lines(**some))
+            events += [sale] * (2 if n % 10 == 1 else 1)
+    return events
 
-    def __init__(self, folder: Path) -> None:
+
+class Shop:
+    """Runs `penstock` in a folder of its own; `env` is set over what all commands get."""
+
+    def __init__(self, folder: Path, **env: str) -> None:
         self.folder = folder
         self.config = folder / "penstock.yaml"
         self.config.write_text(CONFIG)
         self.started: list[subprocess.Popen[bytes]] = []
-        self.env = {k: v for k, v in os.environ.items() if not k.startswith("PENSTOCK_")} | {
-            "PENSTOCK_DATA": str(folder / "data"),
-            "PENSTOCK_METRICS": "off",
-            "PYTHONPATH": str(ROOT),
-        }
+        self.env = (
+            {k: v for k, v in os.environ.items() if not k.startswith("PENSTOCK_")}
+            | {
+                "PENSTOCK_DATA": str(folder / "data"),
+                "PENSTOCK_METRICS": "off",
+                "PYTHONPATH": str(ROOT),
+            }
+            | env
+        )
 
     def penstock(self, *args: str, given: str | bytes = "", **env: str) -> Done:
         """Run a command to its end."""
@@ -109,6 +140,30 @@ class Shop:
             for ad in sku["ads"]:
                 del ad["since"]
         return found
+
+
+@contextmanager
+def running(shop: Shop, *commands: tuple[str, ...]) -> Iterator[list[subprocess.Popen[bytes]]]:
+    """Processes that are asked to stop in the end, and must then end with 0 and without a word."""
+    started = [shop.start(*command) for command in commands]
+    try:
+        yield started
+    finally:
+        for process in started:
+            process.send_signal(signal.SIGTERM)
+        said = [process.communicate(timeout=20)[1] for process in started]
+    ended = [(process.returncode, words) for process, words in zip(started, said, strict=True)]
+    assert ended == [(0, b"")] * len(started)
+
+
+def end_state_alone(folder: Path, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What one of each flow makes of the same trading, with embedded store and log."""
+    folder.mkdir()
+    alone = Shop(folder)
+    with embedded(folder / "data"):
+        alone.emit(*events)
+        alone.settle()
+        return alone.end_state()
 
 
 def rows(done: Done) -> list[Any]:

@@ -117,7 +117,7 @@ def test_doctor_finds_a_sound_store_sound(shop: Shop) -> None:
     shop.penstock("init")
     found = {row["check"]: row["status"] for row in rows(shop.penstock("doctor"))}
     assert found == dict.fromkeys(
-        ("python", "settings", "config", "server", "append-only", "clock", "functions", "topics",
+        ("python", "settings", "config", "server", "shards", "append-only", "clock", "functions", "topics",
          "policy", "lag", "due"),
         "ok",
     )  # fmt: skip

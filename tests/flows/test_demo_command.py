@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from flows.demo.command import Plant
+from flows.demo.show import Plant
+from tests.servers.kafka import Kafka
+from tests.servers.redis_servers import RedisCluster, RedisServer
 
 LINE = re.compile(
     r"^demo: events=(?P<events>\d+) updates=(?P<updates>\d+) pauses=(?P<pauses>\d+) resumes=(?P<resumes>\d+) "
@@ -34,9 +36,9 @@ class Result:
         self.end_state = lines[-2]
 
 
-def demo(folder: Path, *arguments: str) -> Result:
+def demo(folder: Path, *arguments: str, **servers: str) -> Result:
     environment = {k: v for k, v in os.environ.items() if not k.startswith("PENSTOCK_")}
-    environment["PENSTOCK_METRICS"] = "off"
+    environment |= {"PENSTOCK_METRICS": "off", **servers}
     command = [sys.executable, "-m", "flows.cli", "demo", *arguments]
     environment["PYTHONPATH"] = str(Path(__file__).resolve().parents[2])
     return Result(
@@ -92,3 +94,51 @@ def test_a_speed_that_is_none_is_refused_in_words(tmp_path: Path) -> None:
     )  # fmt: skip
     assert done.returncode == 2
     assert "number of events per second" in done.stderr
+
+
+def topics_of(kafka: Kafka) -> list[str]:
+    return [topic for topic in kafka.tool("topics", "--list").split() if "demo-" in topic]
+
+
+@pytest.mark.kafka
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("arguments", [("--synthetic",), ("--months", "1", "--speed", "max")])
+def test_on_kafka_and_redis_it_ends_as_on_the_embedded_store(
+    tmp_path: Path, kafka: Kafka, redis_debian: RedisServer, arguments: tuple[str, ...]
+) -> None:
+    there = demo(
+        tmp_path, *arguments, PENSTOCK_KAFKA=kafka.bootstrap, PENSTOCK_REDIS=redis_debian.url
+    )
+    assert_clean(there)
+    here = demo(tmp_path, *arguments)
+    assert (there.end_state, there.sha256) == (here.end_state, here.sha256)
+    assert topics_of(kafka) == []
+    assert redis_debian.client.dbsize() == 0
+
+
+@pytest.mark.cluster
+@pytest.mark.timeout(300)
+def test_on_kafka_and_a_cluster_it_ends_as_on_the_embedded_store(
+    tmp_path: Path, kafka: Kafka, redis_cluster: RedisCluster
+) -> None:
+    there = demo(
+        tmp_path, "--synthetic", PENSTOCK_KAFKA=kafka.bootstrap, PENSTOCK_REDIS=redis_cluster.url
+    )
+    assert_clean(there)
+    assert there.end_state == demo(tmp_path, "--synthetic").end_state
+    assert topics_of(kafka) == []
+    assert [primary.client.dbsize() for primary in redis_cluster.primaries] == [0, 0, 0]
+
+
+def test_a_cluster_without_kafka_is_refused_in_words(tmp_path: Path) -> None:
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("PENSTOCK_")}
+    environment |= {
+        "PENSTOCK_REDIS": "redis+cluster://127.0.0.1:1",
+        "PYTHONPATH": str(Path(__file__).resolve().parents[2]),
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "flows.cli", "demo", "--synthetic"],
+        cwd=tmp_path, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "PENSTOCK_KAFKA" in done.stderr

@@ -1,41 +1,23 @@
 """The flows as processes: many at once, stopped, killed, and started by Bytewax itself."""
 
 import os
-import random
 import signal
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pytest
 
-from connectors.embedded import embedded
-from tests.flows.shop import Shop, event, eventually, lines, rows
-
-SEED = 7
-
-
-def trading(count: int) -> list[dict[str, Any]]:
-    """Receipts, sales and orders of 40 SKUs, some of them sent twice, some of no use."""
-    chance = random.Random(SEED)
-    skus = [f"A{n}" for n in range(40)]
-    events = [
-        event(f"r{sku}", "wms.receipt", location="wh", reference="r", lines=lines(**{sku: 100}))
-        for sku in skus
-    ]
-    for n in range(count):
-        some = {sku: chance.randint(1, 3) for sku in chance.sample(skus, 3)}
-        if n % 3 == 0:
-            events.append(
-                event(n, "order.placed", order=str(n), channel="shop", lines=lines(**some))
-            )
-        else:
-            where = "nowhere" if n % 50 == 1 else "s1"
-            sale = event(n, "pos.sale", location=where, receipt=str(n), lines=lines(**some))
-            events += [sale] * (2 if n % 10 == 1 else 1)
-    return events
+from tests.flows.shop import (
+    Shop,
+    end_state_alone,
+    event,
+    eventually,
+    lines,
+    rows,
+    running,
+    trading,
+)
 
 
 class Process(NamedTuple):
@@ -57,20 +39,6 @@ def processes() -> list[Process]:
     ]
 
 
-@contextmanager
-def running(shop: Shop, *commands: tuple[str, ...]) -> Iterator[list[subprocess.Popen[bytes]]]:
-    """Processes that are asked to stop in the end, and must then end with 0 and without a word."""
-    started = [shop.start(*command) for command in commands]
-    try:
-        yield started
-    finally:
-        for process in started:
-            process.send_signal(signal.SIGTERM)
-        said = [process.communicate(timeout=20)[1] for process in started]
-    assert [process.returncode for process in started] == [0] * len(started)
-    assert said == [b""] * len(started)
-
-
 def test_two_of_each_flow_end_where_one_of_each_does(shop: Shop, tmp_path: Path) -> None:
     events = trading(1_500)
     shop.emit(*events)
@@ -78,12 +46,7 @@ def test_two_of_each_flow_end_where_one_of_each_does(shop: Shop, tmp_path: Path)
     with running(shop, *(("run", role) for role in roles)):
         assert shop.penstock("wait", "--idle", "--timeout", "40").returncode == 0
 
-    (tmp_path / "alone").mkdir()
-    alone = Shop(tmp_path / "alone")
-    with embedded(alone.folder / "data"):
-        alone.emit(*events)
-        alone.settle()
-        assert shop.end_state() == alone.end_state()
+    assert shop.end_state() == end_state_alone(tmp_path / "alone", events)
     assert shop.stock("A1")["unrouted"] > 0
 
 

@@ -174,7 +174,8 @@ def test_a_tick_of_a_server_with_another_identity_makes_every_level_told_again(
         e.ingest()
         e.publish()
         assert [update["available"] for update in e.told("stock.updates")] == [5]
-        monkeypatch.setattr(type(e.run.server), "identity", lambda _self: "another server")
+        others = ["another server"] * e.run.store.shards
+        monkeypatch.setattr(type(e.run.server), "identities", lambda _self, _shards: others)
         e.ingest()
         e.publish()
         updates = e.told("stock.updates")
@@ -201,6 +202,6 @@ def test_a_new_revision_reaches_a_running_reader_through_the_shards(
 def test_every_fact_of_an_empty_shard_is_true_at_once(valkey: Embedded, config: Path) -> None:
     with engine(valkey, config) as e:
         parts = (Part("log/0", -1, 7),)
-        calls: dict[int, Any] = {0: Tick(now_us(), e.run.server.identity(), 1, 0, parts)}
+        calls: dict[int, Any] = {0: Tick(now_us(), e.run.server.identities(1)[0], 1, 0, parts)}
         e.run.store.tick(calls)
         assert e.run.store.marks()[0]["log/0"] == 7

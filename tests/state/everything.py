@@ -4,8 +4,7 @@ from collections import defaultdict
 from dataclasses import dataclass, fields
 from typing import TypeAlias, cast
 
-import redis
-
+from connectors.redis_cluster import Client
 from state.keys import Keys
 from state.memory_orders import OrderRecord
 from state.memory_pool import MemoryShard, OutRecord
@@ -118,7 +117,7 @@ def _memory_order(record: OrderRecord) -> Facts:
     return facts
 
 
-def of_redis(client: redis.Redis, keys: Keys) -> Everything:
+def of_redis(client: Client, keys: Keys) -> Everything:
     """Read shard 0. The layout is told in `state/functions/*.lua`."""
     prefix = keys.shard(0, "")
     names = sorted(name.decode() for name in client.scan_iter(match=f"{prefix}*", count=1000))

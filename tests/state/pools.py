@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-import redis
-
+from connectors.redis_cluster import Client
 from state.calls import (
     Applied,
     Apply,
@@ -78,7 +77,7 @@ class MemoryPool(MemoryShard):
 class RedisPool:
     """The function library: shard 0 of a store of one shard."""
 
-    def __init__(self, client: redis.Redis, namespace: str = "t") -> None:
+    def __init__(self, client: Client, namespace: str = "t") -> None:
         self.client = client
         self.keys = Keys(namespace)
         self.store = Store(client, self.keys, 1)

@@ -9,7 +9,9 @@ import itertools
 import pytest
 import redis
 
+from connectors.redis_cluster import Client
 from state.calls import Apply, Claim, Claimed, Lost, Part, Refused, ShardEvent, Tick
+from state.keys import Keys
 from tests.state import traces
 from tests.state.pools import (
     GUARD_MS,
@@ -53,9 +55,9 @@ def test_i4_a_shard_that_is_ahead_after_a_restart_takes_the_call_and_skips_what_
 
 
 def test_i10_a_value_of_another_type_under_a_key_stops_the_call_before_any_write(
-    redis_client: redis.Redis,
+    client: Client,
 ) -> None:
-    pool = RedisPool(redis_client)
+    pool = RedisPool(client)
     bench = Bench(pool)
     bench.do(place_order("A", "o1", 5))
     bench.do(incoming("A", SHOP, "r1", 5))
@@ -67,8 +69,8 @@ def test_i10_a_value_of_another_type_under_a_key_stops_the_call_before_any_write
     for name in ("mark", "meta", "due", "pos:A", "order:o1", "ref:r1", "seen:100"):
         before = pool.save()
         key = pool.keys.shard(0, name)
-        redis_client.delete(key)
-        redis_client.xadd(key, {"another": "type"})
+        client.delete(key)
+        client.xadd(key, {"another": "type"})
         spoiled = pool.save()
         with pytest.raises(redis.ResponseError, match="WRONGTYPE"):
             pool.apply(call)
@@ -83,14 +85,14 @@ def test_d1_every_line_of_an_event_counts_not_only_the_first(bench: Bench) -> No
 
 
 def test_d4_each_entry_renews_the_life_of_its_slice_of_the_guard(
-    redis_client: redis.Redis,
+    client: Client,
 ) -> None:
-    bench = Bench(RedisPool(redis_client))
-    key = "t:{0}:seen:100"
+    bench = Bench(RedisPool(client))
+    key = Keys("t").shard(0, "seen:100")
     bench.do(move("A", SHOP, 1))
-    redis_client.pexpire(key, HOUR_MS)
+    client.pexpire(key, HOUR_MS)
     bench.do(move("A", SHOP, 1))
-    assert GUARD_MS - 60_000 < redis_client.pttl(key) <= GUARD_MS
+    assert GUARD_MS - 60_000 < client.pttl(key) <= GUARD_MS
 
 
 def test_d5_a_resend_with_another_event_time_is_known_by_its_log_time(bench: Bench) -> None:

@@ -4,8 +4,8 @@ import random
 import re
 
 import pytest
-import redis
 
+from connectors.redis_cluster import Client
 from state.calls import ShardOp
 from state.keys import EXPIRING, PERMANENT, RECORD_TTL_MS, Keys
 from tests.state.pools import (
@@ -35,7 +35,7 @@ def declared(name: str, prefix: str) -> set[str]:
         pattern
         for pattern in PERMANENT | EXPIRING
         if re.fullmatch(
-            re.sub(r"<\w+>", ".+", re.escape(pattern).replace(r"\{s\}", r"\{\d+\}")),
+            re.sub(r"<\w+>", ".+", re.escape(pattern).replace(r"\{s\}", r"\{\d+(-\d+)?\}")),
             name.removeprefix(prefix),
             re.DOTALL,
         )
@@ -57,7 +57,7 @@ def any_op(draw: random.Random) -> ShardOp:
     )
 
 
-def used(client: redis.Redis, seed: int) -> Bench:
+def used(client: Client, seed: int) -> Bench:
     """Return a bench after a random run with every verb."""
     draw, bench = random.Random(seed), Bench(RedisPool(client, "shop"))
     for _ in range(200):
@@ -85,16 +85,16 @@ def settle_with_a_look(bench: Bench) -> None:
 
 @pytest.mark.parametrize("seed", range(5))
 def test_every_key_of_a_used_server_is_declared_and_lives_as_promised(
-    redis_client: redis.Redis, seed: int
+    client: Client, seed: int
 ) -> None:
-    bench = used(redis_client, seed)
+    bench = used(client, seed)
     orders = bench.shard.everything().orders
     kinds = set()
-    for key in redis_client.scan_iter(count=1000):
+    for key in client.scan_iter(count=1000):
         name = key.decode()
         (pattern,) = declared(name, "shop:")
         kinds.add(pattern)
-        life_ms = redis_client.pttl(key)
+        life_ms = client.pttl(key)
         _, kind, *rest = name.removeprefix("shop:").split(":")
         if pattern in PERMANENT or (kind == "order" and has_open_units(orders[rest[0]])):
             assert life_ms == -1, name
@@ -108,16 +108,16 @@ def has_open_units(record: dict[str, str]) -> bool:
 
 
 def test_an_order_expires_once_it_is_closed_and_stays_when_it_opens_again(
-    redis_client: redis.Redis,
+    client: Client,
 ) -> None:
-    bench = Bench(RedisPool(redis_client))
-    key = "t:{0}:order:o1"
+    bench = Bench(RedisPool(client))
+    key = Keys("t").shard(0, "order:o1")
     bench.do(cancel("A", "o1", 1))
-    assert redis_client.pttl(key) > 0
+    assert client.pttl(key) > 0
     bench.do(place_order("A", "o1", 5))
-    assert redis_client.pttl(key) == -1
+    assert client.pttl(key) == -1
     bench.do(ship("A", "o1", 4))
-    assert redis_client.pttl(key) > RECORD_TTL_MS - HOUR_MS
+    assert client.pttl(key) > RECORD_TTL_MS - HOUR_MS
 
 
 def test_each_named_key_is_declared() -> None:
@@ -134,12 +134,12 @@ def test_each_named_key_is_declared() -> None:
 
 
 def test_an_undeclared_key_is_found() -> None:
-    assert declared("shop:{3}:other", "shop:") == set()
+    assert declared("shop:{3-9}:other", "shop:") == set()
 
 
-def test_all_keys_of_a_shard_carry_its_number_as_the_hash_tag() -> None:
-    assert Keys("x").shard(7, "pos:A{1}") == "x:{7}:pos:A{1}"
-    assert Keys().shard(7, "due") == "{7}:due"
+def test_all_keys_of_a_shard_carry_its_tag_as_the_hash_tag() -> None:
+    assert Keys("x").shard(7, "pos:A{1}") == "x:{7-235}:pos:A{1}"
+    assert Keys().shard(7, "due") == "{7-235}:due"
 
 
 @pytest.mark.parametrize("namespace", ["a{b", "a}b", "{}"])

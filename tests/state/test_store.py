@@ -1,8 +1,8 @@
 """The typed wrapper: many shards in one round trip, and what it reads for people."""
 
 import pytest
-import redis
 
+from connectors.redis_cluster import Client
 from state.calls import (
     Applied,
     Apply,
@@ -31,8 +31,8 @@ def observed() -> list[str]:
 
 
 @pytest.fixture
-def store(redis_client: redis.Redis, observed: list[str]) -> Store:
-    store = Store(redis_client, Keys("shop"), SHARDS, lambda verb, _seconds: observed.append(verb))
+def store(client: Client, observed: list[str]) -> Store:
+    store = Store(client, Keys("shop"), SHARDS, lambda verb, _seconds: observed.append(verb))
     store.load_functions()
     return store
 
@@ -128,9 +128,9 @@ def test_each_round_trip_is_observed_with_its_verb(store: Store, observed: list[
 
 
 def test_two_namespaces_on_one_server_know_nothing_of_each_other(
-    store: Store, redis_client: redis.Redis
+    store: Store, client: Client
 ) -> None:
     received(store, *SKUS)
-    other = Store(redis_client, Keys(), SHARDS)
+    other = Store(client, Keys(), SHARDS)
     assert other.marks() == [{}] * SHARDS
     assert list(other.skus()) == []

@@ -1,0 +1,50 @@
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.kafka.engine import KafkaShop, Tell, opened
+from tests.servers.kafka import Kafka, running_kafka
+
+PROMPT = {
+    # After a kill a broker may begin again once its own controller no longer believes it alive.
+    "broker.session.timeout.ms": "3000",
+    "broker.heartbeat.interval.ms": "500",
+    # The first members of a group need not wait for more.
+    "group.initial.rebalance.delay.ms": "0",
+}
+"""What lets a broker of one test be started soon. The takeover is measured on one with default settings."""
+
+
+@pytest.fixture
+def kafka_shop(tmp_path: Path, kafka: Kafka, missing: Callable[[str], None]) -> Iterator[KafkaShop]:
+    """A shop on the broker of this test run."""
+    with opened(KafkaShop(tmp_path, kafka), missing) as shop:
+        yield shop
+
+
+@pytest.fixture
+def own_kafka(kafka: Kafka, tmp_path: Path) -> Iterator[Kafka]:
+    """A broker of one test, which may kill it."""
+    yield from running_kafka(tmp_path / "kafka", PROMPT)
+
+
+@pytest.fixture
+def lone_shop(
+    tmp_path: Path, own_kafka: Kafka, missing: Callable[[str], None]
+) -> Iterator[KafkaShop]:
+    """A shop on a broker that no other test uses."""
+    with opened(KafkaShop(tmp_path, own_kafka), missing) as shop:
+        yield shop
+
+
+@pytest.fixture
+def tell(capsys: pytest.CaptureFixture[str]) -> Tell:
+    """Return what prints a figure into the report of the run."""
+
+    def write(text: str) -> None:
+        with capsys.disabled():
+            sys.stdout.write(f"\n{text}\n")
+
+    return write

@@ -1,0 +1,77 @@
+"""The broker goes and comes back: the flows wait, and go on by themselves."""
+
+import signal
+import subprocess
+import time
+
+import orjson
+import pytest
+
+from flows.process import AWAY_EXIT, OK
+from tests.kafka.engine import KafkaShop, Tell, until
+from tests.kafka.stream import Stream, stock_of
+
+pytestmark = pytest.mark.kafka
+
+AWAY_S = 5.0
+STOP_S = 30.0
+GROWTH_KB_MAX = 50 * 1024
+
+
+def resident_kb(process: subprocess.Popen[bytes]) -> int:
+    told = subprocess.run(
+        ["ps", "-o", "rss=", "-p", str(process.pid)], capture_output=True, text=True, check=True
+    )
+    return int(told.stdout)
+
+
+def goes_on(shop: KafkaShop) -> None:
+    """Wait until every partition has moved on from where it is."""
+    before = shop.applied()
+    until(shop.applied, lambda now: all(now[p] > at for p, at in before.items()))
+
+
+def stopped(*processes: subprocess.Popen[bytes]) -> list[tuple[int, set[str]]]:
+    """Ask processes to stop; return their exit codes, and which events they logged."""
+    for process in processes:
+        process.send_signal(signal.SIGTERM)
+    said = [process.communicate(timeout=STOP_S)[1] for process in processes]
+    return [
+        (process.returncode, {orjson.loads(line)["event"] for line in words.splitlines()})
+        for process, words in zip(processes, said, strict=True)
+    ]
+
+
+@pytest.mark.timeout(120)
+def test_flows_outlive_a_broker_that_is_killed_and_one_that_is_stopped(
+    lone_shop: KafkaShop, tell: Tell
+) -> None:
+    shop = lone_shop
+    assert shop.penstock("init").returncode == 0
+    ingest, publish, *leavers = [shop.start("run", role) for role in ("ingest", "publish") * 2]
+    shop.until_shared(2)
+    with Stream(shop) as stream:
+        goes_on(shop)
+        before = [resident_kb(process) for process in (ingest, publish)]
+        shop.kafka.kill()
+        shop.kafka.start()
+        goes_on(shop)
+
+        shop.kafka.stop()
+        began_s = time.monotonic()
+        assert [process.poll() for process in leavers] == [None, None]
+        left = stopped(*leavers)
+        tell(f"broker: stopped_while_away_s={time.monotonic() - began_s:.1f} codes={left}")
+        assert {code for code, _ in left} <= {OK, AWAY_EXIT}
+        time.sleep(max(0, began_s + AWAY_S - time.monotonic()))
+        shop.kafka.start()
+        goes_on(shop)
+        after = [resident_kb(process) for process in (ingest, publish)]
+    shop.until_idle()
+    assert stock_of(shop) == stream.expected()
+    for code, logged in stopped(ingest, publish):
+        assert code == OK
+        assert logged <= {"stamina.retry_scheduled"}
+    grown_kb = [now - then for now, then in zip(after, before, strict=True)]
+    tell(f"broker: resident_kb={before} grew_by_kb={grown_kb}")
+    assert max(grown_kb) < GROWTH_KB_MAX

@@ -1,0 +1,115 @@
+"""A worker that goes, in whatever way: the others read its partitions, soon, and nothing counts twice."""
+
+import signal
+import subprocess
+import time
+
+import pytest
+
+from connectors.kafka_client import SESSION_MS
+from connectors.log import Partition
+from tests.flows.shop import eventually, running
+from tests.kafka.engine import KafkaShop, Tell, until
+from tests.kafka.stream import Stream, Updates, stock_of
+
+pytestmark = pytest.mark.kafka
+
+NORMAL_S = 1.5
+READ_AGAIN_S = 10.0
+READ_AGAIN_AFTER_LEAVING_S = 4.0
+
+
+def moved_on(shop: KafkaShop, within_s: float) -> float:
+    """Wait until every partition has moved on from where it is; return how long that took."""
+    began_s, before = time.monotonic(), shop.applied()
+
+    def have_all(now: dict[Partition, int]) -> bool:
+        return all(now[p] > offset for p, offset in before.items())
+
+    until(shop.applied, have_all, within_s)
+    return time.monotonic() - began_s
+
+
+def end(worker: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    worker.send_signal(number)
+    worker.communicate(timeout=20)
+
+
+def steady(shop: KafkaShop, updates: Updates) -> None:
+    """Wait until updates come fresh."""
+    moved_on(shop, 20)
+    assert eventually(
+        lambda: (
+            updates.oldest(time.time() - 2, time.time() + 2) < NORMAL_S if updates.seen else False
+        )
+    )
+
+
+def test_a_killed_worker_is_replaced_within_ten_seconds(kafka_shop: KafkaShop, tell: Tell) -> None:
+    shop = kafka_shop
+    assert shop.penstock("init").returncode == 0
+    victim = shop.start("run", "ingest")
+    with running(shop, ("run", "ingest"), ("run", "publish")):
+        shop.until_shared(2)
+        with Updates(shop) as updates, Stream(shop) as stream:
+            steady(shop, updates)
+            killed_s = time.time()
+            end(victim, signal.SIGKILL)
+            read_again_s = moved_on(shop, 20)
+            again_s = time.time()
+            moved_on(shop, 5)
+            assert eventually(lambda: updates.seen[-1].cause_s > again_s)
+            after_s = time.time()
+            assert eventually(lambda: updates.seen[-1].cause_s > after_s + 2)
+        shop.until_idle()
+        assert stock_of(shop) == stream.expected()
+    before = updates.oldest(killed_s - 2, killed_s)
+    during = updates.oldest(killed_s, after_s)
+    after = max(u.age_s for u in updates.seen if u.cause_s > after_s)
+    tell(f"takeover: read_again_s={read_again_s:.1f} staleness_s={during:.1f}")
+    tell(f"takeover: before_s={before:.2f} after_s={after:.2f}")
+    assert before < NORMAL_S
+    assert after < NORMAL_S
+    assert read_again_s < READ_AGAIN_S
+    assert during < READ_AGAIN_S + NORMAL_S
+
+
+def test_a_worker_that_leaves_is_replaced_at_once(kafka_shop: KafkaShop, tell: Tell) -> None:
+    shop = kafka_shop
+    assert shop.penstock("init").returncode == 0
+    leaver = shop.start("run", "ingest")
+    with running(shop, ("run", "ingest"), ("run", "publish")):
+        shop.until_shared(2)
+        with Updates(shop) as updates, Stream(shop) as stream:
+            steady(shop, updates)
+            began_s = time.monotonic()
+            leaver.send_signal(signal.SIGTERM)
+            said = leaver.communicate(timeout=20)
+            left_s = time.monotonic() - began_s
+            read_again_s = left_s + moved_on(shop, 20)
+        shop.until_idle()
+        assert stock_of(shop) == stream.expected()
+    tell(f"leaving: left_s={left_s:.1f} read_again_s={read_again_s:.1f}")
+    assert (leaver.returncode, *said) == (0, b"", b"")
+    assert read_again_s < READ_AGAIN_AFTER_LEAVING_S
+
+
+def test_a_worker_that_froze_is_replaced_and_comes_back(kafka_shop: KafkaShop) -> None:
+    shop = kafka_shop
+    assert shop.penstock("init").returncode == 0
+    with running(shop, *[("run", "ingest")] * 2, ("run", "publish")) as (frozen, *_):
+        shop.until_shared(2)
+        with Updates(shop) as updates, Stream(shop) as stream:
+            steady(shop, updates)
+            frozen.send_signal(signal.SIGSTOP)
+            try:
+                frozen_s = time.monotonic()
+                shop.until_shared(1)
+                assert time.monotonic() - frozen_s < SESSION_MS / 1000 + 4
+                moved_on(shop, 20)
+            finally:
+                frozen.send_signal(signal.SIGCONT)
+            shop.until_shared(2)
+            moved_on(shop, 20)
+        shop.until_idle()
+        assert stock_of(shop) == stream.expected()
