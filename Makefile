@@ -9,7 +9,7 @@ LOCK := --quiet --strip-extras --generate-hashes --allow-unsafe --no-emit-index-
 CODE := $(wildcard flows connectors state monitoring tests)
 
 .DEFAULT_GOAL := help
-.PHONY: help check-python demo test test-slow lint format types ci lock clean
+.PHONY: help check-python demo test test-slow test-kafka test-cluster lint format types ci lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,12 @@ test: $(VENV)/.dev ## run the tests that need no server of their own (ARGS="-k n
 test-slow: $(VENV)/.dev ## run the long tests, the demo from end to end among them
 	@$(BIN)/python -m pytest -m slow $(ARGS)
 
+test-kafka: $(VENV)/.dev ## run the tests on a real Apache Kafka (wants Java 17 and Maven, or its jars in .servers)
+	@$(BIN)/python -m pytest -m "kafka and not cluster" $(ARGS)
+
+test-cluster: $(VENV)/.dev ## run the tests on a Redis Cluster of six processes (wants redis-server)
+	@$(BIN)/python -m pytest -m cluster $(ARGS)
+
 lint: $(VENV)/.dev ## check style, form, types, import rules and spelling
 	@$(BIN)/ruff check $(CODE)
 	@$(BIN)/ruff format --check $(CODE)
@@ -41,10 +47,12 @@ format: $(VENV)/.dev ## put the code into form and mend what can be mended by it
 types: $(VENV)/.dev ## check types only
 	@$(BIN)/mypy $(CODE)
 
-ci: ## everything that CI runs: set-up, lint, test, test-slow
+ci: ## everything that CI runs: set-up, lint, and all tests, on all servers
 	@$(MAKE) --no-print-directory lint
 	@$(MAKE) --no-print-directory test
 	@$(MAKE) --no-print-directory test-slow
+	@$(MAKE) --no-print-directory test-kafka
+	@$(MAKE) --no-print-directory test-cluster
 
 lock: ## pin the newest dependencies, with hashes (wants Python 3.11, the oldest one served)
 	@python=$$(sh tools/find-python.sh --lock) && $$python -m venv --clear $(VENV)-lock
