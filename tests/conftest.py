@@ -10,6 +10,7 @@ from connectors.embedded import Embedded, EmbeddedError, embedded
 from tests.servers.fixtures import (  # noqa: F401 - fixtures, asked for by name
     cluster_client,
     kafka,
+    own_kafka,
     redis_cluster,
     redis_debian,
     running_cluster,

@@ -6,6 +6,7 @@ import os
 import pty
 import re
 import shlex
+import shutil
 import struct
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from connectors import settings
 from connectors.embedded import EmbeddedError, embedded
 from flows.runtime import TOPICS
 from state.messages import TYPES
+from tests.servers.kafka import Kafka
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -30,6 +32,8 @@ COLUMNS = 100
 
 FILE = re.compile(r"^<!-- file: (\S+) -->\n```\w+\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 RUN = re.compile(r"^<!-- run -->\n```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+ON_KAFKA = re.compile(r"^<!-- kafka -->\n```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+BROKER = "127.0.0.1:9092"
 CONSOLE = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 CONTROL = re.compile(r"(\r|\n|\x1b\[[0-9;?]*[A-Za-z])")
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
@@ -164,6 +168,25 @@ def test_the_small_demo_ends_as_shown(terminal: Terminal) -> None:
     (block,) = [block for block in RUN.findall(text_of(README)) if block.startswith("$ make")]
     assert "\t@$(BIN)/penstock demo $(ARGS)\n" in text_of(ROOT / "Makefile")
     terminal.goes_as(block)
+
+
+@pytest.mark.kafka
+@pytest.mark.timeout(180)
+def test_the_walk_on_kafka_goes_as_shown(
+    terminal: Terminal, own_kafka: Kafka, missing: Callable[[str], None]
+) -> None:
+    if shutil.which("kcat") is None:
+        missing("kcat")
+    for name, content in FILE.findall(text_of(README)):
+        (terminal.folder / name).write_text(content, encoding="utf-8")
+    tool = terminal.folder.parent / "bin" / "kafka-consumer-groups.sh"
+    tool.write_text(f'#!/bin/sh\nexec {shlex.join(own_kafka.command("consumer-groups"))} "$@"\n')
+    tool.chmod(0o700)
+    (block,) = ON_KAFKA.findall(text_of(README))
+    setting, _, rest = block.replace(BROKER, own_kafka.bootstrap).partition("\n")
+    assert setting == f"$ export PENSTOCK_KAFKA={own_kafka.bootstrap}"
+    terminal.env["PENSTOCK_KAFKA"] = own_kafka.bootstrap
+    terminal.goes_as(rest)
 
 
 def test_the_diagram_is_the_one_of_the_flows() -> None:

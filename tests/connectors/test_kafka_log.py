@@ -25,7 +25,7 @@ from connectors.log import (
     partition_of,
 )
 from tests.flows.shop import eventually
-from tests.servers.kafka import Kafka, free_ports, running_kafka
+from tests.servers.kafka import Kafka, free_ports
 
 pytestmark = pytest.mark.kafka
 
@@ -40,13 +40,6 @@ def log(kafka: Kafka) -> Iterator[KafkaLog]:
     made.create("pos.sales", 1)
     yield made
     made.close()
-
-
-@pytest.fixture
-def own_kafka(kafka: Kafka, tmp_path: Path) -> Iterator[Kafka]:
-    """A broker that a test may stop and kill; `kafka` says whether there can be one."""
-    assert kafka.pid
-    yield from running_kafka(tmp_path / "kafka")
 
 
 def name_of(log: KafkaLog, topic: str) -> str:

@@ -5,16 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.kafka.engine import KafkaShop, Tell, opened
-from tests.servers.kafka import Kafka, running_kafka
-
-PROMPT = {
-    # After a kill a broker may begin again once its own controller no longer believes it alive.
-    "broker.session.timeout.ms": "3000",
-    "broker.heartbeat.interval.ms": "500",
-    # The first members of a group need not wait for more.
-    "group.initial.rebalance.delay.ms": "0",
-}
-"""What lets a broker of one test be started soon. The takeover is measured on one with default settings."""
+from tests.servers.kafka import Kafka
 
 
 @pytest.fixture
@@ -22,12 +13,6 @@ def kafka_shop(tmp_path: Path, kafka: Kafka, missing: Callable[[str], None]) -> 
     """A shop on the broker of this test run."""
     with opened(KafkaShop(tmp_path, kafka), missing) as shop:
         yield shop
-
-
-@pytest.fixture
-def own_kafka(kafka: Kafka, tmp_path: Path) -> Iterator[Kafka]:
-    """A broker of one test, which may kill it."""
-    yield from running_kafka(tmp_path / "kafka", PROMPT)
 
 
 @pytest.fixture

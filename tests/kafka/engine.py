@@ -1,5 +1,7 @@
 """A shop on a real Kafka, and what can be seen of it from outside: its group, its watermarks."""
 
+import signal
+import subprocess
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
@@ -91,6 +93,12 @@ class KafkaShop(Shop):
         done = self.penstock("wait", "--idle", "--timeout", str(within_s))
         assert done.returncode == 0, done.stdout + done.stderr
 
+    def until_moved_on(self, within_s: float = 30) -> float:
+        """Wait until every partition has moved on from where it is; return how many seconds that took."""
+        began_s, before = time.monotonic(), self.applied()
+        until(self.applied, lambda now: all(now[p] > at for p, at in before.items()), within_s)
+        return time.monotonic() - began_s
+
     def lag(self) -> int:
         """How many offsets of the inputs some shard has not applied yet."""
         applied = self.applied(min)
@@ -110,6 +118,14 @@ def until(look: Callable[[], Seen], is_so: Callable[[Seen], bool], within_s: flo
         assert time.monotonic() < deadline, seen
         time.sleep(0.02)
     return seen
+
+
+def end(process: subprocess.Popen[bytes], number: signal.Signals = signal.SIGTERM) -> None:
+    """Send a signal that ends a process; one that was only asked must end with 0 and without a word."""
+    process.send_signal(number)
+    said = process.communicate(timeout=20)
+    if number == signal.SIGTERM:
+        assert (process.returncode, *said) == (0, b"", b"")
 
 
 @contextmanager

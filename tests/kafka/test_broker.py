@@ -7,8 +7,10 @@ import time
 import orjson
 import pytest
 
+from connectors.log import LogUnavailable
 from flows.process import AWAY_EXIT, OK
-from tests.kafka.engine import KafkaShop, Tell, until
+from tests.flows.shop import eventually
+from tests.kafka.engine import KafkaShop, Tell
 from tests.kafka.stream import Stream, stock_of
 
 pytestmark = pytest.mark.kafka
@@ -25,10 +27,19 @@ def resident_kb(process: subprocess.Popen[bytes]) -> int:
     return int(told.stdout)
 
 
-def goes_on(shop: KafkaShop) -> None:
-    """Wait until every partition has moved on from where it is."""
-    before = shop.applied()
-    until(shop.applied, lambda now: all(now[p] > at for p, at in before.items()))
+def answers(shop: KafkaShop) -> bool:
+    try:
+        shop.log.reach()
+    except LogUnavailable:
+        return False
+    return True
+
+
+def comes_back(shop: KafkaShop) -> None:
+    """Start the broker, and wait until every partition has moved on."""
+    shop.kafka.start()
+    assert eventually(lambda: answers(shop))
+    shop.until_moved_on()
 
 
 def stopped(*processes: subprocess.Popen[bytes]) -> list[tuple[int, set[str]]]:
@@ -51,11 +62,10 @@ def test_flows_outlive_a_broker_that_is_killed_and_one_that_is_stopped(
     ingest, publish, *leavers = [shop.start("run", role) for role in ("ingest", "publish") * 2]
     shop.until_shared(2)
     with Stream(shop) as stream:
-        goes_on(shop)
+        shop.until_moved_on()
         before = [resident_kb(process) for process in (ingest, publish)]
         shop.kafka.kill()
-        shop.kafka.start()
-        goes_on(shop)
+        comes_back(shop)
 
         shop.kafka.stop()
         began_s = time.monotonic()
@@ -64,8 +74,7 @@ def test_flows_outlive_a_broker_that_is_killed_and_one_that_is_stopped(
         tell(f"broker: stopped_while_away_s={time.monotonic() - began_s:.1f} codes={left}")
         assert {code for code, _ in left} <= {OK, AWAY_EXIT}
         time.sleep(max(0, began_s + AWAY_S - time.monotonic()))
-        shop.kafka.start()
-        goes_on(shop)
+        comes_back(shop)
         after = [resident_kb(process) for process in (ingest, publish)]
     shop.until_idle()
     assert stock_of(shop) == stream.expected()

@@ -2,12 +2,11 @@
 
 import random
 import signal
-import subprocess
 
 import pytest
 
 from connectors.log import Partition
-from tests.kafka.engine import PARTITIONS, KafkaShop, until
+from tests.kafka.engine import PARTITIONS, KafkaShop, end, until
 from tests.kafka.stream import Stream, stock_of
 
 pytestmark = pytest.mark.kafka
@@ -40,14 +39,7 @@ def test_workers_come_and_go_under_load_and_every_event_counts_once(kafka_shop: 
     assert readers.keys() == PARTITIONS
     assert len(set(readers.values())) == len(workers)
     for process in (publish, *workers):
-        end(process, signal.SIGTERM)
-
-
-def end(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
-    process.send_signal(number)
-    said = process.communicate(timeout=20)
-    if number == signal.SIGTERM:
-        assert (process.returncode, *said) == (0, b"", b"")
+        end(process)
 
 
 def readers_by_the_tool(shop: KafkaShop) -> dict[Partition, str]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,11 @@ from tests.servers.redis_servers import RedisCluster, RedisServer, server_progra
 
 Missing = Callable[[str], None]
 
+AT_ONCE = {"group.initial.rebalance.delay.ms": "0"}
+"""The first members of a group wait for no more. What is measured is measured without it."""
+SOON_AGAIN = {"broker.session.timeout.ms": "3000", "broker.heartbeat.interval.ms": "500"}
+"""After a kill a broker may begin again once its own controller no longer believes it alive."""
+
 
 @pytest.fixture(scope="session")
 def kafka(tmp_path_factory: pytest.TempPathFactory, missing: Missing) -> Iterator[Kafka]:
@@ -20,7 +26,14 @@ def kafka(tmp_path_factory: pytest.TempPathFactory, missing: Missing) -> Iterato
         class_path()
     except ServerMissing as error:
         missing(str(error))
-    yield from running_kafka(tmp_path_factory.mktemp("kafka"))
+    yield from running_kafka(tmp_path_factory.mktemp("kafka"), AT_ONCE)
+
+
+@pytest.fixture
+def own_kafka(kafka: Kafka, tmp_path: Path) -> Iterator[Kafka]:
+    """A broker of one test, which may stop and kill it; `kafka` says whether there can be one."""
+    assert kafka.pid
+    yield from running_kafka(tmp_path / "kafka", AT_ONCE | SOON_AGAIN)
 
 
 @pytest.fixture(scope="session")

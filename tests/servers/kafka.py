@@ -152,6 +152,10 @@ class Kafka:
         """End the broker without a goodbye."""
         self._end(signal.SIGKILL)
 
+    def command(self, name: str) -> list[str]:
+        """Return the words of a shell command that runs one of Kafka's own tools."""
+        return self._java(TOOLS[name])
+
     def tool(self, name: str, *args: str, bare: bool = False) -> str:
         """Run one of Kafka's own tools; return what it printed. `bare`: it speaks to no broker."""
         where = () if bare else ("--bootstrap-server", self.bootstrap)
