@@ -3,6 +3,8 @@
 import signal
 import subprocess
 import time
+from urllib.error import HTTPError, URLError
+from urllib.request import urlopen
 
 import orjson
 import pytest
@@ -12,6 +14,7 @@ from flows.process import AWAY_EXIT, OK
 from tests.flows.shop import eventually
 from tests.kafka.engine import KafkaShop, Tell
 from tests.kafka.stream import Stream, stock_of
+from tests.servers.kafka import free_ports
 
 pytestmark = pytest.mark.kafka
 
@@ -84,3 +87,29 @@ def test_flows_outlive_a_broker_that_is_killed_and_one_that_is_stopped(
     grown_kb = [now - then for now, then in zip(after, before, strict=True)]
     tell(f"broker: resident_kb={before} grew_by_kb={grown_kb}")
     assert max(grown_kb) < GROWTH_KB_MAX
+
+
+def ready(port: int) -> tuple[int, str]:
+    """What `/readyz` says: the status, and what it says of the log."""
+    try:
+        with urlopen(f"http://127.0.0.1:{port}/readyz", timeout=15) as answer:
+            return answer.status, orjson.loads(answer.read())["checks"]["log"]
+    except HTTPError as error:
+        with error:
+            return error.code, orjson.loads(error.read())["checks"]["log"]
+    except URLError:
+        return 0, ""
+
+
+def test_a_worker_is_not_ready_while_the_broker_is_away(lone_shop: KafkaShop) -> None:
+    shop, (port,) = lone_shop, free_ports(1)
+    shop.env["PENSTOCK_METRICS"] = f"127.0.0.1:{port}"
+    worker = shop.start("run", "publish")
+    assert eventually(lambda: ready(port) == (200, "ok"))
+    shop.kafka.kill()
+    assert eventually(lambda: ready(port)[0] == 503)
+    assert ready(port)[1].startswith("log: kafka: ")
+    shop.kafka.start()
+    assert eventually(lambda: ready(port) == (200, "ok"))
+    ((code, _),) = stopped(worker)
+    assert code == OK

@@ -12,7 +12,7 @@ import sys
 import time
 import uuid
 from base64 import urlsafe_b64encode
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import closing
 from functools import cache
 from pathlib import Path
@@ -33,6 +33,15 @@ TOOLS = {
     "topics": "org.apache.kafka.tools.TopicCommand",
 }
 """The class behind each `kafka-<name>.sh` of the distribution."""
+
+PROMPT = {
+    # After a kill a broker may begin again once its own controller no longer believes it alive.
+    "broker.session.timeout.ms": "3000",
+    "broker.heartbeat.interval.ms": "500",
+    # The first members of a group need not wait for more.
+    "group.initial.rebalance.delay.ms": "0",
+}
+"""What lets a broker of a test be started soon. The takeover is measured on one with default settings."""
 
 LOG4J = """
 status = error
@@ -201,7 +210,9 @@ class Kafka:
         return "\n".join(log.splitlines()[-20:])
 
 
-def running_kafka(folder: Path, properties: Mapping[str, str] | None = None) -> Iterator[Kafka]:
+def running_kafka(
+    folder: Path, properties: Mapping[str, str] | None = None
+) -> Generator[Kafka, None, None]:
     """Yield a broker that runs until the block ends."""
     made = Kafka(folder, properties)
     made.start()
