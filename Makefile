@@ -9,7 +9,7 @@ LOCK := --quiet --strip-extras --generate-hashes --allow-unsafe --no-emit-index-
 CODE := $(wildcard flows connectors state monitoring tests)
 
 .DEFAULT_GOAL := help
-.PHONY: help check-python demo test test-slow test-kafka test-cluster lint format types ci lock clean
+.PHONY: help check-python demo test test-slow test-kafka test-cluster fuzz lint format types ci lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,13 +24,16 @@ test: $(VENV)/.dev ## run the tests that need no server of their own (ARGS="-k n
 	@$(BIN)/python -m pytest $(ARGS)
 
 test-slow: $(VENV)/.dev ## run the long tests, the demo from end to end among them
-	@$(BIN)/python -m pytest -m slow $(ARGS)
+	@$(BIN)/python -m pytest -m "slow and not kafka and not cluster" $(ARGS)
 
 test-kafka: $(VENV)/.dev ## run the tests on a real Apache Kafka (wants Java 17 and Maven, or its jars in .servers)
-	@$(BIN)/python -m pytest -m "kafka and not cluster" $(ARGS)
+	@$(BIN)/python -m pytest -m "kafka and not cluster and not slow" $(ARGS)
 
 test-cluster: $(VENV)/.dev ## run the tests on a Redis Cluster of six processes (wants redis-server)
-	@$(BIN)/python -m pytest -m cluster $(ARGS)
+	@$(BIN)/python -m pytest -m "cluster and not slow" $(ARGS)
+
+fuzz: $(VENV)/.dev ## send odd messages into decode and normalise for a while (SECONDS=60)
+	@$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),60) $(ARGS)
 
 lint: $(VENV)/.dev ## check style, form, types, import rules and spelling
 	@$(BIN)/ruff check $(CODE)

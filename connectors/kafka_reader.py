@@ -51,6 +51,7 @@ class KafkaReader:
         self._ends: dict[Partition, int] = {}
         self._held: Fetched = []
         self._places: dict[tuple[str, int], Partition] = {}
+        self._is_closed = False
 
     def read(
         self, positions: Mapping[Partition, int], max_records: int, max_bytes: int, wait_ms: int
@@ -79,7 +80,8 @@ class KafkaReader:
         return met
 
     def close(self) -> None:
-        """End the consumer."""
+        """End the consumer. A thread that is reading is told by `LogUnavailable`."""
+        self._is_closed = True
         self._consumer.close()
 
     def _seat(self, positions: dict[Partition, int]) -> None:
@@ -119,6 +121,9 @@ class KafkaReader:
     def _first(self, deadline: float, is_enough: Callable[[], bool]) -> Message | None:
         while True:
             left = max(0.0, deadline - time.monotonic())
+            if self._is_closed:
+                # The library lets nobody close a consumer as long as another thread polls it.
+                raise LogUnavailable("kafka: this log was closed")
             message = self._consumer.poll(min(left, _STEP_S))
             if message is None:
                 if self._client.is_cut_off:

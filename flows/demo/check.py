@@ -2,7 +2,9 @@
 
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
@@ -12,8 +14,9 @@ import orjson
 
 from flows.demo.dump import Prepared
 from flows.demo.listener import Listener
-from flows.runtime import Runtime
+from flows.runtime import Runtime, insist
 from flows.stock_view import view
+from state.calls import SkuState
 
 CHUNK = 1_000
 ORACLE = "tests.oracle"
@@ -35,16 +38,20 @@ class Snapshot:
 def take_snapshot(run: Runtime, path: Path) -> Snapshot:
     """Write the state of every SKU of the store to a file."""
     digest = sha256()
-    skus = iter(sorted(set(run.store.skus())))
+    skus = iter(sorted(insist(lambda: set(run.store.skus()))))
     with path.open("wb") as file:
         while chunk := list(islice(skus, CHUNK)):
-            for state in run.store.read_many(chunk):
+            for state in insist(partial(_read, run, chunk)):
                 if state is None:
                     continue
                 shown = view(state, run.policy)
                 file.write(orjson.dumps(shown, option=orjson.OPT_APPEND_NEWLINE))
                 digest.update(orjson.dumps(_lasting(shown)))
     return Snapshot(path, digest.hexdigest())
+
+
+def _read(run: Runtime, skus: Sequence[str]) -> list[SkuState | None]:
+    return list(run.store.read_many(skus))
 
 
 def judge(

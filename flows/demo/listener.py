@@ -42,6 +42,7 @@ class Listener(threading.Thread):
         self.failure: BaseException | None = None
         self._log = log
         self._last = threading.Event()
+        self._abandoned = threading.Event()
 
     def finish(self) -> None:
         """Read on to the ends of the topics as they are now, then stop.
@@ -53,6 +54,11 @@ class Listener(threading.Thread):
         self.join()
         if self.failure is not None:
             raise RuntimeError("listening failed") from self.failure
+
+    def abandon(self) -> None:
+        """Stop as soon as the read under way has ended, whatever is left."""
+        self._abandoned.set()
+        self.join()
 
     def percentile_ms(self, part: float) -> float:
         """Return a percentile of the ages, `part` from 0 to 1; 0 without any."""
@@ -70,7 +76,7 @@ class Listener(threading.Thread):
         at = {Partition(t, n): 0 for t in TOPICS for n in range(self._log.partitions(t))}
         opened = {topic: path.open("wb") for topic, path in self.files.items()}
         try:
-            while True:
+            while not self._abandoned.is_set():
                 ending = self._last.is_set()
                 records = self._log.read(at, 2_000, 8 << 20, WAIT_MS)
                 for (topic, n), group in groupby(records, _TOPIC_AND_PARTITION):

@@ -88,6 +88,7 @@ def run_demo(options: Options, console: Console) -> int:
         children = [_start(role, folder) for role in ("ingest", "publish")]
         stack.callback(_stop_children, children)
         heard.start()
+        stack.callback(heard.abandon)
         stage = Stage(run, prepared, heard, console, children)
         _play(stage, options)
         if options.plant in {Plant.level, Plant.stale}:

@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -228,6 +229,24 @@ def test_a_broker_that_is_away_is_said_to_be_and_waited_for(own_kafka: Kafka) ->
             continue
     assert [record.value for record in records] == [b"3"]
     log.close()
+
+
+def test_a_log_is_closed_though_a_thread_reads_it(log: KafkaLog) -> None:
+    told: list[str] = []
+
+    def read_on() -> None:
+        try:
+            while True:
+                log.read({SALES: 0}, wait_ms=60_000)
+        except LogUnavailable as error:
+            told.append(str(error))
+
+    thread = threading.Thread(target=read_on)
+    thread.start()
+    assert eventually(lambda: bool(log._readers))
+    log.close()
+    thread.join(5)
+    assert told == ["kafka: this log was closed"]
 
 
 def test_nobody_at_the_address_is_said_in_seconds() -> None:

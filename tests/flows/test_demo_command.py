@@ -102,7 +102,13 @@ def topics_of(kafka: Kafka) -> list[str]:
 
 @pytest.mark.kafka
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("arguments", [("--synthetic",), ("--months", "1", "--speed", "max")])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--synthetic",),
+        pytest.param(("--months", "1", "--speed", "max"), marks=pytest.mark.slow),
+    ],
+)
 def test_on_kafka_and_redis_it_ends_as_on_the_embedded_store(
     tmp_path: Path, kafka: Kafka, redis_debian: RedisServer, arguments: tuple[str, ...]
 ) -> None:

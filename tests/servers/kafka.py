@@ -139,7 +139,8 @@ class Kafka:
         """Start the broker and wait until it answers; its data is kept from the last time."""
         config = self._write("server.properties", self.properties)
         if not (self.folder / "data").exists():
-            cluster_id = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+            # Not one that begins with a dash, which the tool would take for an option.
+            cluster_id = urlsafe_b64encode(b"\0" + uuid.uuid4().bytes[1:]).decode().rstrip("=")
             self.tool("storage", "format", "-t", cluster_id, "-c", str(config), bare=True)
         (self.folder / "log4j2.properties").write_text(LOG4J)
         with (self.folder / "kafka.log").open("ab") as log:
