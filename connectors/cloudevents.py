@@ -7,8 +7,10 @@ regard to case.
 
 Stricter than the standard, because every event here changes stock at a moment and JSON is its only
 form: `time` and data are required, `data_base64` and batches are refused, attributes are bounded,
-and one message may not carry both modes. More lenient in one thing: extension attributes are passed
-over, whatever they hold. Of a JSON key that comes twice the last one counts.
+and one message may not carry both modes. More lenient: `source` may be any text; extension
+attributes and `dataschema` are passed over, whatever they hold; a message without any header of
+CloudEvents is read in structured mode. Of a JSON key that comes twice the last one counts.
+`tests/connectors/test_cloudevents_binding.py` goes through the standard rule by rule.
 
 A message that is not such an event becomes `Malformed` with one exact reason, `field: expected X,
 got Y`. The verdict depends on the message alone: the same on every machine and in every replay.
@@ -37,13 +39,15 @@ _OPTIONAL = frozenset({"subject", "datacontenttype"})
 _PLAIN_JSON = (None, "application/json")
 _NULL = msgspec.Raw(b"null")
 _ONE_MODE = "headers: expected one CloudEvents mode"
+_DECLARED = "ce_datacontenttype"
 
 _SHOWN_CHARACTERS = 80
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_LAST_OF_PLANES = "".join(chr(n + 0xFFFE) + chr(n + 0xFFFF) for n in range(0, 0x110000, 0x10000))
+_NONCHARACTER = re.compile(f"[\ufdd0-\ufdef{_LAST_OF_PLANES}]")
 _JSON_TYPE = re.compile(r"\s*[^/;\s]+/(?:[^/;\s]+\+)?json\s*(?:;.*)?", re.IGNORECASE)
-_STRUCTURED_TYPE = re.compile(
-    r"\s*application/cloudevents(?:\+json)?\s*(?:;\s*charset=\"?utf-8\"?\s*)?", re.IGNORECASE
-)
+_STRUCTURED_TYPE = re.compile(r"\s*application/cloudevents(?:\+json)?\s*(?:;.*)?", re.IGNORECASE)
+_OTHER_CHARSET = re.compile(r";\s*charset=(?!\"?(?:utf-8|us-ascii)\"?\s*(?:;|$))", re.IGNORECASE)
 
 
 class Envelope(msgspec.Struct, frozen=True):
@@ -179,16 +183,16 @@ def _by_headers(headers: tuple[tuple[str, bytes], ...], value: bytes | None) -> 
         if lower != "content-type" and not lower.startswith("ce_"):
             continue
         if lower in texts:
-            raise _Fault(f"{lower}: expected one header, got several")
+            raise _Fault(f"{shown(lower)}: expected one header, got several")
         try:
             texts[lower] = raw.decode()
         except UnicodeDecodeError:
-            raise _Fault(f"{lower}: expected UTF-8, got {_shown_bytes(raw)}") from None
+            raise _Fault(f"{shown(lower)}: expected UTF-8, got {_shown_bytes(raw)}") from None
     content_type = texts.pop("content-type", None)
     if content_type is not None and _media(content_type).startswith("application/cloudevents"):
         if texts:
             raise _Fault(f"{_ONE_MODE}, got a structured content-type and ce_ headers")
-        if not _STRUCTURED_TYPE.fullmatch(content_type):
+        if not _STRUCTURED_TYPE.fullmatch(content_type) or _OTHER_CHARSET.search(content_type):
             raise _Fault(f"content-type: expected {STRUCTURED_JSON}, got {_quoted(content_type)}")
         return _structured(value)
     if texts:
@@ -204,8 +208,10 @@ def _binary(texts: Mapping[str, str], content_type: str | None, value: bytes | N
     if value is None:
         raise _Fault("value: expected data, got a tombstone")
     _within_bounds(value)
-    if content_type is not None and not _JSON_TYPE.fullmatch(content_type):
-        raise _Fault(f"content-type: expected application/json, got {_quoted(content_type)}")
+    for name, media in (("content-type", content_type), (_DECLARED, texts.get(_DECLARED))):
+        # The second is none of the binding's: some senders write it instead of the first.
+        if media is not None and (not _JSON_TYPE.fullmatch(media) or _OTHER_CHARSET.search(media)):
+            raise _Fault(f"{name}: expected application/json, got {_quoted(media)}")
     envelope = _envelope({name[3:]: text for name, text in texts.items()}, "ce_", value)
     try:
         _decode_raw(value)
@@ -231,6 +237,8 @@ def _envelope(texts: Mapping[str, str], prefix: str, data: msgspec.Raw | bytes) 
             raise _Fault(f"{prefix}{name}: expected {_expected(name)}, got nothing")
         if _CONTROL.search(text):
             raise _Fault(f"{prefix}{name}: expected no control characters, got {_quoted(text)}")
+        if _NONCHARACTER.search(text):
+            raise _Fault(f"{prefix}{name}: expected no Unicode noncharacters, got {_quoted(text)}")
         if not 0 < len(text) <= MAX_ATTRIBUTE_CHARACTERS or (
             name == "specversion" and text != "1.0"
         ):

@@ -27,6 +27,7 @@ from connectors.log import (
     AppendFailed,
     Fault,
     LogError,
+    LogUnavailable,
     Outgoing,
     Partition,
     Record,
@@ -194,11 +195,14 @@ class KafkaLog:
                 failed = error
                 results[i] = AppendFailed(self._client.log_error(error, topic))
 
+        faults = self._look_up({messages[i].topic for i in indices})
         for i in indices:
             message = messages[i]
+            if message.topic in faults:
+                results[i] = AppendFailed(faults[message.topic])
+                continue
             try:
-                place = self._place(message)
-                self._produce(producer, message, place, partial(reported, i))
+                self._produce(producer, message, self._place(message), partial(reported, i))
             except LogError as error:
                 results[i] = AppendFailed(error)
             else:
@@ -227,15 +231,28 @@ class KafkaLog:
             else:
                 return
 
+    def _look_up(self, topics: set[str]) -> dict[str, LogError]:
+        """Learn of topics that are not known; return those that cannot be looked up, and why.
+
+        Asked once for all messages: brokers that are silent cost the whole time-out of a question.
+        """
+        faults: dict[str, LogError] = {}
+        for topic in topics - self._known.keys():
+            try:
+                self._known[topic] = self._topics.look_up(topic)
+            except LogUnavailable as error:
+                return faults | dict.fromkeys(topics - self._known.keys() - faults.keys(), error)
+            except LogError as error:
+                faults[topic] = error
+        return faults
+
     def _place(self, message: Outgoing) -> int:
-        """Return the partition for a message. Raises `UnknownTopic`."""
+        """Return the partition for a message of a known topic."""
         topic, key = message.topic, message.key
-        found = self._known.get(topic)
-        if found is None:
-            found = self._known[topic] = self._topics.look_up(topic)
+        partitions = self._known[topic].partitions
         if key is not None:
-            return partition_of(key, found.partitions)
-        n = self._turn[topic] = (self._turn[topic] + 1) % found.partitions
+            return partition_of(key, partitions)
+        n = self._turn[topic] = (self._turn[topic] + 1) % partitions
         return n
 
     def _sender(self) -> Any:

@@ -64,6 +64,15 @@ def in_force(client: Client, keys: Keys) -> InForce | None:
     return InForce(int(revision), from_json(document))
 
 
+def standing(client: Client, keys: Keys) -> tuple[int, int]:
+    """Return what tells whether either has changed: the revision in force, and the number of code rows."""
+    pipeline = client.pipeline(transaction=False)
+    pipeline.hget(keys.policy(), "revision")
+    pipeline.llen(keys.codes())
+    revision, rows = pipeline.execute()
+    return int(revision or 0), int(rows)
+
+
 def read_codes(client: Client, keys: Keys) -> CodeTable:
     """Return the code table of the store."""
     return CodeTable(_decode_row(row) for row in client.lrange(keys.codes(), 0, -1))

@@ -9,7 +9,7 @@ from connectors.log import Outgoing, Partition, Record
 _DIGITS = "01234567"
 _PLAIN_FIELDS = 6
 _CALL_MESSAGES = 1_000
-_CALL_BYTES = 4 * 1024 * 1024
+_CALL_BYTES = 1024 * 1024
 
 _pack = msgspec.msgpack.Encoder().encode
 _headers = msgspec.msgpack.Decoder(tuple[tuple[str, bytes], ...]).decode

@@ -83,7 +83,7 @@ class RedisLog:
         self._now_ms = now_ms
         self._topics: dict[str, Topic] = {}
         self._turn: dict[str, int] = defaultdict(int)
-        self._behind = 1
+        self._behind = 0
         self._rotation = 0
 
     @property
@@ -164,7 +164,8 @@ class RedisLog:
             return []
         streams = {self._keys.log_stream(p.topic, p.n).encode(): p for p in positions}
         after = [b"%d-0" % max(0, position - 1) for position in positions.values()]
-        count = max(1, max_records // self._behind)
+        # At first all may have much: of all together hardly more is asked than is wanted.
+        count = -(-max_records // (self._behind or len(positions)))
         # A name in bytes passes by the client's reply parser, which costs more than the read.
         command: list[Any] = [b"XREAD", b"COUNT", count]
         if wait_ms > 0:

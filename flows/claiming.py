@@ -12,7 +12,7 @@ import structlog
 
 from flows import stop
 from flows.idle import Idle
-from flows.runtime import PolicyInForce, Runtime, insist, now_ms, now_us
+from flows.runtime import PolicyInForce, Runtime, insist
 from monitoring import metrics
 from state.calls import REPETITION, Claim, Claimed, Lost, Place, Rebuild, Refused, Tick
 
@@ -65,7 +65,7 @@ class Claimer:
         # As of a tick ago: what became due since then gathers further changes first.
         gather_ms = runtime.settings.tick_ms
         call = Claim(
-            now_us() - 1000 * gather_ms,
+            runtime.clock.now_us() - 1000 * gather_ms,
             runtime.settings.lease_ms + gather_ms,
             policy.revision,
             business_ms,
@@ -78,7 +78,7 @@ class Claimer:
         for shard, reply in replies.items():
             if isinstance(reply, Refused):
                 metrics.REFUSED_CLAIMS.inc()
-                insist(runtime.reload_policy)
+                insist(runtime.follow_policy)
                 continue
             self._newest_ms = max(self._newest_ms, reply.business_ms)
             self.more = self.more or len(reply.due) + len(reply.stale) >= CLAIM_MAX
@@ -96,10 +96,11 @@ class Claimer:
         """Assert the policy, spread the newest business time, notice a server that went back."""
         self._ticked_s = now_s
         runtime = self.runtime
+        insist(runtime.follow_policy)
         servers = insist(lambda: runtime.server.identities(runtime.store.shards))
         business_ms = self._newest_ms if runtime.settings.clock == "event" else 0
         calls = {
-            shard: Tick(now_us(), server, runtime.policy.revision, business_ms)
+            shard: Tick(runtime.clock.now_us(), server, runtime.policy.revision, business_ms)
             for shard, server in enumerate(servers)
         }
         replies = insist(lambda: runtime.store.tick(calls))
@@ -110,8 +111,6 @@ class Claimer:
             if reply.recover:
                 _log.warning("shard recovers", shard=shard, repetition=reply.recover == REPETITION)
                 runtime.recover(shard, reply.recover)
-            if reply.revision > runtime.policy.revision:
-                insist(runtime.reload_policy)
             self._newest_ms = max(self._newest_ms, reply.business_ms)
             touching = touching or bool(reply.touching)
             due += reply.due
@@ -120,19 +119,22 @@ class Claimer:
         if touching:
             self._ticked_s = 0.0
         metrics.DUE_DEPTH.set(due)
-        metrics.DUE_AGE.set(max(0, now_ms() - oldest_ms) / 1000 if oldest_ms else 0)
+        age_ms = max(0, runtime.clock.now_ms() - oldest_ms) if oldest_ms else 0
+        metrics.DUE_AGE.set(age_ms / 1000)
 
     def _rebuild(self, shard: int, skus: tuple[str, ...]) -> None:
-        """Make class sums anew that another policy made. The SKUs are due again at once."""
+        """Make class sums anew that another policy made. The SKUs are due again at once.
+
+        One that came to another location meanwhile is left as it is, and comes up once more.
+        """
         runtime, policy = self.runtime, self.runtime.policy
-        other = policy.place("", "")
         groups: dict[tuple[Place, ...], list[str]] = defaultdict(list)
         for state in insist(lambda: list(runtime.store.read_many(skus))):
             if state is not None:
-                mine = [policy.place(state.sku, p.location) for p in state.positions]
-                groups[other, *mine].append(state.sku)
+                places = tuple(policy.place(state.sku, p.location) for p in state.positions)
+                groups[places].append(state.sku)
         for places, members in groups.items():
             for i in range(0, len(members), REBUILD_MAX):
                 chunk = tuple(members[i : i + REBUILD_MAX])
-                call = Rebuild(now_us(), policy.revision, places, chunk)
+                call = Rebuild(runtime.clock.now_us(), policy.revision, places, chunk)
                 insist(partial(runtime.store.rebuild, shard, call))

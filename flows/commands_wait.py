@@ -6,7 +6,7 @@ from flows import output, stop
 from flows.idle import LOOK_EVERY_S, Idle, Open, open_work
 from flows.process import AWAY_EXIT, FINDING, OK
 from flows.reach import reached_or_made
-from flows.runtime import AWAY, Runtime
+from flows.runtime import Runtime, is_away
 
 
 def wait(timeout_s: float, *, as_json: bool) -> int:
@@ -45,7 +45,9 @@ def _wait(run: Runtime, timeout_s: float, *, as_json: bool) -> int:
 def _look(run: Runtime) -> Open | Exception:
     try:
         return open_work(run)
-    except AWAY as error:
+    except Exception as error:
+        if not is_away(error):
+            raise
         return error
 
 

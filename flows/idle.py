@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from connectors.log import INPUT_TOPICS, Partition
-from flows.runtime import Runtime, insist, now_ms
+from flows.runtime import Runtime, insist
 from state.calls import ABSENT
 
 LOOK_EVERY_S = 0.25
@@ -31,7 +31,8 @@ def open_work(runtime: Runtime) -> Open:
     store = runtime.store
     business_ms = runtime.business_ms(store.business_ms())
     # A SKU claimed and not settled yet has its lease for a due time: it is not done either.
-    return Open(lags(runtime), store.due_by(now_ms() + runtime.settings.lease_ms, business_ms))
+    leased_ms = runtime.clock.now_ms() + runtime.settings.lease_ms
+    return Open(lags(runtime), store.due_by(leased_ms, business_ms))
 
 
 def lags(runtime: Runtime) -> dict[Partition, int]:

@@ -9,17 +9,18 @@ neither applied nor kept. A batch is a value; a step adds what it found out.
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from connectors import dead_letters
 from connectors.cloudevents import Malformed, parse
 from connectors.log import AppendFailed, LogRefused, LogUnavailable, Outgoing, Partition, Record
 from flows.reading import Batch, Run
-from flows.runtime import Runtime, insist, now_ms, now_us
+from flows.runtime import Runtime, insist
 from monitoring import metrics
 from state.calls import Lost
 from state.messages import Event
 from state.normalise import effects
-from state.pack import NormalEvent, Packer
+from state.pack import NormalEvent, Packer, rounds
 from state.reasons import Rejection
 from state.shards import event_hash
 from state.validation import decode as decode_data
@@ -84,7 +85,13 @@ def decode(batch: Batch) -> Decoded:
 
 
 def normalise(runtime: Runtime, decoded: Decoded) -> Normal:
-    """Turn events into what they do to the pool, under the policy in force."""
+    """Turn events into what they do to the pool, under the policy in force.
+
+    A process that slept since it looked for code tables looks again: a message must mean what it means to all.
+    """
+    newest_ms = max((record.timestamp_ms for record in decoded.batch.records), default=0)
+    if newest_ms >= runtime.codes_until_ms:
+        insist(runtime.follow_policy)
     compiled, codes = runtime.policy.compiled, runtime.policy.codes
     events: dict[Partition, list[NormalEvent]] = {partition: [] for partition in decoded.batch.upto}
     types: dict[Partition, list[str]] = {partition: [] for partition in decoded.batch.upto}
@@ -118,7 +125,7 @@ def bury(runtime: Runtime, normal: Normal) -> Normal:
                 dead_letters.from_rejected(
                     each.record, log_ids[each.record.topic], each.step, each.reason
                 ),
-                now_ms(),
+                runtime.clock.now_ms(),
             )
             for each in normal.rejected
         ]
@@ -128,7 +135,10 @@ def bury(runtime: Runtime, normal: Normal) -> Normal:
 
 
 def apply(runtime: Runtime, packer: Packer, normal: Normal) -> Outcome:
-    """Apply the batch: one call per shard that it touches, repeated until each has answered."""
+    """Apply the batch: a call for each shard that it touches, or several if it has many lines there.
+
+    A call is repeated until the shard has answered.
+    """
     batch = normal.batch
     run = batch.run
     if run.behind:
@@ -140,22 +150,24 @@ def apply(runtime: Runtime, packer: Packer, normal: Normal) -> Outcome:
         for partition, offset in batch.upto.items()
         if (chain := run.chains.get(partition)) is not None
     ]
-    calls = packer.pack(by_chain, policy.place, now_us(), policy.revision)
-    replies = insist(lambda: runtime.store.apply(calls)) if calls else {}
-    run.outstanding -= 1
+    packed = packer.pack(by_chain, policy.place, runtime.clock.now_us(), policy.revision)
     duplicates: set[tuple[str, int]] = set()
     absorbed = 0
-    for shard, reply in replies.items():
-        if isinstance(reply, Lost):
-            run.lose(shard, reply)
-            continue
-        absorbed += reply.absorbed
-        for part, event in reply.duplicates:
-            fact = calls[shard].parts[part]
-            duplicates.add((fact.mark, fact.events[event].offset))
+    for calls in rounds(packed):
+        for shard, reply in insist(partial(runtime.store.apply, calls)).items():
+            if isinstance(reply, Lost):
+                run.lose(shard, reply)
+                continue
+            absorbed += reply.absorbed
+            for part, event in reply.duplicates:
+                fact = calls[shard].parts[part]
+                duplicates.add((fact.mark, fact.events[event].offset))
+        if run.behind:
+            break
+    run.outstanding -= 1
     if run.behind:
         return Outcome(0, 0, 0, lost=True)
-    _measure(run, normal, duplicates, absorbed)
+    _measure(run, normal, duplicates, absorbed, runtime.clock.now_ms())
     total = sum(len(events) for events in normal.events.values())
     return Outcome(total, len(duplicates), len(normal.rejected))
 
@@ -178,7 +190,9 @@ def append_all(runtime: Runtime, messages: Sequence[Outgoing]) -> None:
     insist(attempt)
 
 
-def _measure(run: Run, normal: Normal, duplicates: set[tuple[str, int]], absorbed: int) -> None:
+def _measure(
+    run: Run, normal: Normal, duplicates: set[tuple[str, int]], absorbed: int, now_ms: int
+) -> None:
     counts: Counter[tuple[str, str]] = Counter()
     for partition, types in normal.types.items():
         for name, events in Counter(types).items():
@@ -195,4 +209,4 @@ def _measure(run: Run, normal: Normal, duplicates: set[tuple[str, int]], absorbe
         counts["wms.count", "absorbed"] += absorbed
     metrics.count_events(counts)
     timestamps = (event.log_ms for events in normal.events.values() for event in events)
-    metrics.LOG_TO_APPLIED.observe_ages(now_ms(), timestamps)
+    metrics.LOG_TO_APPLIED.observe_ages(now_ms, timestamps)

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
+import redis
 import structlog
 
 from connectors import settings as environment
@@ -14,7 +15,7 @@ from connectors.embedded import EmbeddedError
 from connectors.log import LogError, LogRefused, UnknownTopic
 from connectors.redis_server import ServerAway, ServerError
 from flows import stop
-from flows.runtime import AWAY, Runtime, Stopped, runtime
+from flows.runtime import Runtime, Stopped, is_away, runtime
 from monitoring.server import AddressUnavailableError, serve
 
 OK, FINDING, USAGE, AWAY_EXIT = 0, 1, 2, 3
@@ -91,7 +92,7 @@ def verdict(error: BaseException) -> tuple[int, str]:
             return USAGE, f"{seen}; make it with `penstock init`"
         if isinstance(seen, ServerError | EmbeddedError | AddressUnavailableError | LogRefused):
             return USAGE, str(seen)
-        if isinstance(seen, (ServerAway, Stopped, *AWAY)):
+        if isinstance(seen, ServerAway | Stopped) or is_away(seen):
             return AWAY_EXIT, str(seen) or "stopped while a server was away"
         seen = seen.__cause__ or seen.__context__
     return FINDING, f"{type(error).__name__}: {error}"
@@ -102,7 +103,7 @@ def _readiness(run: Runtime) -> dict[str, str | None]:
     try:
         run.server.client.ping()
         checks["redis"] = None
-    except AWAY as error:
+    except redis.RedisError as error:
         checks["redis"] = f"redis: no answer ({type(error).__name__})"
     if run.settings.kafka is not None:
         try:

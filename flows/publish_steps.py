@@ -19,7 +19,7 @@ from msgspec.structs import astuple
 from connectors.log import Appended, AppendFailed
 from flows.claiming import Claims
 from flows.publish_messages import Message, Writer
-from flows.runtime import Runtime, insist, now_ms, now_us
+from flows.runtime import Runtime, insist
 from monitoring import metrics
 from state.ads import AdState, day_of, decide, is_quiet
 from state.calls import Due, Settle
@@ -66,7 +66,7 @@ def emit(runtime: Runtime, found: tuple[Claims, list[Decided]]) -> Emitted:
     metrics.EMITTED_FAILED.inc(failed)
     _count(Counter(kind for each in confirmed for kind, _ in each.messages))
     metrics.LOG_TO_EMITTED.observe_ages(
-        now_ms(), [each.cause_ms for each in confirmed if each.cause_ms]
+        runtime.clock.now_ms(), [each.cause_ms for each in confirmed if each.cause_ms]
     )
     return Emitted(claims, confirmed)
 
@@ -99,7 +99,8 @@ def settle(runtime: Runtime, emitted: Emitted) -> int:
     items: dict[int, list[Settle]] = defaultdict(list)
     for each in emitted.decided:
         items[each.shard].append(each.settle)
-    settled = insist(lambda: runtime.store.settle(now_us(), items)) if items else 0
+    settled = insist(lambda: runtime.store.settle(runtime.clock.now_us(), items)) if items else 0
+    metrics.REFUSED_SETTLES.inc(len(emitted.decided) - settled)
     emitted.claims.owner.outstanding -= 1
     return settled
 
@@ -110,7 +111,7 @@ class _Moment:
     def __init__(self, runtime: Runtime, claims: Claims) -> None:
         self.compiled = claims.policy.compiled
         self.business_ms = claims.business_ms
-        self.now_ms = now_ms()
+        self.now_ms = runtime.clock.now_ms()
         self.writer = Writer(self.now_ms)
         self.refresh_ms = runtime.settings.refresh_s * 1000
         self.spread_ms = max(1, self.refresh_ms // 4)

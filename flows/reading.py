@@ -29,7 +29,7 @@ from connectors.redis_server import SKEW_MAX_MS, ServerError
 from flows import stop
 from flows.idle import Idle
 from flows.retention import Retention
-from flows.runtime import Runtime, insist, now_ms, now_us
+from flows.runtime import Runtime, insist
 from monitoring import metrics
 from state.calls import ABSENT, REPETITION, Lost, Part, Tick
 from state.pack import Chain
@@ -107,7 +107,7 @@ class Reader:
 
     def _read(self, run: Run) -> Batch | None:
         if not run.chains:
-            stop.wait(WAIT_MS / 1000)
+            self.runtime.clock.wait(WAIT_MS / 1000)
             return None
         positions = {partition: chain.position + 1 for partition, chain in run.chains.items()}
         settings = self.runtime.settings
@@ -140,7 +140,8 @@ class Reader:
         if now_s - self._ids_seen_s >= LOG_ID_S:
             self._ids_seen_s = now_s
             self._check_log_ids()
-        mine = insist(lambda: self._member.heartbeat(now_ms()))
+        insist(runtime.follow_policy)
+        mine = insist(lambda: self._member.heartbeat(runtime.clock.now_ms()))
         for partition in set(run.chains) - mine:
             del run.chains[partition]
         self._open(run, mine - set(run.chains))
@@ -150,7 +151,8 @@ class Reader:
         business_ms = self._business_ms if runtime.settings.clock == "event" else 0
         calls = {
             shard: Tick(
-                now_us(), servers[shard], runtime.policy.revision, business_ms, tuple(f[shard] for f in facts)
+                runtime.clock.now_us(), servers[shard], runtime.policy.revision, business_ms,
+                tuple(f[shard] for f in facts),
             )
             for shard in range(runtime.store.shards)
         }  # fmt: skip
@@ -164,8 +166,6 @@ class Reader:
             if reply.recover:
                 _log.warning("shard recovers", shard=shard, repetition=reply.recover == REPETITION)
                 runtime.recover(shard, reply.recover)
-            if reply.revision > runtime.policy.revision:
-                insist(runtime.reload_policy)
         if again:
             self._ticked_s = 0.0
         if not run.behind:
@@ -216,7 +216,8 @@ class Reader:
                 )
 
     def _clock_problem(self) -> str | None:
-        skew_ms = insist(lambda: self.runtime.server.skew_ms(now_ms()))
+        runtime = self.runtime
+        skew_ms = insist(lambda: runtime.server.skew_ms(runtime.clock.now_ms()))
         return (
             f"clock: expected within 1 s of the server's, got {skew_ms} ms"
             if abs(skew_ms) > SKEW_MAX_MS
@@ -282,7 +283,7 @@ def begin_at(runtime: Runtime, where: str) -> dict[Partition, int]:
     servers = runtime.server.identities(runtime.store.shards)
     runtime.store.tick(
         {
-            shard: Tick(now_us(), server, runtime.policy.revision, 0, tuple(parts))
+            shard: Tick(runtime.clock.now_us(), server, runtime.policy.revision, 0, tuple(parts))
             for shard, server in enumerate(servers)
         }
     )

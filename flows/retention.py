@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 
 from connectors.log import OUTPUT_TOPICS, Log, Partition
-from flows.runtime import Runtime, now_ms
+from flows.runtime import Runtime
 from state.calls import ABSENT
 
 EVERY_S = 60.0
@@ -31,7 +31,7 @@ class Retention:
             return
         self._done_s = now_s
         runtime = self._runtime
-        before_ms = now_ms() - runtime.settings.log_retention_ms
+        before_ms = runtime.clock.now_ms() - runtime.settings.log_retention_ms
         for partition, durable in self._durable(now_s, partitions).items():
             limit = durable + 1
             trim_before(

@@ -1,6 +1,6 @@
 """The composition root: what one process works with, built from its settings and its `penstock.yaml`."""
 
-import time
+import re
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -19,6 +19,7 @@ from connectors.redis_log import Cap, RedisLog
 from connectors.redis_server import NO_LOG_ON_A_CLUSTER, Server, ServerError, server
 from connectors.settings import Settings
 from flows import stop
+from flows.clock import Clock
 from flows.ending import Ending
 from monitoring import metrics
 from state.calls import Place, Recover
@@ -42,8 +43,14 @@ AWAY = (
     redis.exceptions.TryAgainError,
     LogUnavailable,
 )
+"""Errors after which a call is repeated; `is_away` knows more, of which the library makes no classes."""
+
+_REFUSED_FOR_NOW = re.compile(r"(?:^|: )(?:BUSY|MISCONF|NOREPLICAS) ")
 
 Answer = TypeVar("Answer")
+
+now_us, now_ms = Clock().now_us, Clock().now_ms
+"""The time by the clock of this machine, where no runtime is at hand."""
 
 
 class Stopped(Exception):
@@ -54,24 +61,25 @@ class StoreMismatch(ServerError):
     """The store was made with other settings than this process has."""
 
 
-def now_us() -> int:
-    """Return the system clock, in microseconds."""
-    return time.time_ns() // 1000
+def is_away(error: BaseException) -> bool:
+    """Say whether a server is away, or refuses for now, so that the call may be repeated.
 
-
-def now_ms() -> int:
-    """Return the system clock, in milliseconds."""
-    return time.time_ns() // 1_000_000
+    For now: while a long script runs (BUSY), its disk is full (MISCONF), its memory is, or too few of its
+    replicas follow (NOREPLICAS).
+    """
+    return isinstance(error, AWAY) or (
+        isinstance(error, redis.ResponseError) and _REFUSED_FOR_NOW.search(str(error)) is not None
+    )
 
 
 def insist(call: Callable[[], Answer]) -> Answer:
-    """Repeat a call that may be repeated for as long as the servers are away, out of memory or loading.
+    """Repeat a call that may be repeated for as long as a server is away, or refuses for now.
 
     Raises:
         Stopped: the process was asked to stop meanwhile.
     """
     for attempt in stamina.retry_context(
-        on=AWAY, attempts=None, timeout=None, wait_initial=0.05, wait_max=1.0
+        on=is_away, attempts=None, timeout=None, wait_initial=0.05, wait_max=1.0
     ):
         with attempt:
             if attempt.num > 1 and stop.wanted():
@@ -85,6 +93,8 @@ class PolicyInForce:
 
     def __init__(self, found: policy_store.InForce, table: CodeTable) -> None:
         self.revision = found.revision
+        self.standing = (found.revision, len(table))
+        """Revision and number of code rows."""
         self.compiled: Compiled = compiled(found.policy)
         self.codes = codes(self.compiled, table)
         self._class = {name: index for index, name in enumerate(self.compiled.classes)}
@@ -115,6 +125,9 @@ class Runtime:
     problems: dict[str, str | None] = field(default_factory=dict)
     """Named checks for readiness: None = fine."""
     ending: Ending = field(default_factory=Ending)
+    clock: Clock = field(default_factory=Clock)
+    codes_until_ms: int = 0
+    """No message of the log before this time is read by other code tables than those known."""
 
     @property
     def guard_ms(self) -> int:
@@ -125,23 +138,30 @@ class Runtime:
         """Return the slice of the duplicate guard for a log timestamp."""
         return timestamp_ms // (self.settings.dedup_h * HOUR_MS)
 
-    def reload_policy(self) -> None:
-        """Take the policy of the store."""
-        found = policy_store.in_force(self.server.client, self.keys)
-        if found is not None and found.revision != self.policy.revision:
-            table = policy_store.read_codes(self.server.client, self.keys)
-            self.policy = PolicyInForce(found, table)
+    def follow_policy(self) -> None:
+        """Take up the policy and the code tables of the store if they are newer than those known.
+
+        Not only when a shard tells of a revision: who brought it may have died before any shard heard of it.
+        """
+        client, looked_ms = self.server.client, self.clock.now_ms()
+        if policy_store.standing(client, self.keys) > self.policy.standing:
+            found = policy_store.in_force(client, self.keys)
+            if found is not None:
+                table = policy_store.read_codes(client, self.keys)
+                self.policy = PolicyInForce(found, table)
+        # What was added after this look holds from later on, whosever clock it went by.
+        self.codes_until_ms = looked_ms + CODES_AHEAD_MS - 2 * SKEW_MS
 
     def recover(self, shard: int, begin: int) -> None:
         """Carry a shard through a recovery (1) or its repetition (2)."""
         servers = insist(lambda: self.server.identities(self.store.shards))
-        call = Recover(now_us(), servers[shard], begin, SKEW_MS, RECOVER_CHUNK)
+        call = Recover(self.clock.now_us(), servers[shard], begin, SKEW_MS, RECOVER_CHUNK)
         insist(lambda: self.store.recover(shard, call))
         metrics.RECOVERIES.inc()
 
     def business_ms(self, newest_ms: int) -> int:
         """Return the time that business rules run on: the system's, or the newest event's."""
-        return newest_ms if self.settings.clock == "event" else now_ms()
+        return newest_ms if self.settings.clock == "event" else self.clock.now_ms()
 
 
 @contextmanager
@@ -180,7 +200,8 @@ def initialise(run: Runtime) -> None:
     """
     run.server.check()
     run.store.load_functions()
-    run.server.client.hsetnx(run.keys.store(), "layout", LAYOUT)
+    if run.server.client.hsetnx(run.keys.store(), "layout", LAYOUT):
+        run.store.begin(run.server.identities(run.store.shards))
     run.server.client.hsetnx(run.keys.store(), "shards", run.settings.shards)
     for topic in TOPICS:
         run.log.create(topic, run.settings.partitions)

@@ -112,6 +112,11 @@ REFUSED_CLAIMS: Final = Counter(
     "Claims that a shard refused because it knows a newer policy than the publisher.",
     registry=REGISTRY,
 )
+REFUSED_SETTLES: Final = Counter(
+    "penstock_refused_settles_total",
+    "Claims that were no longer the latest of their SKU when they were to be settled.",
+    registry=REGISTRY,
+)
 EMITTED_FAILED: Final = Counter(
     "penstock_emitted_failed_total",
     "Messages that the log did not confirm; their SKUs stay due and are emitted again.",

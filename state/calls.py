@@ -197,7 +197,7 @@ class Rebuild(NamedTuple):
     now_us: int
     revision: int
     places: tuple[Place, ...]
-    """At least one: the first stands for the locations that are not listed."""
+    """Of every location where the caller saw any of the SKUs. One that has come to another since is left as it is."""
     skus: tuple[str, ...]
 
 

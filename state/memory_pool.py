@@ -107,9 +107,7 @@ class MemoryShard:
         due = [at for at in self.due.values() if at <= now_ms]
         self._raise_marks(call.parts)
         recover = 0
-        if not self.server:
-            self.server = call.server
-        elif self.server != call.server:
+        if self.server != call.server:
             recover = 1
         elif 0 < self.again_ms <= now_ms:
             recover = 2
@@ -167,17 +165,19 @@ class MemoryShard:
         return settled
 
     def rebuild(self, call: Rebuild) -> int | Refused:
-        """Make the sums of SKUs anew under the policy in force. Return how many there were."""
+        """Make the sums of SKUs anew under the policy in force. Return of how many."""
         if call.revision < self.revision:
             return Refused(self.revision)
         self._take_over(call.revision)
         places = {place.location: place for place in call.places}
         known = [name for name in call.skus if name in self.skus]
+        rebuilt = 0
         for name in known:
-            self.skus[name].rebuild(places, call.places[0], call.revision)
-            self._raise_version(name, call.now_us)
+            if self.skus[name].rebuild(places, call.revision):
+                self._raise_version(name, call.now_us)
+                rebuilt += 1
             self._make_due(name, call.now_us)
-        return len(known)
+        return rebuilt
 
     def read(self, name: str) -> SkuState | None:
         """Return all that is known of a SKU, None when nothing is."""

@@ -147,12 +147,15 @@ class SkuRecord:
         day = time_ms // DAY_MS
         self.demand[day] = self.demand.get(day, 0) + units
 
-    def rebuild(self, places: Mapping[str, Place], other: Place, revision: int) -> None:
-        """Make the sums anew; `other` stands for locations that the policy does not list."""
+    def rebuild(self, places: Mapping[str, Place], revision: int) -> bool:
+        """Make the sums anew. Do nothing, and say so, when there is stock at a location not listed."""
+        if any(p.contribution(0) for where, p in self.positions.items() if where not in places):
+            return False
         self.sums, self.base, self.revision = {}, 0, revision
-        for location, position in self.positions.items():
-            place = places.get(location, other)
-            self._add(place, position.contribution(place.floor), position.contribution(0))
+        for location, place in places.items():
+            if position := self.positions.get(location):
+                self._add(place, position.contribution(place.floor), position.contribution(0))
+        return True
 
     def finish(self, before: Before, revision: int) -> None:
         """Close a call: raise alerts, forget what weighs nothing any more."""

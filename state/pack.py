@@ -3,11 +3,13 @@
 A call says "of partition p, these are ALL events of shard s in (after, upto]". `Chain` keeps, for
 one partition in one reading run, the `upto` of the previous call to each shard, acknowledged or
 not; that is the next call's `after`. `upto` is the last offset of the batch with lines in the
-shard. An event is never cut: all its lines of a shard are in one call.
+shard. An event is never cut: all its lines of a shard are in one call. A call with many is cut between
+events (`rounds`), so that none holds Redis for long.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from typing import NamedTuple
 
 from state.calls import Apply, Part, Place, ShardEvent, ShardOp
@@ -15,6 +17,8 @@ from state.ops import COUNT, INCOMING, MOVE, VOID, Op
 from state.shards import shard_of
 
 MEMO_MAX = 1 << 18
+CALL_OPS_MAX = 250
+"""Ops in one call, unless a single event has more: some 2 ms of Redis."""
 
 
 class NormalEvent(NamedTuple):
@@ -149,3 +153,34 @@ class Packer:
             values = (offset, digest, slice_, time_ms, log_ms, home, order, tuple(mine))
             by_shard[shard].append(tuple.__new__(ShardEvent, values))
             home = 0
+
+
+def rounds(calls: Mapping[int, Apply], ops_max: int = CALL_OPS_MAX) -> Iterator[dict[int, Apply]]:
+    """Yield the calls in rounds of one call per shard at most, none with more ops than that.
+
+    Only a single event may have more. The calls of a shard are to be made in this order; each builds on the
+    one before it.
+    """
+    pieces = (tuple(_pieces(call, ops_max)) for call in calls.values())
+    for turn in zip_longest(*pieces):
+        yield {shard: call for shard, call in zip(calls, turn, strict=True) if call is not None}
+
+
+def _pieces(call: Apply, ops_max: int) -> Iterator[Apply]:
+    """Yield a call cut between events; together the pieces state what it states."""
+    parts: list[Part] = []
+    room = ops_max
+    for mark, after, upto, events in call.parts:
+        begun, first = after, 0
+        for at, event in enumerate(events):
+            size = len(event.ops)
+            if size > room < ops_max:
+                if at > first:
+                    reached = events[at - 1].offset
+                    parts.append(Part(mark, begun, reached, events[first:at]))
+                    begun, first = reached, at
+                yield call._replace(parts=tuple(parts))
+                parts, room = [], ops_max
+            room -= size
+        parts.append(Part(mark, begun, upto, events[first:]))
+    yield call._replace(parts=tuple(parts))

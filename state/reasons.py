@@ -1,13 +1,11 @@
 """Why an event is not taken, in words: what, where, expected, got."""
 
 import json
-import re
 from typing import Any, Self
 
 from msgspec import Struct
 
 _SHOWN_MAX = 80
-_CONTROLS = re.compile("[\x7f-\x9f]")
 
 
 class Rejection(Struct, frozen=True, gc=False):
@@ -41,5 +39,8 @@ def named(name: str) -> str:
 
 
 def _shortened(text: str) -> str:
-    text = _CONTROLS.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+    text = text[: _SHOWN_MAX + 1]
+    if not text.isprintable():
+        # What would break the line or show nothing, and half of a surrogate pair, which no log can hold.
+        text = "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)
     return text if len(text) <= _SHOWN_MAX else text[: _SHOWN_MAX - 3] + "..."

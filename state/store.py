@@ -102,6 +102,13 @@ class Store:
         """Load the function library, replacing an older one. Idempotent."""
         self.client.execute_command("FUNCTION", "LOAD", "REPLACE", library_source())
 
+    def begin(self, servers: Sequence[str]) -> None:
+        """Tell each shard of a new store its server. From now on one that knows of none has lost all it had."""
+        pipeline = self.client.pipeline(transaction=False)
+        for meta, server in zip(self._meta, servers, strict=True):
+            pipeline.hsetnx(meta, "server", server)
+        pipeline.execute()
+
     def apply(self, calls: Mapping[int, Apply]) -> dict[int, Applied | Lost]:
         """Apply each shard's part of a batch.
 
@@ -135,7 +142,7 @@ class Store:
         return sum(_decode(reply)[1] for _, reply in self._send("settle", packed))
 
     def rebuild(self, shard: int, call: Rebuild) -> int | Refused:
-        """Make the class sums of SKUs anew. Return how many were known."""
+        """Make the class sums of SKUs anew. Return of how many it was done."""
         ((_, packed),) = self._send("rebuild", {shard: encode_call(call)})
         reply = _decode(packed)
         return Refused(reply[1]) if reply[0] == "REFUSED" else cast("int", reply[1])

@@ -5,7 +5,8 @@
 -- Returns  msgpack of one of
 --          ["LOST", [[mark, where the shard stands], ...]] and nothing was done
 --          ["OK", recover, revision, business_ms, due now, due since (ms) or 0, touching]
---            recover: 1 another server answers than before, 2 a recovery is a minute old and wants its repetition
+--            recover: 1 another server answers than before, or the shard knows of none: it lost all that it had;
+--                     2 a recovery is a minute old and wants its repetition
 --
 -- Atomic because the marks may only move if none of them is behind. It is also how a shard that rolled
 -- back is noticed when all is quiet, how the newest business time reaches every shard, and how a newer
@@ -57,9 +58,7 @@ local function tick(keys, args)
 
   raise_marks(prefix .. 'mark', parts, marks)
   local recover = 0
-  if meta.server == '' then
-    call('HSET', keys[1], 'server', server)
-  elseif meta.server ~= server then
+  if meta.server ~= server then
     recover = 1
   elseif meta.again > 0 and meta.again <= now_ms then
     recover = 2

@@ -158,7 +158,7 @@ class _Later:
     """A runtime as it looks long after its records were written: everything is past its retention."""
 
     def __init__(self, run: Runtime) -> None:
-        self.store, self.log = run.store, run.log
+        self.store, self.log, self.clock = run.store, run.log, run.clock
         self.settings = _Kept()
 
 

@@ -4,7 +4,7 @@ from collections import Counter
 
 from state.calls import Apply, Part, Place
 from state.ops import COUNT, MOVE, PLACE, SHIP, VOID, Op
-from state.pack import Chain, NormalEvent, Packer
+from state.pack import CALL_OPS_MAX, Chain, NormalEvent, Packer, rounds
 from state.shards import shard_of
 
 SHARDS = 4
@@ -120,3 +120,57 @@ def test_a_batch_of_rejected_events_moves_the_position_and_calls_nobody() -> Non
     chain = Chain.starting("p", 9, SHARDS)
     assert pack(Packer(SHARDS, 1), chain, position=30) == {}
     assert (chain.position, chain.last) == (30, [9] * SHARDS)
+
+
+def cut(events: list[NormalEvent], ops_max: int) -> list[Apply]:
+    """The calls of the only shard for the events of two partitions, one half each."""
+    half = len(events) // 2
+    chains = [Chain.starting(mark, events[i].offset - 1, 1) for mark, i in (("p", 0), ("q", half))]
+    batch = [
+        (chain, mine[-1].offset, mine)
+        for chain, mine in zip(chains, (events[:half], events[half:]), strict=True)
+    ]
+    calls = Packer(1, 1).pack(batch, place, 5, 1)
+    return [call for turn in rounds(calls, ops_max) for call in turn.values()]
+
+
+def test_a_call_with_few_ops_is_made_as_it_is() -> None:
+    calls = pack(Packer(SHARDS, 1), Chain.starting("p", -1, SHARDS), event(0, *map(move, SKUS)))
+    assert list(rounds(calls)) == [calls]
+    assert list(rounds({})) == []
+
+
+def test_a_call_with_many_ops_is_cut_between_events() -> None:
+    events = [event(n, *map(move, SKUS[: 1 + n % 4])) for n in range(40)]
+    pieces = cut(events, 10)
+    assert len(pieces) > 1
+    for piece in pieces:
+        assert 0 < sum(len(each.ops) for part in piece.parts for each in part.events) <= 10
+    offsets = [each.offset for piece in pieces for part in piece.parts for each in part.events]
+    assert offsets == list(range(40))
+
+
+def test_the_pieces_of_a_call_build_on_each_other_without_a_gap() -> None:
+    events = [event(n, *map(move, SKUS[: 1 + n % 4])) for n in range(40)]
+    (whole,) = cut(events, CALL_OPS_MAX)
+    reached = {part.mark: part.after for part in whole.parts}
+    for piece in cut(events, 10):
+        for mark, after, upto, mine in piece.parts:
+            assert after == reached[mark]
+            assert [each for each in mine if not after < each.offset <= upto] == []
+            reached[mark] = upto
+    assert reached == {part.mark: part.upto for part in whole.parts}
+
+
+def test_an_event_with_more_ops_than_a_call_may_have_is_a_call_of_its_own() -> None:
+    big = event(1, *map(move, SKUS[:30]))
+    pieces = cut([event(0, move("a")), big, event(2, move("a")), event(3, move("a"))], 10)
+    assert [len(part.events[0].ops) for part in pieces[1].parts] == [30]
+    assert len(pieces) == 3
+
+
+def test_shards_with_little_to_do_are_not_asked_again() -> None:
+    hot, cold = sku_of(0), sku_of(1)
+    events = [event(n, move(hot)) for n in range(25)] + [event(25, move(cold))]
+    calls = pack(Packer(SHARDS, 1), Chain.starting("p", -1, SHARDS), *events)
+    assert [sorted(turn) for turn in rounds(calls, 10)] == [[0, 1], [0], [0]]

@@ -108,11 +108,25 @@ def test_sums_of_another_policy_are_stale_until_they_are_rebuilt(bench: Bench) -
     assert (due.sums, due.base) == ((6,), 10)
 
 
-def test_a_rebuild_takes_the_first_place_for_locations_that_are_not_listed(bench: Bench) -> None:
-    bench.do(move("A", WAREHOUSE, 5), move("A", SHOP, 5))
-    bench.places = (bench.places[WAREHOUSE],)
+def test_a_sku_that_came_to_another_location_after_the_look_is_not_rebuilt(bench: Bench) -> None:
+    bench.do(move("A", WAREHOUSE, 5), move("B", WAREHOUSE, 3))
+    bench.revision = POLICY_2
+    assert bench.claim().stale == ("A", "B")
+    seen = (bench.places[WAREHOUSE],)
+    bench.do(move("A", SHOP, 5))
+    late = Rebuild(bench.now_us, POLICY_2, seen, ("A", "B"))
+    assert bench.shard.rebuild(late) == 1
+    claimed = bench.claim()
+    assert (claimed.stale, [due.sku for due in claimed.due]) == (("A",), ["B"])
     bench.rebuild("A")
-    assert bench.sku().sums == (10,)
+    assert bench.claim_one().sums == (5, 4)
+
+
+def test_a_location_where_nothing_is_left_need_not_be_listed_for_a_rebuild(bench: Bench) -> None:
+    bench.do(move("A", WAREHOUSE, 5), move("A", SHOP, 5))
+    bench.do(move("A", SHOP, -5))
+    bench.shard.rebuild(Rebuild(bench.now_us, 1, (bench.places[WAREHOUSE],), ("A",)))
+    assert bench.sku().sums == (5,)
 
 
 def test_an_older_policy_may_neither_claim_nor_rebuild(bench: Bench) -> None:
@@ -158,6 +172,8 @@ def test_a_recovery_makes_every_sku_due_and_trusts_nothing(bench: Bench, skus: i
 def test_another_server_asks_for_a_recovery_and_a_minute_later_for_its_repetition(
     bench: Bench,
 ) -> None:
+    assert bench.tick(server="s1").recover == 1, "a shard that knows of no server lost all it had"
+    bench.recover(server="s1", begin=2)
     assert bench.tick(server="s1").recover == 0
     assert bench.tick(server="s2").recover == 1
     assert bench.tick(server="s2").recover == 1

@@ -54,6 +54,14 @@ def received(store: Store, *skus: str, after: int = -1) -> dict[int, Applied | L
     return store.apply(calls)
 
 
+def test_a_shard_of_a_new_store_is_told_its_server_once(store: Store) -> None:
+    store.begin([f"s{shard}" for shard in range(SHARDS)])
+    store.begin(["another"] * SHARDS)
+    ticks = {shard: Tick(NOW_MS * 1000, f"s{shard}", 1, 0) for shard in range(SHARDS)}
+    replies = store.tick(ticks).values()
+    assert [reply.recover for reply in replies if isinstance(reply, Ticked)] == [0] * SHARDS
+
+
 def test_loading_the_functions_twice_is_harmless(store: Store) -> None:
     store.load_functions()
     assert library_source().startswith("#!lua name=penstock\n")

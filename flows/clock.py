@@ -1,0 +1,21 @@
+"""The clock that a process goes by: what time it is, and waiting."""
+
+import time
+
+from flows import stop
+
+
+class Clock:
+    """The clock of this machine."""
+
+    def now_us(self) -> int:
+        """Return the time, in microseconds."""
+        return time.time_ns() // 1000
+
+    def now_ms(self) -> int:
+        """Return the time, in milliseconds."""
+        return time.time_ns() // 1_000_000
+
+    def wait(self, seconds: float) -> None:
+        """Sleep, but not past a wish to stop."""
+        stop.wait(seconds)

@@ -1,0 +1,109 @@
+"""A server that refuses for now is waited for; one that refuses for good is not."""
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from connectors.embedded import server_program
+from flows.runtime import insist
+from tests.servers.redis_servers import RedisServer, until
+
+SLOW = """#!lua name=slow
+redis.register_function('slow', function(keys, args)
+  local began, turns = redis.call('TIME'), 0
+  repeat
+    local now = redis.call('TIME')
+    local spent_ms = (now[1] - began[1]) * 1000 + (now[2] - began[2]) / 1000
+  until spent_ms >= tonumber(args[1])
+end)
+"""
+
+
+@pytest.fixture
+def own_server(tmp_path: Path) -> Iterator[RedisServer]:
+    """A server whose settings a test may spoil."""
+    settings = {"appendonly": "no", "save": "3600 100000", "maxmemory-policy": "noeviction"}
+    server = RedisServer(tmp_path / "server", settings, server_program())
+    server.start()
+    yield server
+    server.kill()
+
+
+def refused_then_done(server: RedisServer, says: str, mend: Callable[[], Any]) -> None:
+    """Set a key while the server refuses that; it must be set as soon as the server is mended."""
+    met: list[str] = []
+    refused = threading.Event()
+
+    def attempt() -> Any:
+        try:
+            return server.do("SET", "key", "value")
+        except redis.RedisError as error:
+            met.append(str(error))
+            refused.set()
+            raise
+
+    thread = threading.Thread(target=insist, args=(attempt,), daemon=True)
+    thread.start()
+    assert refused.wait(5)
+    mend()
+    thread.join(10)
+    assert not thread.is_alive()
+    assert says in met[0]
+    assert server.do("GET", "key") == b"value"
+
+
+def test_a_server_that_misses_its_replicas_is_waited_for(own_server: RedisServer) -> None:
+    server = own_server
+    server.do("CONFIG", "SET", "min-replicas-to-write", 1)
+    mend = ("CONFIG", "SET", "min-replicas-to-write", 0)
+    refused_then_done(server, "NOREPLICAS", lambda: server.do(*mend))
+
+
+def test_a_server_out_of_memory_is_waited_for(own_server: RedisServer) -> None:
+    server = own_server
+    server.do("CONFIG", "SET", "maxmemory", 1)
+    mend = ("CONFIG", "SET", "maxmemory", 0)
+    refused_then_done(server, "used memory > 'maxmemory'", lambda: server.do(*mend))
+
+
+def test_a_server_that_cannot_write_its_file_is_waited_for(own_server: RedisServer) -> None:
+    server = own_server
+
+    in_its_place = server.folder / "dump.rdb"
+
+    def save(status: str) -> None:
+        server.do("BGSAVE")
+        until(
+            lambda: server.client.info("persistence")["rdb_last_bgsave_status"] == status,
+            f"a save that ends with {status}",
+        )
+
+    def mend() -> None:
+        in_its_place.rmdir()
+        save("ok")
+
+    in_its_place.mkdir()
+    save("err")
+    refused_then_done(server, "MISCONF", mend)
+
+
+def test_a_server_that_runs_a_long_script_is_waited_for(own_server: RedisServer) -> None:
+    server = own_server
+    server.do("CONFIG", "SET", "busy-reply-threshold", 10)
+    server.do("FUNCTION", "LOAD", SLOW)
+    script = threading.Thread(target=server.client.execute_command, args=("FCALL", "slow", 0, 1000))
+    script.start()
+    try:
+        refused_then_done(server, "BUSY", script.join)
+    finally:
+        script.join()
+
+
+def test_a_call_that_is_refused_for_good_is_not_repeated(own_server: RedisServer) -> None:
+    own_server.do("SET", "text", "no list")
+    with pytest.raises(redis.ResponseError, match="WRONGTYPE"):
+        insist(lambda: own_server.do("LPUSH", "text", 1))
