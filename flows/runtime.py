@@ -34,7 +34,13 @@ SKEW_MS = 1_000
 CODES_AHEAD_MS = 5_000
 """A new code holds from a little later, so that every reader has it by then."""
 
+
+class RefusedForNow(Exception):
+    """A server refuses for a while; in its own words."""
+
+
 AWAY = (
+    RefusedForNow,
     redis.ConnectionError,
     redis.TimeoutError,
     redis.exceptions.OutOfMemoryError,
@@ -84,7 +90,13 @@ def insist(call: Callable[[], Answer]) -> Answer:
         with attempt:
             if attempt.num > 1 and stop.wanted():
                 raise Stopped
-            return call()
+            try:
+                return call()
+            except redis.ResponseError as error:
+                if isinstance(error, AWAY) or not is_away(error):
+                    raise
+                # The library's own class would tell a log nothing of the reason.
+                raise RefusedForNow(str(error)) from error
     raise AssertionError("a retry without end ended")
 
 

@@ -22,12 +22,14 @@ from connectors import settings
 from connectors.embedded import EmbeddedError, embedded
 from flows.runtime import TOPICS
 from state.messages import TYPES
+from tests.faults import broken
 from tests.servers.kafka import Kafka
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 ARCHITECTURE = ROOT / "docs" / "architecture.md"
-PAGES = (README, ARCHITECTURE)
+GUARANTEES = ROOT / "docs" / "guarantees.md"
+PAGES = (README, ARCHITECTURE, GUARANTEES)
 COLUMNS = 100
 
 FILE = re.compile(r"^<!-- file: (\S+) -->\n```\w+\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -200,7 +202,8 @@ def test_the_diagram_is_the_one_of_the_flows() -> None:
 
 def test_every_make_target_named_exists() -> None:
     targets = set(re.findall(r"^([a-z][a-z-]*):(?!=)", text_of(ROOT / "Makefile"), re.MULTILINE))
-    named = set(re.findall(r"(?:`|^\$ )make ([a-z-]+)", text_of(README), re.MULTILINE))
+    texts = text_of(README) + text_of(GUARANTEES)
+    named = set(re.findall(r"(?:`|^\$ )make ([a-z-]+)", texts, re.MULTILINE))
     assert {"demo", "test"} <= named <= targets
 
 
@@ -277,6 +280,27 @@ def test_every_file_and_test_named_exists(page: Path) -> None:
         tree = ast.parse(text_of(ROOT / path))
         functions = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
         assert name in functions, f"{path}::{name}"
+
+
+def test_every_guarantee_names_a_test_that_shows_it() -> None:
+    chapter = text_of(README).partition("## What is guaranteed")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| \*\*(.+?)\.\*\* .+? \| (.+) \|$", chapter, re.MULTILINE)
+    sections = dict(
+        re.findall(r"^## (.+)\n\n((?:(?!## ).*\n?)*)", text_of(GUARANTEES), re.MULTILINE)
+    )
+    promises = {head: text for head, text in sections.items() if "**Promised.**" in text}
+    assert len(rows) == chapter.count("\n| **") == 8
+    assert {promise for promise, _ in rows} <= promises.keys()
+    for shown in [*(tests for _, tests in rows), *promises.values()]:
+        assert re.search(r"`tests/[\w/]+\.py::test_\w+`", shown), shown
+    for text in promises.values():
+        assert "**Not promised.**" in text
+        assert "**Carried by**" in text
+
+
+def test_every_rule_that_can_be_taken_out_is_explained() -> None:
+    rows = set(re.findall(r"^\| `(\w+)` \| ", text_of(GUARANTEES), re.MULTILINE))
+    assert rows == set(broken.RULES)
 
 
 @pytest.mark.parametrize(("page", "most"), [(README, 250), (ARCHITECTURE, 150)])

@@ -70,7 +70,9 @@ def test_a_server_out_of_memory_is_waited_for(own_server: RedisServer) -> None:
     refused_then_done(server, "used memory > 'maxmemory'", lambda: server.do(*mend))
 
 
-def test_a_server_that_cannot_write_its_file_is_waited_for(own_server: RedisServer) -> None:
+def test_a_server_that_cannot_write_its_file_is_waited_for_and_the_log_tells_why(
+    own_server: RedisServer, capsys: pytest.CaptureFixture[str]
+) -> None:
     server = own_server
 
     in_its_place = server.folder / "dump.rdb"
@@ -89,6 +91,7 @@ def test_a_server_that_cannot_write_its_file_is_waited_for(own_server: RedisServ
     in_its_place.mkdir()
     save("err")
     refused_then_done(server, "MISCONF", mend)
+    assert "MISCONF" in capsys.readouterr().out
 
 
 def test_a_server_that_runs_a_long_script_is_waited_for(own_server: RedisServer) -> None:

@@ -7,6 +7,9 @@ import pytest
 
 from connectors.embedded import Embedded
 from connectors.log import AppendFailed, LogUnavailable
+from flows.claiming import Claimer
+from flows.publish_steps import derive, emit, settle
+from monitoring import metrics
 from tests.flows.engine import engine
 from tests.flows.shop import CONFIG, lines
 
@@ -152,3 +155,24 @@ def test_a_campaign_lock_ends_in_business_time_though_no_stock_moves(
         e.publish(rounds=6)
         shop = [u["levels"]["shop"] for u in e.told("stock.updates") if u["sku"] == "A"]
         assert shop == [6, 10]
+
+
+def test_a_claim_that_another_publisher_has_taken_over_is_not_settled_but_counted(
+    valkey: Embedded, config: Path
+) -> None:
+    with engine(valkey, config, lease_ms=100) as e:
+        e.send("wms.receipt", location="wh", reference="r1", lines=lines(A=10))
+        e.ingest()
+        time.sleep(0.05)
+        claims = e.claimer.next_claims(time.monotonic())
+        assert claims is not None
+        emitted = emit(e.run, derive(e.run, claims))
+        before = metrics.REFUSED_SETTLES._value.get()
+        other = Claimer(e.run)
+        time.sleep(0.15)
+        taken = other.next_claims(time.monotonic())
+        assert taken is not None
+        assert settle(e.run, emitted) == 0
+        assert metrics.REFUSED_SETTLES._value.get() - before == 1
+        assert settle(e.run, emit(e.run, derive(e.run, taken))) == 1
+        assert metrics.REFUSED_SETTLES._value.get() - before == 1

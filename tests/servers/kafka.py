@@ -34,15 +34,6 @@ TOOLS = {
 }
 """The class behind each `kafka-<name>.sh` of the distribution."""
 
-PROMPT = {
-    # After a kill a broker may begin again once its own controller no longer believes it alive.
-    "broker.session.timeout.ms": "3000",
-    "broker.heartbeat.interval.ms": "500",
-    # The first members of a group need not wait for more.
-    "group.initial.rebalance.delay.ms": "0",
-}
-"""What lets a broker of a test be started soon. The takeover is measured on one with default settings."""
-
 LOG4J = """
 status = error
 rootLogger.level = warn
