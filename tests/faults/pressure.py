@@ -23,9 +23,13 @@ def resident_kb(worker: Worker) -> int:
 
 def refusals(stage: Stage, words: str) -> int:
     """Return how often workers repeated a call because of an error with these words."""
+    return sum(refusals_of(worker, words) for worker in stage.workers)
+
+
+def refusals_of(worker: Worker, words: str) -> int:
+    """Return how often one worker did."""
     return sum(
         words in str(line.get("caused_by"))
-        for worker in stage.workers
         for line in worker.logs()
         if line.get("event") == "stamina.retry_scheduled"
     )
@@ -64,6 +68,19 @@ class Pressure:
         until(
             lambda: refusals(self.stage, self.words) > self._refused_before,
             f"workers that meet {self.words}",
+            NOTICED_S,
+        )
+
+    def until_all_stand(self) -> None:
+        """Wait until each reader is refused from now on: one call, repeated, is all that it does then."""
+        readers = self.stage.living("ingest")
+        before = [refusals_of(worker, self.words) for worker in readers]
+        until(
+            lambda: all(
+                refusals_of(worker, self.words) > then
+                for worker, then in zip(readers, before, strict=True)
+            ),
+            f"readers that all meet {self.words}",
             NOTICED_S,
         )
 

@@ -18,7 +18,7 @@ LINES_MAX = 1_000
 LONG_EVERY = 4_000
 """So seldom an event has as many lines as one may have."""
 HELD_MS_MAX = 10.0
-BATCH_LEAST = 500
+BATCH_LEAST = 300
 """Fewer events in a batch would show nothing."""
 ORDERS_OPEN_MAX = 300
 MAIN_CALLS = ("penstock_apply", "penstock_claim", "penstock_settle", "log_append", "XREAD")

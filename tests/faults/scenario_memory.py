@@ -28,7 +28,7 @@ class Memory:
         stage = maker.stage(kafka=maker.kafka(), redis_url=redis.url)
         crew(stage)
         events, rounds = round(EVENTS * scale), max(1, round(ROUNDS * scale))
-        feeder = stage.feed(Trading(maker.seed).take(events), PER_S)
+        feeder = stage.feed(Trading(maker.seed), PER_S)
         pressure = Pressure(stage, "OutOfMemoryError")
         limits = []
         for n in range(rounds):
@@ -38,12 +38,16 @@ class Memory:
             redis.do("CONFIG", "SET", "maxmemory", limits[-1])
             try:
                 pressure.until_felt()
+                # A worker that gives back a buffer makes room again for another's call: none is left now.
+                redis.do("CONFIG", "SET", "maxmemory", limits[-1] // 2)
+                pressure.until_all_stand()
                 pressure.hold(feeder, events // (4 * rounds))
             finally:
                 redis.do("CONFIG", "SET", "maxmemory", 0)
             until_it_goes_on(stage)
             pressure.end()
-        feeder.join()
+        feeder.until_sent(events)
+        feeder.stop()
         return Proof(
             self.name,
             f"out_of_memory={rounds} at_bytes={limits[-1]} calls_refused={pressure.refused} "

@@ -11,6 +11,7 @@ from uuid import uuid4
 
 import orjson
 
+from connectors.embedded import _is_kept
 from connectors.log import INPUT_TOPICS, Record, history
 from connectors.settings import PREFIX, Settings
 from flows.idle import open_work
@@ -113,8 +114,6 @@ class Stage:
         """What an event says in our own codes, given its log timestamp; for a stage that maps codes."""
         self._stack = ExitStack()
         self.run: Runtime
-        self._server = 0
-        """Process id of the embedded store, 0 when there is none."""
 
     def __enter__(self) -> Self:
         try:
@@ -122,8 +121,6 @@ class Stage:
         except BaseException:
             self._stack.close()
             raise
-        if self.run.server.store is not None:
-            self._server = int(self.run.server.one.info("server")["process_id"])
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -133,11 +130,9 @@ class Stage:
             if worker.lives:
                 worker.kill()
         self._stack.close()
-        if self._server:
-            # It ends with the last of those who used it; its folder can only go then.
-            until(
-                lambda: not Path(f"/proc/{self._server}").exists(), "an embedded store that ended"
-            )
+        if self.run.server.store is not None:
+            # Server and keeper end with the last of those who used them; the folder can only go then.
+            until(lambda: not _is_kept(self.settings.data), "an embedded store that ended")
 
     def start(self, role: Role, *, patches: Iterable[str] = (), **env: str) -> Worker:
         """Start a worker and return at once; `patches` are modules that it imports before anything else."""

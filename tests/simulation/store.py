@@ -1,0 +1,239 @@
+"""The modelled store: what the flows ask of `Store`, `Server` and its client, each call on the wire."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import redis
+
+from connectors.codes import CodeRow
+from state.calls import (
+    REPETITION,
+    Applied,
+    Apply,
+    Claim,
+    Claimed,
+    Lost,
+    Part,
+    Rebuild,
+    Recover,
+    Refused,
+    Settle,
+    SkuState,
+    Tick,
+    Ticked,
+)
+from state.policy import Policy, to_json
+from state.shards import shard_of
+from state.store import Store
+from tests.simulation.shards import Pool, Shard
+from tests.simulation.shop import FIRST_CODES, POLICIES
+from tests.simulation.wire import Refusal, Silence, Wire
+from tests.simulation.world import World
+
+
+@dataclass(slots=True)
+class Servers:
+    """All that is kept on servers: the shards, the policy in force, the code table."""
+
+    world: World
+    shards: list[Shard]
+    names: dict[str, str]
+    """Mark -> how the trace calls it."""
+    revision: int = 1
+    variant: int = 0
+    codes: list[CodeRow] = field(default_factory=lambda: list(FIRST_CODES))
+
+    @property
+    def policy(self) -> Policy:
+        return POLICIES[self.variant]
+
+    def run(self, verb: str, shard: int, *arguments: Any) -> Any:
+        """Run a call on a shard."""
+        return self.shards[shard].call(self.world.now_us, verb, *arguments)
+
+
+def servers(world: World, kind: type[Pool], names: dict[str, str]) -> Servers:
+    return Servers(world, [Shard(kind) for _ in range(world.scenario.shards)], names)
+
+
+class SimStore(Store):
+    """The store as one process sees it."""
+
+    def __init__(self, wire: Wire, behind: Servers) -> None:
+        self.shards = len(behind.shards)
+        self._wire = wire
+        self._servers = behind
+
+    def apply(self, calls: Mapping[int, Apply]) -> dict[int, Applied | Lost]:
+        replies: dict[int, Applied | Lost] = self._ask("apply", calls)
+        return replies
+
+    def tick(self, calls: Mapping[int, Tick]) -> dict[int, Ticked | Lost]:
+        replies: dict[int, Ticked | Lost] = self._ask("tick", calls)
+        return replies
+
+    def recover(self, shard: int, call: Recover) -> int:
+        generation: int = self._ask("recover", {shard: call})[shard]
+        return generation
+
+    def claim(self, calls: Mapping[int, Claim]) -> dict[int, Claimed | Refused]:
+        replies: dict[int, Claimed | Refused] = self._ask("claim", calls)
+        return replies
+
+    def settle(self, now_us: int, items: Mapping[int, Sequence[Settle]]) -> int:
+        frozen = {shard: (now_us, tuple(mine)) for shard, mine in items.items()}
+        return sum(self._ask("settle", frozen).values())
+
+    def rebuild(self, shard: int, call: Rebuild) -> int | Refused:
+        reply: int | Refused = self._ask("rebuild", {shard: call})[shard]
+        return reply
+
+    def marks(self) -> list[dict[str, int]]:
+        return list(
+            self._read(
+                lambda: "reads the marks", range(self.shards), lambda s: dict(self._pool(s).marks)
+            ).values()
+        )
+
+    def read_many(self, skus: Sequence[str]) -> Iterator[SkuState | None]:
+        found = self._read(
+            lambda: f"reads {' '.join(skus)}",
+            tuple(skus),
+            lambda sku: self._pool(shard_of(sku, self.shards)).read(sku),
+        )
+        return iter([found[sku] for sku in skus])
+
+    def _pool(self, shard: int) -> Pool:
+        return self._servers.shards[shard].pool
+
+    def _ask(self, verb: str, calls: Mapping[int, Any]) -> Any:
+        world, name = self._servers.world, self._wire.worker.name
+
+        def run(shard: int) -> Any:
+            call = calls[shard]
+            arguments = call if verb == "settle" else (call,)
+            reply = self._servers.run(verb, shard, *arguments)
+            if world.tracing and (told := self._told(verb, shard, call, reply)):
+                world.note(name, told)
+            return reply
+
+        def say() -> str:
+            return f"{verb} to {_names(calls)}"
+
+        return self._on_the_wire(say, tuple(calls), run, is_look=verb == "claim")
+
+    def _read(self, say: Any, parts: Sequence[Any], run: Any) -> dict[Any, Any]:
+        return self._on_the_wire(say, parts, run, is_look=True, at_once=True)
+
+    def _on_the_wire(self, say: Any, parts: Sequence[Any], run: Any, **how: bool) -> dict[Any, Any]:
+        try:
+            return self._wire.ask(say, parts, run, **how)
+        except Silence:
+            raise redis.TimeoutError("no answer") from None
+        except Refusal:
+            raise redis.exceptions.OutOfMemoryError("out of memory") from None
+
+    def _told(self, verb: str, shard: int, call: Any, reply: Any) -> str:
+        """Tell a call in the trace, where there is something to tell."""
+        if isinstance(reply, Refused):
+            return f"{verb} s{shard} refused: the policy is {reply.revision} by now"
+        version = self._servers.world.version
+        if isinstance(reply, Lost):
+            stands = ", ".join(f"{self._name(mark)} {at}" for mark, at in reply.marks)
+            return f"{verb} s{shard} {self._parts(call.parts)} -> LOST, it stands at {stands}"
+        if verb in {"apply", "tick"}:
+            return f"{verb} s{shard} {parts}" if (parts := self._parts(call.parts)) else ""
+        if verb == "recover":
+            again = ", once more" if call.begin == REPETITION else ""
+            return f"recover s{shard}{again}: generation {version(reply)}"
+        if verb == "claim":
+            due = " ".join(
+                f"{due.sku} {version(due.token)}{'' if due.trust else ' (no trust)'}"
+                for due in reply.due
+            )
+            stale = f" stale {' '.join(reply.stale)}" if reply.stale else ""
+            return f"claim s{shard}: {due}{stale}" if due or stale else ""
+        if verb == "settle":
+            told = " ".join(f"{item.sku} {version(item.token)} {item.levels}" for item in call[1])
+            return f"settle s{shard} {told} -> {reply} settled"
+        return f"{verb} s{shard} {' '.join(call.skus)}"
+
+    def _parts(self, parts: Sequence[Part]) -> str:
+        return ", ".join(
+            f"{self._name(part.mark)} ({part.after},{part.upto}]"
+            + (f" = {' '.join(str(event.offset) for event in part.events)}" if part.events else "")
+            for part in parts
+            if part.events or part.after != part.upto
+        )
+
+    def _name(self, mark: str) -> str:
+        return self._servers.names.get(mark, mark)
+
+
+class SimServer:
+    """What is asked of `Server`: identities, the clock, and the client that the policy is read with."""
+
+    def __init__(self, wire: Wire, behind: Servers) -> None:
+        self._wire = wire
+        self._servers = behind
+        self.client = self
+
+    def identities(self, shards: int) -> list[str]:
+        found = self._ask(
+            "asks who the servers are", range(shards), lambda s: self._servers.shards[s].identity
+        )
+        return list(found.values())
+
+    def skew_ms(self, now_ms: int) -> int:
+        return now_ms - self._servers.world.true_us // 1000
+
+    def hmget(self, _key: str, *_fields: str) -> list[bytes]:
+        """Return revision and document of the policy in force."""
+
+        def read(_part: int) -> list[bytes]:
+            behind = self._servers
+            return [str(behind.revision).encode(), to_json(behind.policy)]
+
+        found: list[bytes] = self._ask("reads the policy", (0,), read)[0]
+        return found
+
+    def lrange(self, _key: str, _first: int, _last: int) -> list[bytes]:
+        """Return the rows of the code table."""
+        rows: list[bytes] = self._ask(
+            "reads the codes",
+            (0,),
+            lambda _part: [msgspec.json.encode(row) for row in self._servers.codes],
+        )[0]
+        return rows
+
+    def pipeline(self, *, transaction: bool) -> "SimServer":
+        """Return what gathers `hget` and `llen`: the standing of policy and codes."""
+        assert not transaction
+        return self
+
+    def hget(self, key: str, field: str) -> None:
+        """Ask for the revision."""
+
+    def llen(self, key: str) -> None:
+        """Ask for the number of code rows."""
+
+    def execute(self) -> list[int]:
+        """Return both."""
+        found: list[int] = self._ask(
+            "asks for the policy's revision",
+            (0,),
+            lambda _part: [self._servers.revision, len(self._servers.codes)],
+        )[0]
+        return found
+
+    def _ask(self, say: str, parts: Sequence[int], run: Any) -> Any:
+        try:
+            return self._wire.ask(lambda: say, parts, run, is_look=True, at_once=True)
+        except (Silence, Refusal):
+            raise redis.TimeoutError("no answer") from None
+
+
+def _names(calls: Mapping[int, Any]) -> str:
+    return " ".join(f"s{shard}" for shard in calls)
