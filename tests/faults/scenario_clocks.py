@@ -37,7 +37,7 @@ class Clocks:
         for worker in stage.workers:
             worker.ready()
         feeder = stage.feed(Trading(maker.seed), PER_S)
-        self._take_turns(stage, max(2, round(TURNS * scale)))
+        self._take_turns(stage, max(1, round(TURNS * scale)))
         feeder.until_sent(round(EVENTS * scale))
         feeder.stop()
         stage.settle()
