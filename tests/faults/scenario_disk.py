@@ -37,7 +37,7 @@ class Disk:
         identity = embedded_identity(disk / "data")
         crew(stage, ("ingest", "publish"))
         events, rounds = round(EVENTS * scale), max(1, round(ROUNDS * scale))
-        feeder = stage.feed(Trading(maker.seed).take(events), PER_S)
+        feeder = stage.feed(Trading(maker.seed), PER_S)
         pressure = Pressure(stage, "MISCONF")
         left = []
         for n in range(rounds):
@@ -49,7 +49,8 @@ class Disk:
                 left.append(room_bytes(disk))
             until_it_goes_on(stage)
             pressure.end()
-        feeder.join()
+        feeder.until_sent(events)
+        feeder.stop()
         if embedded_identity(disk / "data") != identity:
             raise NoProof("the server ended: this was a crash, not a full disk")
         return Proof(
