@@ -59,12 +59,14 @@ format: $(VENV)/.dev ## put the code into form and mend what can be mended by it
 types: $(VENV)/.dev ## check types only
 	@$(BIN)/mypy $(CODE)
 
-ci: ## everything that CI runs: set-up, lint, and all tests, on all servers
+ci: ## everything that CI runs: set-up, lint, all tests on all servers, simulation, short faults
 	@$(MAKE) --no-print-directory lint
 	@$(MAKE) --no-print-directory test
 	@$(MAKE) --no-print-directory test-slow
 	@$(MAKE) --no-print-directory test-kafka
 	@$(MAKE) --no-print-directory test-cluster
+	@$(MAKE) --no-print-directory sim
+	@$(MAKE) --no-print-directory faults-short
 
 lock: ## pin the newest dependencies, with hashes (wants Python 3.11, the oldest one served)
 	@python=$$(sh tools/find-python.sh --lock) && $$python -m venv --clear $(VENV)-lock

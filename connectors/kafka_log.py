@@ -34,8 +34,9 @@ from connectors.log import (
     UnknownTopic,
     partition_of,
 )
+from state.keys import DAY_MS
 
-WEEK_MS = 7 * 86_400_000
+WEEK_MS = 7 * DAY_MS
 _FLUSH_S = 0.5
 _LOOK_EVERY_S = 10.0
 

@@ -16,6 +16,7 @@ from connectors.log import (
     Partition,
     Record,
     TailLost,
+    first_within,
 )
 
 _STEP_S = 0.1
@@ -163,12 +164,7 @@ class KafkaReader:
 
     def _take(self, max_records: int, max_bytes: int) -> Fetched:
         """Return what is held up to the bounds, at least one record if any."""
-        taken, size = self._held[:max_records], 0
-        for i, record in enumerate(taken):
-            size += len(record.value or b"")
-            if size > max_bytes and i > 0:
-                taken = taken[:i]
-                break
+        taken = first_within(self._held, max_records, max_bytes)
         self._held = self._held[len(taken) :]
         for record in taken:
             self._next[Partition(record.topic, record.partition)] = record.offset + 1

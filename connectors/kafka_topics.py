@@ -31,11 +31,11 @@ from connectors.log import (
     Partition,
     UnknownTopic,
 )
+from state.keys import DAY_MS
 
 COMPACTED = frozenset({"stock.updates", "ads.signals", "order.routes"})
 """Absolute states by key: the newest of each key is kept for ever, older ones go."""
 DEAD_LETTERS_DAYS_MIN = 30
-DAY_MS = 86_400_000
 REPLICAS = 3
 """Copies of a partition where there are so many brokers; a message is confirmed when two have it."""
 _URL_SAFE = str.maketrans("+/", "-_")
@@ -59,6 +59,8 @@ class Topic(NamedTuple):
 
     log_id: str
     partitions: int
+    replicas: int
+    """Of the partition that has the fewest."""
 
 
 class KafkaTopics:
@@ -94,18 +96,12 @@ class KafkaTopics:
     def create(self, topic: str, partitions: int) -> None:
         """Make a topic unless it is there, and wait until it can be used."""
         self._check_name(topic, partitions)
-        brokers = len(self._ask(topic, lambda admin: admin.describe_cluster()).nodes)
-        replicas = min(REPLICAS, brokers)
-        wanted = NewTopic(
-            self.name(topic), partitions, replicas, config=self._config(topic, replicas)
-        )
+        # Who may not make topics may well use those that are there.
+        wanted = None if self._is_there(topic) else self._wanted(topic, partitions)
         deadline = time.monotonic() + _SETTLE_S
         while True:
-            try:
-                self._each(topic, lambda admin: admin.create_topics([wanted]))
-            except KafkaException as error:
-                if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
-                    raise self._client.log_error(error.args[0], topic) from error
+            if wanted is not None:
+                self._make(topic, wanted)
             try:
                 self.end_offsets(topic)
             except (UnknownTopic, LogUnavailable) as error:
@@ -119,7 +115,7 @@ class KafkaTopics:
     def delete(self, topic: str) -> None:
         """Remove a topic, and wait until it is gone."""
         with self._client.asking(topic):
-            self._each(topic, lambda admin: admin.delete_topics([self.name(topic)]))
+            self._each(lambda admin: admin.delete_topics([self.name(topic)]))
         deadline = time.monotonic() + _SETTLE_S
         while time.monotonic() < deadline:
             try:
@@ -145,18 +141,17 @@ class KafkaTopics:
                 told = self._within(future)
             # As Kafka's own tools write it.
             log_id = str(told.topic_id).translate(_URL_SAFE)
-            found[named[name]] = Topic(log_id, len(told.partitions))
+            replicas = min((len(partition.replicas) for partition in told.partitions), default=0)
+            found[named[name]] = Topic(log_id, len(told.partitions), replicas)
         return found
 
     def start_offsets(self, topic: str) -> dict[int, int]:
         """Return, per partition, the oldest offset kept."""
-        partitions = [Partition(topic, n) for n in range(self.look_up(topic).partitions)]
-        return {p.n: at for p, at in self.offsets(partitions, OffsetSpec.earliest()).items()}
+        return {p.n: at for p, at in self.offsets(self._all(topic), OffsetSpec.earliest()).items()}
 
     def end_offsets(self, topic: str) -> dict[int, int]:
         """Return, per partition, the next offset to be read by one who reads what is committed."""
-        partitions = [Partition(topic, n) for n in range(self.look_up(topic).partitions)]
-        return {p.n: at for p, at in self.ends(partitions).items()}
+        return {p.n: at for p, at in self.ends(self._all(topic)).items()}
 
     def ends(self, partitions: Collection[Partition]) -> dict[Partition, int]:
         """Return the next offset to be read of partitions."""
@@ -183,27 +178,44 @@ class KafkaTopics:
             return 0
         place = TopicPartition(self.name(partition.topic), partition.n, before)
         with self._client.asking(partition.topic):
-            self._each(partition.topic, lambda admin: admin.delete_records([place]))
+            self._each(lambda admin: admin.delete_records([place]))
         return before - start
 
     def faults(self, topic: str) -> list[Fault]:
         """Return what in a topic's settings could lose events, or give offsets out again."""
         resource = ConfigResource(ResourceType.TOPIC, self.name(topic))
         with self._client.asking(topic):
-            told = self._each(topic, lambda admin: admin.describe_configs([resource]))
-            described = self._ask(
-                topic,
-                lambda admin: admin.describe_topics(TopicCollection([self.name(topic)]))[
-                    self.name(topic)
-                ],
-            )
-        values = {name: entry.value for name, entry in told.items()}
-        replicas = min((len(p.replicas) for p in described.partitions), default=0)
-        return faults_of(topic, values, replicas)
+            told = self._each(lambda admin: admin.describe_configs([resource]))
+        settings = {name: entry.value for name, entry in told.items()}
+        return faults_of(topic, settings, self.look_up(topic).replicas)
 
     def close(self) -> None:
         """Give the connections back."""
         self._admin = None
+
+    def _all(self, topic: str) -> list[Partition]:
+        return [Partition(topic, n) for n in range(self.look_up(topic).partitions)]
+
+    def _is_there(self, topic: str) -> bool:
+        try:
+            self.look_up(topic)
+        except UnknownTopic:
+            return False
+        return True
+
+    def _wanted(self, topic: str, partitions: int) -> NewTopic:
+        brokers = len(self._ask(topic, lambda admin: admin.describe_cluster()).nodes)
+        replicas = min(REPLICAS, brokers)
+        config = self._config(topic, replicas)
+        return NewTopic(self.name(topic), partitions, replicas, config=config)
+
+    def _make(self, topic: str, wanted: NewTopic) -> None:
+        """Make a topic, or find that it is there."""
+        try:
+            self._each(lambda admin: admin.create_topics([wanted]))
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise self._client.log_error(error.args[0], topic) from error
 
     def _check_name(self, topic: str, partitions: int) -> None:
         if partitions < 1 or not re.fullmatch(r"[A-Za-z0-9._-]{1,200}", topic, re.ASCII):
@@ -267,7 +279,7 @@ class KafkaTopics:
         with self._client.asking(topic):
             return self._within(ask(self._admin_client()))
 
-    def _each(self, _topic: str, ask: Callable[[AdminClient], Mapping[Any, Future[Any]]]) -> Any:
+    def _each(self, ask: Callable[[AdminClient], Mapping[Any, Future[Any]]]) -> Any:
         """Ask for one thing; return the answer. Raises `KafkaException`."""
         (future,) = ask(self._admin_client()).values()
         return self._within(future)

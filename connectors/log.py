@@ -238,6 +238,16 @@ def partition_of(key: bytes, partitions: int) -> int:
     return zlib.crc32(key) % partitions
 
 
+def first_within(records: list[Record], max_records: int, max_bytes: int) -> list[Record]:
+    """Return the first records up to the bounds of a read, at least one if there is any."""
+    records, size = records[:max_records], 0
+    for i, record in enumerate(records):
+        size += len(record.value or b"")
+        if size > max_bytes and i > 0:
+            return records[:i]
+    return records
+
+
 def history(log: Log, topic: str) -> Iterator[Record]:
     """Yield what the topic holds, up to its end as of this call, partition by partition."""
     starts, ends = log.start_offsets(topic), log.end_offsets(topic)

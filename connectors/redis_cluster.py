@@ -55,8 +55,15 @@ def is_cluster(url: str | None) -> bool:
 class ClusterClient(redis.RedisCluster):
     """A client of a cluster (bytes in, bytes out). All commands go to primaries."""
 
-    def __init__(self, url: str, *, timeout_s: float, connect_timeout_s: float) -> None:
-        """Ask a seed of the URL for the slot table.
+    def __init__(
+        self,
+        url: str,
+        *,
+        timeout_s: float,
+        connect_timeout_s: float,
+        on_connect: Callable[[Any], None] | None = None,
+    ) -> None:
+        """Ask a seed of the URL for the slot table. `on_connect` is told of each connection to a node.
 
         Raises:
             RedisClusterException: no seed tells it; the cause is what the last one said.
@@ -71,6 +78,7 @@ class ClusterClient(redis.RedisCluster):
             maint_notifications_config=MaintNotificationsConfig(enabled=False),
             socket_timeout=timeout_s,
             socket_connect_timeout=connect_timeout_s,
+            redis_connect_func=on_connect,
         )
         self._seeds = [_address(seed) for seed in (first, *others)]
         self.moved = 0

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from connectors.log import Outgoing, Partition, Record
+from connectors.log import Outgoing, Partition, Record, first_within
 
 _DIGITS = "01234567"
 _PLAIN_FIELDS = 6
@@ -81,10 +81,5 @@ def bounded(
     if batches:
         first = turn % len(batches)
         batches = batches[first:] + batches[:first]
-    records = [record for batch in batches for record in batch][:max_records]
-    size = 0
-    for i, record in enumerate(records):
-        size += len(record.value or b"")
-        if size > max_bytes and i > 0:
-            return records[:i]
-    return records
+    records = [record for batch in batches for record in batch]
+    return first_within(records, max_records, max_bytes)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,22 @@ NO_LOG_ON_A_CLUSTER = (
 )
 
 
+@dataclass(slots=True)
+class Connections:
+    """Counts the connections that a client made: behind a new one may be a server that has gone back."""
+
+    made: int = 0
+
+    def count(self, _connection: Any) -> None:
+        """Count one."""
+        self.made += 1
+
+    def count_and_greet(self, connection: Any) -> None:
+        """Count one, and do on it what the library does on a new one when it is not told what to do."""
+        self.made += 1
+        connection.on_connect()
+
+
 @dataclass(frozen=True, slots=True)
 class Server:
     """What keeps the stock, and a client for it (bytes in, bytes out; one per thread is wise under load)."""
@@ -47,6 +63,7 @@ class Server:
     url: str
     client: Client
     store: Embedded | None
+    connections: Connections = field(default_factory=Connections)
 
     @property
     def one(self) -> redis.Redis:
@@ -135,23 +152,24 @@ def server(url: str | None, data: Path) -> Iterator[Server]:
         ServerAway: it does not answer.
         EmbeddedError: the embedded store cannot be had.
     """
+    connections = Connections()
     if url is None:
         with embedded(data) as store:
-            client = _client(store.url)
+            client = _client(store.url, connections)
             try:
-                yield Server(store.url, client, store)
+                yield Server(store.url, client, store, connections)
             finally:
                 client.close()
         return
-    found = _reached_cluster(url) if is_cluster(url) else _reached(url)
+    found = _reached_cluster(url, connections) if is_cluster(url) else _reached(url, connections)
     try:
-        yield Server(url, found, None)
+        yield Server(url, found, None, connections)
     finally:
         found.close()
 
 
-def _reached(url: str) -> redis.Redis:
-    client = _client(url)
+def _reached(url: str, connections: Connections) -> redis.Redis:
+    client = _client(url, connections)
     try:
         client.ping()
     except (redis.ConnectionError, redis.TimeoutError) as error:
@@ -161,9 +179,14 @@ def _reached(url: str) -> redis.Redis:
     return client
 
 
-def _reached_cluster(url: str) -> ClusterClient:
+def _reached_cluster(url: str, connections: Connections) -> ClusterClient:
     try:
-        return ClusterClient(url, timeout_s=SOCKET_TIMEOUT_S, connect_timeout_s=CONNECT_TIMEOUT_S)
+        return ClusterClient(
+            url,
+            timeout_s=SOCKET_TIMEOUT_S,
+            connect_timeout_s=CONNECT_TIMEOUT_S,
+            on_connect=connections.count,
+        )
     except RedisClusterException as error:
         # A seed that answers but knows no cluster, or an option that has no meaning there.
         if not isinstance(error.__cause__, redis.RedisError | OSError):
@@ -175,7 +198,7 @@ def _reached_cluster(url: str) -> ClusterClient:
     raise ServerAway(f"PENSTOCK_REDIS: no answer from the cluster ({type(why).__name__})")
 
 
-def _client(url: str) -> redis.Redis:
+def _client(url: str, connections: Connections) -> redis.Redis:
     # Calls are repeated where it is known to be safe, not by the client.
     return redis.Redis.from_url(
         url,
@@ -183,6 +206,7 @@ def _client(url: str) -> redis.Redis:
         socket_connect_timeout=CONNECT_TIMEOUT_S,
         retry=Retry(NoBackoff(), 0),
         health_check_interval=0,
+        redis_connect_func=connections.count_and_greet,
     )
 
 

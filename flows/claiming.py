@@ -44,6 +44,9 @@ class Claimer:
         self._idle = Idle(runtime) if until_idle else None
         self._ticked_s = 0.0
         self._newest_ms = 0
+        self._servers: list[str] = []
+        """The server of each shard at the last tick, and how many connections had been made before."""
+        self._connections = 0
         self.more = False
         """The last round left SKUs behind: claim again at once."""
 
@@ -74,8 +77,11 @@ class Claimer:
         replies = insist(
             lambda: runtime.store.claim(dict.fromkeys(range(runtime.store.shards), call))
         )
+        moved = self._moved()
         by_shard: dict[int, Claimed] = {}
         for shard, reply in replies.items():
+            if shard in moved:
+                continue
             if isinstance(reply, Refused):
                 metrics.REFUSED_CLAIMS.inc()
                 insist(runtime.follow_policy)
@@ -92,12 +98,34 @@ class Claimer:
         self.outstanding += 1
         return Claims(self, policy, business_ms, by_shard)
 
+    def _moved(self) -> set[int]:
+        """Return the shards that another server answered for than at the last tick.
+
+        Such a shard may have gone back without anybody having noticed, so that a version which it gives out
+        may have been told before, with other levels. What was claimed there is not told; it comes back
+        with the shard's recovery, or when its lease ends.
+        """
+        server, made = self.runtime.server, self.runtime.server.connections.made
+        if made == self._connections:
+            return set()
+        now = insist(lambda: server.identities(self.runtime.store.shards))
+        moved = {
+            n for n, (was, found) in enumerate(zip(self._servers, now, strict=True)) if was != found
+        }
+        if moved:
+            self._ticked_s = 0.0
+        else:
+            self._connections = made
+        return moved
+
     def _tick(self, now_s: float) -> None:
         """Assert the policy, spread the newest business time, notice a server that went back."""
         self._ticked_s = now_s
         runtime = self.runtime
         insist(runtime.follow_policy)
+        self._connections = runtime.server.connections.made
         servers = insist(lambda: runtime.server.identities(runtime.store.shards))
+        self._servers = servers
         business_ms = self._newest_ms if runtime.settings.clock == "event" else 0
         calls = {
             shard: Tick(runtime.clock.now_us(), server, runtime.policy.revision, business_ms)

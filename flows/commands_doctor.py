@@ -12,6 +12,7 @@ from connectors import config, policy_store
 from connectors import settings as environment
 from connectors.log import Fault, UnknownTopic
 from connectors.redis_cluster import ClusterClient
+from connectors.redis_server import SKEW_MAX_MS
 from connectors.settings import Settings
 from flows import output
 from flows.idle import lags
@@ -21,7 +22,6 @@ from state.shards import SLOTS
 from state.store import library_source
 
 PYTHONS = ((3, 11), (3, 12))
-SKEW_MAX_MS = 1_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from connectors.kafka_log import KafkaLog
 from connectors.log import INPUT_TOPICS, OUTPUT_TOPICS, Log, LogRefused, LogUnavailable
 from connectors.redis_cluster import is_cluster
 from connectors.redis_log import Cap, RedisLog
-from connectors.redis_server import NO_LOG_ON_A_CLUSTER, Server, ServerError, server
+from connectors.redis_server import NO_LOG_ON_A_CLUSTER, SKEW_MAX_MS, Server, ServerError, server
 from connectors.settings import Settings
 from flows import stop
 from flows.clock import Clock
@@ -30,7 +30,6 @@ from state.store import Store
 TOPICS = INPUT_TOPICS + OUTPUT_TOPICS
 
 RECOVER_CHUNK = 500
-SKEW_MS = 1_000
 CODES_AHEAD_MS = 5_000
 """A new code holds from a little later, so that every reader has it by then."""
 
@@ -162,12 +161,12 @@ class Runtime:
                 table = policy_store.read_codes(client, self.keys)
                 self.policy = PolicyInForce(found, table)
         # What was added after this look holds from later on, whosever clock it went by.
-        self.codes_until_ms = looked_ms + CODES_AHEAD_MS - 2 * SKEW_MS
+        self.codes_until_ms = looked_ms + CODES_AHEAD_MS - 2 * SKEW_MAX_MS
 
     def recover(self, shard: int, begin: int) -> None:
         """Carry a shard through a recovery (1) or its repetition (2)."""
         servers = insist(lambda: self.server.identities(self.store.shards))
-        call = Recover(self.clock.now_us(), servers[shard], begin, SKEW_MS, RECOVER_CHUNK)
+        call = Recover(self.clock.now_us(), servers[shard], begin, SKEW_MAX_MS, RECOVER_CHUNK)
         insist(lambda: self.store.recover(shard, call))
         metrics.RECOVERIES.inc()
 

@@ -102,8 +102,8 @@ class Worker:
         return self._seen
 
     def logs(self) -> list[dict[str, Any]]:
-        """Return what it logged, line by line."""
-        lines = self.log_path.read_bytes().splitlines()
+        """Return what it logged, line by line. A line that is still being written is left for later."""
+        *lines, _ = self.log_path.read_bytes().split(b"\n")
         return [orjson.loads(line) for line in lines if line.startswith(b"{")]
 
     def words(self) -> str:

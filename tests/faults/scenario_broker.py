@@ -47,13 +47,10 @@ class Broker:
         network.half_close()
         network.freeze()
         feeder.stop()
-        return Proof(
+        return stage.proof(
             self.name,
             f"{network.told()} appends_repeated={feeder.refused}",
             kills=len(network.in_hand),
-            rewinds=stage.total("penstock_rewinds_total"),
-            refused=stage.refused(),
-            recoveries=stage.recoveries(),
         )
 
 

@@ -45,13 +45,10 @@ class Clocks:
         by_clock, both = told_by(stage)
         if min(*told, by_clock[False], by_clock[True], both) < LEAST:
             raise NoProof(f"expected updates by both clocks, got {told}, {dict(by_clock)}, {both}")
-        return Proof(
+        return stage.proof(
             self.name,
             f"apart_ms={APART_MS} updates_by_publisher={told} versions_in_time={by_clock[False]} "
             f"versions_ahead={by_clock[True]} skus_with_both={both}",
-            rewinds=stage.total("penstock_rewinds_total"),
-            refused=stage.refused(),
-            recoveries=stage.recoveries(),
         )
 
     def _take_turns(self, stage: Stage, turns: int) -> None:

@@ -53,13 +53,11 @@ class Disk:
         feeder.stop()
         if embedded_identity(disk / "data") != identity:
             raise NoProof("the server ended: this was a crash, not a full disk")
-        return Proof(
+        return stage.proof(
             self.name,
             f"disk_full={rounds} bytes_left={max(left)} calls_refused={pressure.refused} "
             f"appends_refused={feeder.refused} workers_grew_by_kb={pressure.grown_kb}",
-            rewinds=stage.total("penstock_rewinds_total"),
-            refused=stage.refused() + pressure.refused,
-            recoveries=stage.recoveries(),
+            refused=pressure.refused,
         )
 
 

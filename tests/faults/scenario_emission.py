@@ -40,12 +40,10 @@ class Emission:
         emissions.fail()
         emissions.freeze_before_settle()
         emissions.come_back_late()
-        return Proof(
+        return stage.proof(
             self.name,
             emissions.told(),
-            rewinds=stage.total("penstock_rewinds_total"),
-            refused=stage.refused() + emissions.refused,
-            recoveries=stage.recoveries(),
+            refused=emissions.refused,
         )
 
 

@@ -49,15 +49,12 @@ class Failover:
         feeder.stop()
         stage.settle()
         takeovers.while_quiet(rng.choice(cluster.primaries))
-        return Proof(
+        return stage.proof(
             self.name,
             f"failovers={takeovers.kills} marks_back={takeovers.marks_back} "
             f"offsets_back={takeovers.offsets_back} shards_back={len(takeovers.shards_back)} "
             f"noticed_by_tick_alone={takeovers.noticed_quietly}",
             kills=takeovers.kills,
-            rewinds=stage.total("penstock_rewinds_total"),
-            refused=stage.refused(),
-            recoveries=stage.recoveries(),
         )
 
 

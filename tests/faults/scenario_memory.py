@@ -48,11 +48,9 @@ class Memory:
             pressure.end()
         feeder.until_sent(events)
         feeder.stop()
-        return Proof(
+        return stage.proof(
             self.name,
             f"out_of_memory={rounds} at_bytes={limits[-1]} calls_refused={pressure.refused} "
             f"sent_meanwhile={pressure.sent_meanwhile} workers_grew_by_kb={pressure.grown_kb}",
-            rewinds=stage.total("penstock_rewinds_total"),
-            refused=stage.refused() + pressure.refused,
-            recoveries=stage.recoveries(),
+            refused=pressure.refused,
         )

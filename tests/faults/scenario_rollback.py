@@ -56,14 +56,11 @@ class Rollback:
         if scale == 1:
             # The repetition of the recoveries must end as well as they did.
             time.sleep(AGAIN_S)
-        return Proof(
+        return stage.proof(
             self.name,
             f"cuts={len(power.dropped)} bytes_dropped={sum(power.dropped)} marks_back={power.marks_back} "
             f"offsets_back={power.offsets_back} noticed_by_tick_alone={power.noticed_quietly}",
             kills=len(power.dropped),
-            rewinds=stage.total("penstock_rewinds_total"),
-            refused=stage.refused(),
-            recoveries=stage.recoveries(),
         )
 
 

@@ -63,12 +63,10 @@ class Slow:
         until_it_goes_on(stage)
         busy.end()
         feeder.stop()
-        return Proof(
+        return stage.proof(
             self.name,
             f"paused_s={PAUSE_S:g} timeouts={paused.refused} sent_meanwhile={paused.sent_meanwhile} "
             f"script_s={SCRIPT_S} busy={busy.refused} sent_meanwhile={busy.sent_meanwhile} "
             f"workers_grew_by_kb={max(paused.grown_kb, busy.grown_kb)}",
-            rewinds=stage.total("penstock_rewinds_total"),
-            refused=stage.refused() + busy.refused,
-            recoveries=stage.recoveries(),
+            refused=busy.refused,
         )

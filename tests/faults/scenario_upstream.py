@@ -54,15 +54,12 @@ class Upstream:
         feeder.stop()
         stage.take_note()
         replayed, forgotten = replay_weeks_later(stage, rng)
-        return Proof(
+        return stage.proof(
             self.name,
             f"copies={sum(f.sent for f in stage.feeders) - len(ids(stage))} policies={policies.brought} "
             f"refused_claims={policies.refused} remapped_on_replay={codes.replayed} "
             f"replayed_from_the_start={replayed} ids_forgotten={forgotten}",
             kills=kills,
-            rewinds=stage.total("penstock_rewinds_total"),
-            refused=stage.refused(),
-            recoveries=stage.recoveries(),
         )
 
 

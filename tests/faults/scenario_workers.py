@@ -45,15 +45,12 @@ class Workers:
         crew.frozen_publisher()
         if len(crew.in_hand) < kills:
             raise NoProof(f"expected {kills} kills with a batch in hand, got {len(crew.in_hand)}")
-        return Proof(
+        return stage.proof(
             self.name,
             f"kills={len(crew.in_hand)} unacknowledged_batches={sum(crew.in_hand)} "
             f"started={len(stage.workers)} stopped={crew.stopped} zombies={crew.zombies} "
             f"passed_while_frozen={crew.passed} claims_frozen={crew.claims_frozen}",
             kills=len(crew.in_hand),
-            rewinds=stage.total("penstock_rewinds_total"),
-            refused=stage.refused(),
-            recoveries=stage.recoveries(),
         )
 
 

@@ -209,6 +209,17 @@ class Stage:
         """Return how many calls shards refused: because they were behind, or knew a newer policy."""
         return self.count_logs("shard went back") + self.total("penstock_refused_claims_total")
 
+    def proof(self, name: str, words: str, *, kills: int = 0, refused: int = 0) -> Proof:
+        """Return the proof of a scenario, with what its workers counted. `refused` comes on top: by servers."""
+        return Proof(
+            name,
+            words,
+            kills=kills,
+            rewinds=self.total("penstock_rewinds_total"),
+            refused=self.refused() + refused,
+            recoveries=self.recoveries(),
+        )
+
     def check(self, within_s: float = 120.0) -> Verdict:
         """Wait until idle, and compare everything with the truth."""
         verdict = Verdict()

@@ -36,7 +36,7 @@ class Engine:
         self.reader = Reader(run)
         self.claimer = Claimer(run)
         self.packer = Packer(run.store.shards, run.guard_ms)
-        self._now_s = time.monotonic()
+        self.now_s = time.monotonic()
         self._ids = 0
 
     def send(self, kind: str, key: str = "k", event_id: str = "", **data: Any) -> None:
@@ -55,8 +55,8 @@ class Engine:
         """Read and apply what there is; the clock of the ticks moves on a second each round."""
         outcomes = []
         for _ in range(rounds):
-            self._now_s += 1
-            while (batch := self.reader.next_batch(self._now_s)) is not None:
+            self.now_s += 1
+            while (batch := self.reader.next_batch(self.now_s)) is not None:
                 normal = bury(self.run, normalise(self.run, decode(batch)))
                 outcomes.append(apply(self.run, self.packer, normal))
         return outcomes
@@ -65,11 +65,11 @@ class Engine:
         """Claim, emit and settle what is due. Return how many claims were settled."""
         settled = 0
         for _ in range(rounds):
-            self._now_s += 1
+            self.now_s += 1
             time.sleep(
                 self.run.settings.tick_ms / 1000 + 0.002
             )  # what is due gathers changes first
-            while (claims := self.claimer.next_claims(self._now_s)) is not None:
+            while (claims := self.claimer.next_claims(self.now_s)) is not None:
                 steps = (
                     partial(derive, self.run),
                     partial(emit, self.run),

@@ -37,7 +37,7 @@ def read_from(e: Engine) -> int:
 
 def asked_often(e: Engine) -> list[reading.Batch]:
     """The batches that a reader hands on, asked a hundred times while nothing is applied."""
-    return [batch for _ in range(100) if (batch := e.reader.next_batch(e._now_s)) is not None]
+    return [batch for _ in range(100) if (batch := e.reader.next_batch(e.now_s)) is not None]
 
 
 def test_a_reader_hands_on_two_batches_and_reads_no_further_until_one_is_applied(
@@ -47,7 +47,7 @@ def test_a_reader_hands_on_two_batches_and_reads_no_further_until_one_is_applied
         for n in range(12 * BATCH):
             e.send("pos.sale", key=str(n), location="s1", receipt=str(n), lines=lines(A=1))
         e.ingest(rounds=0)
-        e._now_s += 1
+        e.now_s += 1
         batches = asked_often(e)
         assert len(batches) == reading.OUTSTANDING_MAX == 2
         at = read_from(e)
@@ -74,7 +74,7 @@ def test_a_publisher_claims_no_more_until_what_it_claimed_is_settled(
             e.send("pos.sale", location="s1", receipt=sku, lines=lines(**{sku: 1}))
             e.ingest()
             time.sleep(e.run.settings.tick_ms / 1000 + 0.002)
-            claims = e.claimer.next_claims(e._now_s)
+            claims = e.claimer.next_claims(e.now_s)
             assert (claims is None) == (sku == "B")
         assert e.claimer.outstanding == claiming.OUTSTANDING_MAX == 1
 

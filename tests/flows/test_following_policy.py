@@ -70,7 +70,7 @@ def test_a_process_that_slept_after_its_tick_reads_no_message_by_old_codes(
         e.send("pos.sale", location="s1", receipt="1", lines=lines(c1=1))
         # As if it had looked so long ago that the message lies beyond what it may read by what it knows.
         e.run.codes_until_ms = e.run.clock.now_ms() - 1_000
-        batch = e.reader.next_batch(e._now_s)
+        batch = e.reader.next_batch(e.now_s)
         assert batch is not None
         normal = normalise(e.run, decode(batch))
         (event,) = (event for events in normal.events.values() for event in events)

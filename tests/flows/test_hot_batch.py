@@ -59,7 +59,7 @@ def test_a_shard_that_is_behind_ends_the_batch_and_is_filled_again(
         send(e, 30)
         e.ingest()
         send(e, EVENTS, "t")
-        batch = e.reader.next_batch(e._now_s)
+        batch = e.reader.next_batch(e.now_s)
         assert batch is not None
         client, keys, shard = e.run.server.client, e.run.keys, e.packer.shard("HOT")
         slice_ = e.run.slice_of(now_ms())

@@ -2,6 +2,7 @@
 
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -176,3 +177,26 @@ def test_a_claim_that_another_publisher_has_taken_over_is_not_settled_but_counte
         assert metrics.REFUSED_SETTLES._value.get() - before == 1
         assert settle(e.run, emit(e.run, derive(e.run, taken))) == 1
         assert metrics.REFUSED_SETTLES._value.get() - before == 1
+
+
+@pytest.mark.parametrize("server", ["another", "the same"])
+def test_what_is_claimed_over_a_new_connection_is_told_only_if_the_server_is_the_one_of_the_last_tick(
+    valkey: Embedded, config: Path, monkeypatch: pytest.MonkeyPatch, server: str
+) -> None:
+    with engine(valkey, config) as e:
+        e.publish()
+        ticked_s, here, is_other = e.now_s, e.run.server, server == "another"
+        e.send("wms.receipt", location="wh", reference="r1", lines=lines(A=5))
+        e.ingest()
+        time.sleep(e.run.settings.tick_ms / 1000 + 0.002)
+        identities = here.identities(e.run.store.shards)
+        found = [server] * e.run.store.shards if is_other else identities
+        monkeypatch.setattr(type(here), "identities", lambda _self, _shards: found)
+        client: Any = here.client
+        client.connection_pool.disconnect()
+        claims = e.claimer.next_claims(ticked_s)
+        assert (claims is None) == is_other
+        if is_other:
+            e.publish()
+            (update,) = e.told("stock.updates")
+            assert update["available"] == 5

@@ -61,7 +61,7 @@ def test_reading_resumes_after_the_minimum_over_all_shards_absent_ones_included(
         run.server.client.hdel(run.keys.shard(5, "mark"), mark)
         e.reader._member.leave()
         fresh = Reader(run)
-        fresh.next_batch(e._now_s + 10)
+        fresh.next_batch(e.now_s + 10)
         assert fresh._run.chains[Partition("pos.sales", n)].last == [-1] * run.store.shards
 
 
@@ -84,7 +84,7 @@ def test_a_topic_made_again_while_it_is_read_stops_the_reader(
         e.ingest()
         e.run.log.delete("pos.sales")
         e.run.log.create("pos.sales", 4)
-        e._now_s += 120
+        e.now_s += 120
         with pytest.raises(LogLost, match="made again"):
             e.ingest()
 

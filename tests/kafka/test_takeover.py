@@ -1,8 +1,10 @@
 """A worker that goes, in whatever way: the others read its partitions, soon, and nothing counts twice."""
 
 import signal
+import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -14,9 +16,12 @@ from tests.servers.kafka import Kafka, running_kafka
 
 pytestmark = pytest.mark.kafka
 
+INGEST, PUBLISH = ("run", "ingest"), ("run", "publish")
 NORMAL_S = 1.5
 READ_AGAIN_S = 10.0
 READ_AGAIN_AFTER_LEAVING_S = 4.0
+
+Process = subprocess.Popen[bytes]
 
 
 @pytest.fixture(scope="module")
@@ -36,24 +41,31 @@ def steady(shop: KafkaShop, updates: Updates) -> None:
     )
 
 
+@contextmanager
+def trading(shop: KafkaShop, *flows: tuple[str, str]) -> Iterator[tuple[list[Process], Updates]]:
+    """Run flows on steady events. Two workers must share them before the block, and the stock be exact after it."""
+    with running(shop, *flows) as started:
+        shop.until_shared(2)
+        with Updates(shop) as updates, Stream(shop) as stream:
+            steady(shop, updates)
+            yield started, updates
+        shop.until_idle()
+        assert stock_of(shop) == stream.expected()
+
+
 def test_a_killed_worker_is_replaced_within_ten_seconds(kafka_shop: KafkaShop, tell: Tell) -> None:
     shop = kafka_shop
     assert shop.penstock("init").returncode == 0
     victim = shop.start("run", "ingest")
-    with running(shop, ("run", "ingest"), ("run", "publish")):
-        shop.until_shared(2)
-        with Updates(shop) as updates, Stream(shop) as stream:
-            steady(shop, updates)
-            killed_s = time.time()
-            end(victim, signal.SIGKILL)
-            read_again_s = shop.until_moved_on(20)
-            again_s = time.time()
-            shop.until_moved_on(5)
-            assert eventually(lambda: updates.seen[-1].cause_s > again_s)
-            after_s = time.time()
-            assert eventually(lambda: updates.seen[-1].cause_s > after_s + 2)
-        shop.until_idle()
-        assert stock_of(shop) == stream.expected()
+    with trading(shop, INGEST, PUBLISH) as (_, updates):
+        killed_s = time.time()
+        end(victim, signal.SIGKILL)
+        read_again_s = shop.until_moved_on(20)
+        again_s = time.time()
+        shop.until_moved_on(5)
+        assert eventually(lambda: updates.seen[-1].cause_s > again_s)
+        after_s = time.time()
+        assert eventually(lambda: updates.seen[-1].cause_s > after_s + 2)
     before = updates.oldest(killed_s - 2, killed_s)
     during = updates.oldest(killed_s, after_s)
     after = max(u.age_s for u in updates.seen if u.cause_s > after_s)
@@ -69,16 +81,11 @@ def test_a_worker_that_leaves_is_replaced_at_once(kafka_shop: KafkaShop, tell: T
     shop = kafka_shop
     assert shop.penstock("init").returncode == 0
     leaver = shop.start("run", "ingest")
-    with running(shop, ("run", "ingest"), ("run", "publish")):
-        shop.until_shared(2)
-        with Updates(shop) as updates, Stream(shop) as stream:
-            steady(shop, updates)
-            began_s = time.monotonic()
-            end(leaver)
-            left_s = time.monotonic() - began_s
-            read_again_s = left_s + shop.until_moved_on(20)
-        shop.until_idle()
-        assert stock_of(shop) == stream.expected()
+    with trading(shop, INGEST, PUBLISH):
+        began_s = time.monotonic()
+        end(leaver)
+        left_s = time.monotonic() - began_s
+        read_again_s = left_s + shop.until_moved_on(20)
     tell(f"leaving: left_s={left_s:.1f} read_again_s={read_again_s:.1f}")
     assert read_again_s < READ_AGAIN_AFTER_LEAVING_S
 
@@ -86,19 +93,14 @@ def test_a_worker_that_leaves_is_replaced_at_once(kafka_shop: KafkaShop, tell: T
 def test_a_worker_that_froze_is_replaced_and_comes_back(kafka_shop: KafkaShop) -> None:
     shop = kafka_shop
     assert shop.penstock("init").returncode == 0
-    with running(shop, *[("run", "ingest")] * 2, ("run", "publish")) as (frozen, *_):
-        shop.until_shared(2)
-        with Updates(shop) as updates, Stream(shop) as stream:
-            steady(shop, updates)
-            frozen.send_signal(signal.SIGSTOP)
-            try:
-                frozen_s = time.monotonic()
-                shop.until_shared(1)
-                assert time.monotonic() - frozen_s < SESSION_MS / 1000 + 4
-                shop.until_moved_on(20)
-            finally:
-                frozen.send_signal(signal.SIGCONT)
-            shop.until_shared(2)
+    with trading(shop, INGEST, INGEST, PUBLISH) as ((frozen, *_), _):
+        frozen.send_signal(signal.SIGSTOP)
+        try:
+            frozen_s = time.monotonic()
+            shop.until_shared(1)
+            assert time.monotonic() - frozen_s < SESSION_MS / 1000 + 4
             shop.until_moved_on(20)
-        shop.until_idle()
-        assert stock_of(shop) == stream.expected()
+        finally:
+            frozen.send_signal(signal.SIGCONT)
+        shop.until_shared(2)
+        shop.until_moved_on(20)

@@ -10,13 +10,13 @@ import signal
 import socket
 import subprocess
 import time
-from binascii import crc_hqx
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import redis
+from redis.crc import key_slot
 
 from tests.servers.kafka import ServerMissing
 
@@ -247,9 +247,8 @@ class RedisCluster:
         return str(node.do("CLUSTER MYID").decode())
 
     def slot_of(self, key: str) -> int:
-        """Return the slot of a key, or of its hash tag."""
-        tag = key.partition("{")[2].partition("}")[0] or key
-        return crc_hqx(tag.encode(), 0) % SLOTS
+        """Return the slot of a key."""
+        return int(key_slot(key.encode()))
 
     def primary_of(self, slot: int) -> RedisServer:
         """Return the node that serves a slot."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from connectors.codes import CodeTable
 from flows import publish_steps, runtime
+from flows.claiming import Claimer
 from flows.publish_steps import Decided
 from state.calls import ABSENT, Part, Place
 from state.memory_apply import Run
@@ -51,6 +52,10 @@ def _only_what_moved(self: Chain) -> list[Part]:
 
 def _all_confirmed(decided: Sequence[Decided], _results: object) -> Iterator[Decided]:
     yield from decided
+
+
+def _trusts_any_server(_self: Claimer) -> set[int]:
+    return set()
 
 
 def _newest_code(
@@ -133,6 +138,8 @@ RULES = (
     Rule("P4", "a publisher with an old policy is refused", shards.AnyPolicyClaims, likely=CHANGING),
     Rule("P7", "a recovery lifts versions above all clocks", shards.RecoveryWithoutFloor, likely=GOING_BACK),
     Rule("P8", "a recovery is repeated a minute later", shards.RecoversOnce, likely=GOING_BACK_TWICE),
+    Rule("moved", "what another server than before gave out is not told",
+         patches=((Claimer, "_moved", _trusts_any_server),), likely=GOING_BACK_TWICE),
     Rule("P9", "a consumer keeps the last version", consumer="forgets the last version", likely=EMITTING),
     Rule("P10", "a change under a claim makes the SKU due again", shards.SettledIsAsleep, likely=EMITTING),
     Rule("P11", "a consumer compares whole levels", consumer="merges what changed", likely=EMITTING),

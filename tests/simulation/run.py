@@ -112,6 +112,7 @@ class Simulation:
             shard = self.servers.shards[happening.which % len(self.servers.shards)]
             undone = shard.roll_back(world.now_us - happening.ms * 1000)
             epoch = shard.epoch
+            shard.was_late = shard.was_late or happening.extra > 0
             late = f", noticed {happening.extra} ms late" if happening.extra else ""
             world.note(
                 f"s{happening.which}",

@@ -50,6 +50,8 @@ class Shard:
         """Times that it went back, which its server's identity tells."""
         self.told = 0
         """The identity as it is told: after `epoch`, at times late."""
+        self.was_late = False
+        """Whether it ever was: nobody can know then that the shard went back, and it may repeat a version."""
 
     @property
     def identity(self) -> str:

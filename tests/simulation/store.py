@@ -8,6 +8,7 @@ import msgspec
 import redis
 
 from connectors.codes import CodeRow
+from connectors.redis_server import Connections
 from state.calls import (
     REPETITION,
     Applied,
@@ -179,6 +180,11 @@ class SimServer:
         self._wire = wire
         self._servers = behind
         self.client = self
+
+    @property
+    def connections(self) -> Connections:
+        """Return how many were made: a shard that goes back takes its connections with it."""
+        return Connections(sum(shard.epoch for shard in self._servers.shards))
 
     def identities(self, shards: int) -> list[str]:
         found = self._ask(
