@@ -17,6 +17,7 @@ from connectors.log import (
     Record,
     TailLost,
     first_within,
+    last_offsets,
 )
 
 _STEP_S = 0.1
@@ -166,8 +167,8 @@ class KafkaReader:
         """Return what is held up to the bounds, at least one record if any."""
         taken = first_within(self._held, max_records, max_bytes)
         self._held = self._held[len(taken) :]
-        for record in taken:
-            self._next[Partition(record.topic, record.partition)] = record.offset + 1
+        for partition, offset in last_offsets(taken).items():
+            self._next[partition] = offset + 1
         return taken
 
     def _heed(self, message: Message) -> None:

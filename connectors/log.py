@@ -19,7 +19,7 @@ Errors:
 """
 
 import zlib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -236,6 +236,12 @@ class Log(Protocol):
 def partition_of(key: bytes, partitions: int) -> int:
     """Return the partition of a key: the same in every process and on every machine."""
     return zlib.crc32(key) % partitions
+
+
+def last_offsets(records: Iterable[Record]) -> dict[Partition, int]:
+    """Return the offset of the last record of each partition."""
+    last = {(record.topic, record.partition): record.offset for record in records}
+    return {Partition(topic, n): offset for (topic, n), offset in last.items()}
 
 
 def first_within(records: list[Record], max_records: int, max_bytes: int) -> list[Record]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from connectors import dead_letters
-from connectors.cloudevents import Malformed, parse
+from connectors.events import Unread, read
 from connectors.log import AppendFailed, LogRefused, LogUnavailable, Outgoing, Partition, Record
 from flows.reading import Batch, Run
 from flows.runtime import Runtime, insist
@@ -23,7 +23,6 @@ from state.normalise import effects
 from state.pack import NormalEvent, Packer, rounds
 from state.reasons import Rejection
 from state.shards import event_hash
-from state.validation import decode as decode_data
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,17 +69,11 @@ def decode(batch: Batch) -> Decoded:
     events: list[tuple[Record, Event]] = []
     rejected: list[Rejected] = []
     for record in batch.records:
-        envelope = parse(record)
-        if isinstance(envelope, Malformed):
-            rejected.append(Rejected(record, "decode", envelope.reason))
-            continue
-        data = decode_data(envelope.type, envelope.data)
-        if isinstance(data, Rejection):
-            rejected.append(Rejected(record, "decode", data.reason, envelope.type))
-            continue
-        events.append(
-            (record, Event(envelope.id, envelope.source, envelope.type, envelope.time_ms, data))
-        )
+        event = read(record)
+        if isinstance(event, Unread):
+            rejected.append(Rejected(record, "decode", event.reason, event.type))
+        else:
+            events.append((record, event))
     return Decoded(batch, events, rejected)
 
 

@@ -24,6 +24,7 @@ from connectors.log import (
     Record,
     TailLost,
     UnknownTopic,
+    last_offsets,
 )
 from connectors.redis_server import SKEW_MAX_MS, ServerError
 from flows import stop
@@ -127,7 +128,7 @@ class Reader:
             for partition, end in self.runtime.log.reached(positions).items():
                 run.chains[partition].position = end - 1
             return None
-        upto = {Partition(record.topic, record.partition): record.offset for record in records}
+        upto = last_offsets(records)
         for partition, offset in upto.items():
             run.chains[partition].position = offset
         run.outstanding += 1

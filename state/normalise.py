@@ -4,7 +4,7 @@ Whatever is read again from the log gives the same ops: the only times used are 
 the log's timestamp, and a code is looked up as of that timestamp. Lines of one SKU become one op.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, Protocol, TypeAlias
 
 from state.messages import (
@@ -43,6 +43,9 @@ Codes: TypeAlias = Callable[[str, str, int], tuple[str, int] | None]
 """Maps (source, code, log timestamp in ms) to (sku, units per code); None: no such code."""
 
 _AnyLine: TypeAlias = Line | SignedLine | CountLine | ReturnLine
+_AtLocation: TypeAlias = (
+    PosReturn | Announced | Receipt | Adjustment | Count | SupplierStock | Quality
+)
 
 
 class Known(Protocol):
@@ -75,11 +78,12 @@ def effects(
 
     An op never holds more than 10^9 units. Never raises for an event that `decode` let through.
     """
+    data = event.data
+    check, rule = _RULES[type(data)]
     try:
         _check_time("time", event.time_ms, log_timestamp_ms)
-        _check_names(event.data, policy)
-        lines = _Lines(event, log_timestamp_ms, policy, codes)
-        return tuple(_RULES[type(event.data)](event.data, lines))
+        check(data, policy)
+        return tuple(rule(data, _Lines(event.source, log_timestamp_ms, policy, codes)))
     except _Refused as refused:
         return Rejection(str(refused))
 
@@ -90,9 +94,9 @@ class _Lines:
     __slots__ = ("codes", "log_timestamp_ms", "policy", "source")
 
     def __init__(
-        self, event: Event, log_timestamp_ms: int, policy: Known, codes: Codes | None
+        self, source: str, log_timestamp_ms: int, policy: Known, codes: Codes | None
     ) -> None:
-        self.source = event.source
+        self.source = source
         self.log_timestamp_ms = log_timestamp_ms
         self.policy = policy
         self.codes = codes
@@ -110,19 +114,21 @@ class _Lines:
         sku, units = found
         return sku, _bounded(at, line.quantity * units, f"{units} units each")
 
-    def summed(self, lines: tuple[_AnyLine, ...]) -> dict[str, int]:
-        """Return SKU -> quantity over all lines, in the order of first mention."""
+    def summed(self, lines: tuple[_AnyLine, ...]) -> Iterable[tuple[str, int]]:
+        """Return (SKU, quantity) over all lines, in the order of first mention."""
         if self.codes is None:
+            if len(lines) == 1:
+                return ((lines[0].sku, lines[0].quantity),)
             plain = {line.sku: line.quantity for line in lines}
             if len(plain) == len(lines):
-                return plain
+                return plain.items()
         sums: dict[str, int] = {}
         for at, line in enumerate(lines):
             sku, quantity = self.one(at, line)
             if sku in sums:
                 quantity = _bounded(at, sums[sku] + quantity, "summed with the lines before")
             sums[sku] = quantity
-        return sums
+        return sums.items()
 
     def distinct(self, lines: tuple[CountLine, ...]) -> dict[str, int]:
         """Return SKU -> quantity; two lines of one SKU contradict each other in a count."""
@@ -155,25 +161,6 @@ def _check_time(name: str, time_ms: int, log_timestamp_ms: int) -> None:
         raise _Refused(reason)
 
 
-def _check_names(data: Data, policy: Known) -> None:
-    """Refuse a location or a channel that the policy does not let events name."""
-    match data:
-        case Transfer():
-            _check_location("from", data.origin, policy)
-            _check_location("to", data.destination, policy)
-        case OrderPlaced():
-            _check_channel(data.channel, policy)
-            if data.pickup:
-                _check_location("pickup", data.pickup, policy)
-        case OrderCancelled():
-            _check_channel(data.channel, policy)
-        case PosSale() | Shipment() | OrderReturned():
-            _check_location("location", data.location, policy)
-            _check_channel(data.channel, policy)
-        case _:
-            _check_location("location", data.location, policy)
-
-
 def _check_location(name: str, location: str, policy: Known) -> None:
     if not policy.knows_location(location):
         reason = f"{name}: unknown location {named(location)}"
@@ -186,16 +173,44 @@ def _check_channel(channel: str, policy: Known) -> None:
         raise _Refused(reason)
 
 
-def _pos_sale(data: PosSale, lines: _Lines) -> Iterator[Op]:
-    promised = bool(data.order or data.hold)
-    for sku, quantity in lines.summed(data.lines).items():
-        yield MOVE, sku, data.location, -quantity, 0, 0 if promised else quantity
+def _placed(data: _AtLocation, policy: Known) -> None:
+    _check_location("location", data.location, policy)
+
+
+def _sold(data: PosSale | Shipment | OrderReturned, policy: Known) -> None:
+    _check_location("location", data.location, policy)
+    _check_channel(data.channel, policy)
+
+
+def _moved(data: Transfer, policy: Known) -> None:
+    _check_location("from", data.origin, policy)
+    _check_location("to", data.destination, policy)
+
+
+def _ordered(data: OrderPlaced, policy: Known) -> None:
+    _check_channel(data.channel, policy)
+    if data.pickup:
+        _check_location("pickup", data.pickup, policy)
+
+
+def _cancelled(data: OrderCancelled, policy: Known) -> None:
+    _check_channel(data.channel, policy)
+
+
+def _pos_sale(data: PosSale, lines: _Lines) -> Iterable[Op]:
+    location, sold = data.location, lines.summed(data.lines)
+    if not (data.order or data.hold):
+        return [(MOVE, sku, location, -quantity, 0, quantity) for sku, quantity in sold]
+    moves: list[Op] = []
+    for sku, quantity in sold:
+        moves.append((MOVE, sku, location, -quantity, 0, 0))
         if data.order:
-            yield SHIP, sku, data.order, data.channel, quantity, data.location
+            moves.append((SHIP, sku, data.order, data.channel, quantity, location))
+    return moves
 
 
 def _returned(data: PosReturn | OrderReturned, lines: _Lines) -> Iterator[Op]:
-    sums = lines.summed(data.lines)
+    sums = dict(lines.summed(data.lines))
     damaged = dict.fromkeys(sums, 0)
     for at, line in enumerate(data.lines):
         if line.condition == "damaged":
@@ -206,18 +221,18 @@ def _returned(data: PosReturn | OrderReturned, lines: _Lines) -> Iterator[Op]:
 
 
 def _announced(data: Announced, lines: _Lines) -> Iterator[Op]:
-    for sku, quantity in lines.summed(data.lines).items():
+    for sku, quantity in lines.summed(data.lines):
         yield INCOMING, sku, data.location, data.reference, quantity
 
 
 def _receipt(data: Receipt, lines: _Lines) -> Iterator[Op]:
-    for sku, quantity in lines.summed(data.lines).items():
+    for sku, quantity in lines.summed(data.lines):
         yield MOVE, sku, data.location, quantity, 0, 0
         yield INCOMING, sku, data.location, data.reference, -quantity
 
 
 def _adjustment(data: Adjustment, lines: _Lines) -> Iterator[Op]:
-    for sku, quantity in lines.summed(data.lines).items():
+    for sku, quantity in lines.summed(data.lines):
         yield MOVE, sku, data.location, quantity, 0, 0
 
 
@@ -236,14 +251,14 @@ def _supplier_stock(data: SupplierStock, lines: _Lines) -> Iterator[Op]:
 
 
 def _shipment(data: Shipment, lines: _Lines) -> Iterator[Op]:
-    for sku, quantity in lines.summed(data.lines).items():
+    for sku, quantity in lines.summed(data.lines):
         yield MOVE, sku, data.location, -quantity, 0, 0
         yield SHIP, sku, data.order, data.channel, quantity, data.location
 
 
 def _transfer(data: Transfer, lines: _Lines) -> Iterator[Op]:
     reference = "transfer:" + data.transfer
-    for sku, quantity in lines.summed(data.lines).items():
+    for sku, quantity in lines.summed(data.lines):
         if data.stage == "shipped":
             yield MOVE, sku, data.origin, -quantity, 0, 0
             yield INCOMING, sku, data.destination, reference, quantity
@@ -254,34 +269,36 @@ def _transfer(data: Transfer, lines: _Lines) -> Iterator[Op]:
 
 def _quality(data: Quality, lines: _Lines) -> Iterator[Op]:
     on_hand, unavailable = {"hold": (0, 1), "release": (0, -1), "scrap": (-1, -1)}[data.stage]
-    for sku, quantity in lines.summed(data.lines).items():
+    for sku, quantity in lines.summed(data.lines):
         yield MOVE, sku, data.location, on_hand * quantity, unavailable * quantity, 0
 
 
 def _order_placed(data: OrderPlaced, lines: _Lines) -> Iterator[Op]:
-    for sku, quantity in lines.summed(data.lines).items():
+    for sku, quantity in lines.summed(data.lines):
         yield PLACE, sku, data.order, data.channel, quantity
 
 
 def _order_cancelled(data: OrderCancelled, lines: _Lines) -> Iterator[Op]:
     if not data.lines:
         yield VOID, "", data.order, data.channel
-    for sku, quantity in lines.summed(data.lines).items():
+    for sku, quantity in lines.summed(data.lines):
         yield CANCEL, sku, data.order, data.channel, quantity
 
 
-_RULES: Final[Mapping[type[Data], Callable[[Any, _Lines], Iterator[Op]]]] = {
-    PosSale: _pos_sale,
-    PosReturn: _returned,
-    Announced: _announced,
-    Receipt: _receipt,
-    Adjustment: _adjustment,
-    Count: _count,
-    SupplierStock: _supplier_stock,
-    Shipment: _shipment,
-    Transfer: _transfer,
-    Quality: _quality,
-    OrderPlaced: _order_placed,
-    OrderCancelled: _order_cancelled,
-    OrderReturned: _returned,
+_Rule: TypeAlias = Callable[[Any, _Lines], Iterable[Op]]
+_RULES: Final[Mapping[type[Data], tuple[Callable[[Any, Known], None], _Rule]]] = {
+    PosSale: (_sold, _pos_sale),
+    PosReturn: (_placed, _returned),
+    Announced: (_placed, _announced),
+    Receipt: (_placed, _receipt),
+    Adjustment: (_placed, _adjustment),
+    Count: (_placed, _count),
+    SupplierStock: (_placed, _supplier_stock),
+    Shipment: (_sold, _shipment),
+    Transfer: (_moved, _transfer),
+    Quality: (_placed, _quality),
+    OrderPlaced: (_ordered, _order_placed),
+    OrderCancelled: (_cancelled, _order_cancelled),
+    OrderReturned: (_sold, _returned),
 }
+"""For each kind of data: which of its names the policy has to know, and what it does."""

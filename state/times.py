@@ -11,6 +11,11 @@ _FORM = re.compile(
     r"(?:[Zz]|[+-][0-9]{2}:[0-9]{2})"
 )
 
+_DIGITS = 5
+_BASES_MAX = 1 << 12
+_bases: dict[str, int] = {}
+"""What is left of a time without its seconds and milliseconds -> their base in ms since 1970."""
+
 
 def rfc3339_ms(text: str) -> int:
     """Return the milliseconds since 1970 UTC of a time such as `2026-12-01T08:00:00.5+08:00`.
@@ -21,6 +26,22 @@ def rfc3339_ms(text: str) -> int:
     Raises:
         ValueError: with what was expected, to stand between `expected` and `, got ...`.
     """
+    # Most times are of a minute that was met before: only seconds and milliseconds are left to read.
+    digits, around = text[17:19] + text[20:23], text[:17] + text[23:]
+    has_three = (
+        text[19:20] == "." and len(digits) == _DIGITS and digits.isascii() and digits.isdecimal()
+    )
+    if has_three and around in _bases and digits < "60000":
+        return _bases[around] + int(digits)
+    ms = _read(text)
+    if has_three and not text[23].isdecimal():
+        if len(_bases) >= _BASES_MAX:
+            _bases.clear()
+        _bases[around] = ms - int(digits)
+    return ms
+
+
+def _read(text: str) -> int:
     if _FORM.fullmatch(text) is None:
         raise ValueError("an RFC 3339 time with an offset")
     try:

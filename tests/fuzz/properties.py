@@ -5,7 +5,7 @@ from typing import Any, Literal, TypeAlias, cast
 
 import msgspec
 
-from connectors import dead_letters
+from connectors import dead_letters, events
 from connectors.cloudevents import MAX_ATTRIBUTE_CHARACTERS, Malformed, parse
 from connectors.log import Record
 from state.messages import LINES_MAX, QUANTITY_MAX, TYPES, Data, Event
@@ -55,6 +55,7 @@ def check(record: Record) -> Verdict:
     _check_alone(record)
     found = parse(record)
     assert parse(record) == found, "reading twice gives two answers"
+    _check_short_way(record)
     if isinstance(found, Malformed):
         assert ": expected " in found.reason
         _check_refusal(record, "decode", found.reason)
@@ -81,6 +82,11 @@ def check(record: Record) -> Verdict:
             check_ops(ops)
             check_wire(event, record, ops)
     return verdict
+
+
+def _check_short_way(record: Record) -> None:
+    """What is read in one go is what the careful readers read."""
+    assert events.read(record) == events._slowly(record), "two ways to read, two answers"
 
 
 def _check_alone(record: Record) -> None:
