@@ -115,6 +115,16 @@ class Packer:
     ) -> None:
         known = self._shard_of
         offset, digest, slice_, time_ms, log_ms, event_ops = event
+        if len(event_ops) == 1 and event_ops[0][0] == MOVE:
+            # A sale of one thing, the most common event, without tables for the many shards of the others.
+            _, sku, location, on_hand, unavailable, sold = event_ops[0]
+            shard = known[sku] if sku in known else self.shard(sku)
+            places, where = tables[shard], place(sku, location)
+            at = places.setdefault(where, len(places))
+            moved = ((MOVE, sku, at, on_hand, unavailable, sold),)
+            values = (offset, digest, slice_, time_ms, log_ms, 1, "", moved)
+            by_shard[shard].append(tuple.__new__(ShardEvent, values))
+            return
         split: dict[int, list[ShardOp]] = {}
         table: dict[Place, int] = {}
         mine: list[ShardOp] = []
@@ -150,8 +160,8 @@ class Packer:
         home = 1
         for shard, mine in split.items():
             # As the constructor of the named tuple, without the call of a Python function.
-            values = (offset, digest, slice_, time_ms, log_ms, home, order, tuple(mine))
-            by_shard[shard].append(tuple.__new__(ShardEvent, values))
+            parts = (offset, digest, slice_, time_ms, log_ms, home, order, tuple(mine))
+            by_shard[shard].append(tuple.__new__(ShardEvent, parts))
             home = 0
 
 

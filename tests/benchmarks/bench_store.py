@@ -131,6 +131,8 @@ def bench_apply(store: Store, client: Client, name: str, lines: int, make: MakeO
     packer = Packer(SHARDS, 24 * 3_600_000 + GUARD_ALLOWANCE_MS)
     chain = Chain.starting(name, -1, SHARDS)
     number = 0
+    global START_MS
+    START_MS += 1_000_000
     with printed(client, name) as cost:
         while cost.units < lines:
             events: list[NormalEvent] = []

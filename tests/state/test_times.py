@@ -1,10 +1,12 @@
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from state.times import ms_rfc3339, rfc3339_ms
+from state.times import _read, ms_rfc3339, rfc3339_ms
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LAST_MS = 253_402_300_799_999
@@ -68,3 +70,25 @@ def test_writing_and_reading_undo_each_other_at_any_offset(ms: int, offset: time
 def test_a_time_of_no_such_year_is_not_written(ms: int) -> None:
     with pytest.raises(ValueError, match="1970 to 9999"):
         ms_rfc3339(ms)
+
+
+@given(
+    minute=st.sampled_from(["2026-12-01T08:00:", "1970-01-01T00:00:", "9999-12-31T23:59:"]),
+    seconds=st.text("0123456789.:Z+- \u0663", min_size=0, max_size=9),
+    zone=st.sampled_from(["Z", "z", "+08:00", "-00:01", "", "Z\n"]),
+)
+def test_a_time_is_read_alike_whatever_was_read_before(
+    minute: str, seconds: str, zone: str
+) -> None:
+    text = minute + seconds + zone
+    for known in ("20.000", "59.999"):
+        with suppress(ValueError):
+            rfc3339_ms(minute + known + zone)
+    assert outcome(rfc3339_ms, text) == outcome(_read, text)
+
+
+def outcome(read: Callable[[str], int], text: str) -> int | str:
+    try:
+        return read(text)
+    except ValueError as error:
+        return str(error)
