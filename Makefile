@@ -9,7 +9,7 @@ LOCK := --quiet --strip-extras --generate-hashes --allow-unsafe --no-emit-index-
 CODE := $(wildcard flows connectors state monitoring tests)
 
 .DEFAULT_GOAL := help
-.PHONY: help check-python demo test test-slow test-kafka test-cluster fuzz faults faults-short sim lint format types ci lock clean
+.PHONY: help check-python demo test test-slow test-kafka test-cluster fuzz faults faults-short sim bench lint format types ci lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ faults-short: $(VENV)/.dev ## the same in a few minutes, with a tenth of the har
 sim: $(VENV)/.dev ## run the flows on a modelled log, store, clock and network (SEEDS=1000; --seed N --trace tells one run)
 	@$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),1000) $(ARGS)
 
+bench: $(VENV)/.dev $(VENV)-bench/.ready ## measure throughput and latency against what one would take instead, for hours (ARGS="--quick")
+	@$(BIN)/python -m tests.benchmarks $(ARGS)
+
 lint: $(VENV)/.dev ## check style, form, types, import rules and spelling
 	@$(BIN)/ruff check $(CODE)
 	@$(BIN)/ruff format --check $(CODE)
@@ -73,11 +76,12 @@ lock: ## pin the newest dependencies, with hashes (wants Python 3.11, the oldest
 	@$(VENV)-lock/bin/python -m pip --quiet --disable-pip-version-check install pip-tools==7.6.2
 	@env -u PIP_FIND_LINKS $(VENV)-lock/bin/pip-compile --upgrade $(LOCK) -o requirements.txt requirements.in
 	@env -u PIP_FIND_LINKS $(VENV)-lock/bin/pip-compile --upgrade $(LOCK) -o requirements-dev.txt requirements-dev.in
+	@env -u PIP_FIND_LINKS $(VENV)-lock/bin/pip-compile --upgrade $(LOCK) -o requirements-bench.txt requirements-bench.in
 	@rm -rf $(VENV)-lock
-	@echo "lock: requirements.txt and requirements-dev.txt are written"
+	@echo "lock: requirements.txt, requirements-dev.txt and requirements-bench.txt are written"
 
 clean: ## remove the virtual environment and caches (stored data, .penstock, stays)
-	@rm -rf $(VENV) $(VENV)-lock *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf $(VENV) $(VENV)-lock $(VENV)-bench *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamps let the second run start at once; a changed requirements file brings pip back.
@@ -92,4 +96,11 @@ $(VENV)/.run: requirements.txt pyproject.toml
 $(VENV)/.dev: requirements-dev.txt $(VENV)/.run
 	@echo "installing the tools for tests and checks"
 	@$(PIP) install --require-hashes -r requirements-dev.txt
+	@touch $@
+
+# Quix Streams and Faust pin versions that collide with ours. Tests of the peers pass them over while this is not there.
+$(VENV)-bench/.ready: requirements-bench.txt
+	@python=$$(sh tools/find-python.sh) && echo "setting up $(VENV)-bench with $$python" && \
+	    { $(VENV)-bench/bin/python -c "" 2>/dev/null || $$python -m venv --clear $(VENV)-bench; }
+	@$(VENV)-bench/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes -r requirements-bench.txt
 	@touch $@

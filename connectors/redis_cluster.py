@@ -22,9 +22,7 @@ from urllib.parse import SplitResult, urlsplit, urlunsplit
 import redis
 from redis.backoff import NoBackoff
 from redis.cluster import ClusterNode
-from redis.commands import CoreCommands
 from redis.crc import key_slot
-from redis.event import EventDispatcher
 from redis.exceptions import (
     AskError,
     ClusterDownError,
@@ -36,7 +34,7 @@ from redis.exceptions import (
 from redis.maint_notifications import MaintNotificationsConfig
 from redis.retry import Retry
 
-from connectors.redis_exchange import Command, Exchange, Reply
+from connectors.redis_exchange import Command, Exchange, Pipeline, Reply
 
 SCHEMES = {"redis+cluster": "redis", "rediss+cluster": "rediss"}
 PORT = 6379
@@ -145,35 +143,41 @@ class ClusterClient(redis.RedisCluster):
 
     def send(self, commands: Sequence[Command]) -> list[Reply]:
         """Run commands, each where it belongs. Return the replies, errors among them, in order."""
-        pending = commands
-        for _ in range(TURNS_MAX):
-            self._exchange(pending)
-            pending = self._to_repeat(pending)
-            if not pending:
-                return [command.reply for command in commands]
-        for command in pending:
-            command.reply = TryAgainError("the slot moved again and again")
-        return [command.reply for command in commands]
+        return self.begin(commands)()
 
-    def _exchange(self, commands: Iterable[Command]) -> None:
+    def begin(self, commands: Sequence[Command]) -> Callable[[], list[Reply]]:
+        """Send commands, each where it belongs; what is returned waits for the replies of `send`."""
+        written = self._written(commands)
+
+        def replies() -> list[Reply]:
+            _read(written)
+            pending = self._to_repeat(commands)
+            for _ in range(TURNS_MAX - 1):
+                if not pending:
+                    break
+                _read(self._written(pending))
+                pending = self._to_repeat(pending)
+            for command in pending:
+                command.reply = TryAgainError("the slot moved again and again")
+            return [command.reply for command in commands]
+
+        return replies
+
+    def _written(self, commands: Iterable[Command]) -> list[Exchange]:
+        """Send commands. Return the exchanges that wait for replies."""
         work: dict[str, Exchange] = {}
-        try:
-            for command in commands:
-                try:
-                    node = command.node or self._node_of_key(command.key)
-                except ClusterDownError as error:
-                    command.reply = error
-                    continue
-                if node.name not in work:
-                    work[node.name] = Exchange(self.get_redis_connection(node))
-                work[node.name].commands.append(command)
-            for each in work.values():
-                each.write()
-            for each in work.values():
-                each.read()
-        finally:
-            for each in work.values():
-                each.close()
+        for command in commands:
+            try:
+                node = command.node or self._node_of_key(command.key)
+            except ClusterDownError as error:
+                command.reply = error
+                continue
+            if node.name not in work:
+                work[node.name] = Exchange(self.get_redis_connection(node))
+            work[node.name].commands.append(command)
+        for each in work.values():
+            each.write()
+        return list(work.values())
 
     def _to_repeat(self, commands: Iterable[Command]) -> list[Command]:
         """Return what has to be sent elsewhere; learn from the errors where that is."""
@@ -223,38 +227,18 @@ class ClusterClient(redis.RedisCluster):
         return nodes[0]
 
 
-class Pipeline(CoreCommands):
-    """Commands gathered for one round trip to all nodes that they concern."""
-
-    _event_dispatcher = EventDispatcher()
-
-    def __init__(self, client: ClusterClient) -> None:
-        self._client = client
-        self._commands: list[Command] = []
-
-    def execute_command(self, *args: Any, **options: Any) -> Any:
-        """Gather a command. It has a key, the first argument or that of a function call."""
-        self._commands.append(Command(args, options))
-        return self
-
-    def execute(self, raise_on_error: bool = True) -> list[Reply]:  # noqa: FBT001, FBT002 - its signature
-        """Run what was gathered. Return the replies; errors are among them if they are not to be raised.
-
-        Raises:
-            redis.RedisError: the first error. A node that did not answer is raised in any case.
-        """
-        commands, self._commands = self._commands, []
-        replies = self._client.send(commands)
-        for reply in replies:
-            if isinstance(reply, redis.RedisError) and (
-                raise_on_error or not isinstance(reply, redis.ResponseError)
-            ):
-                raise reply
-        return replies
-
-
 Client: TypeAlias = redis.Redis | ClusterClient
 """What reaches the store: one server, or a cluster."""
+
+
+def _read(exchanges: Sequence[Exchange]) -> None:
+    """Take the replies of all exchanges."""
+    try:
+        for each in exchanges:
+            each.read()
+    finally:
+        for each in exchanges:
+            each.close()
 
 
 @contextmanager

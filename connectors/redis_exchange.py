@@ -1,9 +1,12 @@
-"""Commands on their way to the nodes of a cluster: one round trip for any number of nodes."""
+"""Commands on their way to servers: one round trip for any number of them, and work to be done meanwhile."""
 
-from typing import Any, TypeAlias
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, Self, TypeAlias
 
 import redis
 from redis.cluster import ClusterNode
+from redis.commands import CoreCommands
+from redis.event import EventDispatcher
 
 _FUNCTION_CALLS = frozenset({"FCALL", "FCALL_RO"})
 _KEY_OF_FUNCTION_CALL = 3
@@ -101,3 +104,50 @@ class Exchange:
         self._owed = False
         # The others of the pool lead to the same node.
         self._client.connection_pool.disconnect(inuse_connections=False)
+
+
+class Sender(Protocol):
+    """A client that can go on between sending and waiting."""
+
+    def begin(self, commands: Sequence[Command]) -> Callable[[], list[Reply]]:
+        """Send commands; what is returned waits for their replies, errors among them."""
+
+
+class Pipeline(CoreCommands):
+    """Commands gathered for one round trip to all servers that they concern."""
+
+    _event_dispatcher = EventDispatcher()
+
+    def __init__(self, client: Sender) -> None:
+        self._client = client
+        self._commands: list[Command] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._commands.clear()
+
+    def execute_command(self, *args: Any, **options: Any) -> Any:
+        """Gather a command. It has a key, the first argument or that of a function call."""
+        self._commands.append(Command(args, options))
+        return self
+
+    def send(self) -> Callable[[], list[Reply]]:
+        """Send what was gathered; what is returned waits for the replies, errors among them. Call it once."""
+        commands, self._commands = self._commands, []
+        return self._client.begin(commands)
+
+    def execute(self, raise_on_error: bool = True) -> list[Reply]:  # noqa: FBT001, FBT002 - its signature
+        """Run what was gathered. Return the replies; errors are among them if they are not to be raised.
+
+        Raises:
+            redis.RedisError: the first error. A node that did not answer is raised in any case.
+        """
+        replies = self.send()()
+        for reply in replies:
+            if isinstance(reply, redis.RedisError) and (
+                raise_on_error or not isinstance(reply, redis.ResponseError)
+            ):
+                raise reply
+        return replies

@@ -13,6 +13,7 @@ from redis.retry import Retry
 
 from connectors.embedded import Embedded, embedded
 from connectors.redis_cluster import Client, ClusterClient, is_cluster
+from connectors.redis_one import OneClient
 from state.keys import Keys
 
 SOCKET_TIMEOUT_S = 15.0
@@ -200,7 +201,7 @@ def _reached_cluster(url: str, connections: Connections) -> ClusterClient:
 
 def _client(url: str, connections: Connections) -> redis.Redis:
     # Calls are repeated where it is known to be safe, not by the client.
-    return redis.Redis.from_url(
+    return OneClient.from_url(
         url,
         socket_timeout=SOCKET_TIMEOUT_S,
         socket_connect_timeout=CONNECT_TIMEOUT_S,

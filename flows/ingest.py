@@ -20,7 +20,7 @@ from bytewax.dataflow import Dataflow
 from bytewax.inputs import DynamicSource, StatelessSourcePartition
 from bytewax.outputs import DynamicSink, StatelessSinkPartition
 
-from flows.ingest_steps import Outcome, apply, bury, decode, normalise
+from flows.ingest_steps import bury, decode, normalise, send
 from flows.process import serving
 from flows.reading import Batch, Reader
 from flows.runtime import Runtime
@@ -41,8 +41,8 @@ def build(runtime: Runtime, *, until_idle: bool = False) -> Dataflow:
     normal = op.map("normalise", decoded, step(partial(normalise, runtime)))
     # Normal(batch, events={partition: [NormalEvent(offset, ..., ops)]}, rejected)
     kept = op.map("dead_letters", normal, step(partial(bury, runtime)))
-    applied = op.map("apply", kept, step(partial(apply, runtime, packer)))
-    # Outcome(events, duplicates, dead)
+    # The calls of a batch are under way while the next one comes down to here.
+    applied = op.map("apply", kept, step(partial(send, runtime, packer)))
     op.output("done", applied, Done())
     return flow
 
@@ -82,7 +82,7 @@ class Batched(StatelessSourcePartition[Batch]):
         return datetime.now(UTC) + PAUSE if self._empty else None
 
 
-class Done(DynamicSink[Outcome]):
+class Done(DynamicSink[None]):
     """The end of the flow: all that counts has happened in the steps."""
 
     def build(self, _step_id: str, _worker_index: int, _worker_count: int) -> "_Nothing":
@@ -90,6 +90,6 @@ class Done(DynamicSink[Outcome]):
         return _Nothing()
 
 
-class _Nothing(StatelessSinkPartition[Outcome]):
-    def write_batch(self, items: list[Outcome]) -> None:
+class _Nothing(StatelessSinkPartition[None]):
+    def write_batch(self, items: list[None]) -> None:
         """Nothing is left to write."""

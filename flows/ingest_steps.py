@@ -7,9 +7,9 @@ neither applied nor kept. A batch is a value; a step adds what it found out.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from itertools import count
 
 from connectors import dead_letters
 from connectors.events import Unread, read
@@ -17,7 +17,7 @@ from connectors.log import AppendFailed, LogRefused, LogUnavailable, Outgoing, P
 from flows.reading import Batch, Run
 from flows.runtime import Runtime, insist
 from monitoring import metrics
-from state.calls import Lost
+from state.calls import Applied, Apply, Lost
 from state.messages import Event
 from state.normalise import effects
 from state.pack import NormalEvent, Packer, rounds
@@ -132,11 +132,27 @@ def apply(runtime: Runtime, packer: Packer, normal: Normal) -> Outcome:
 
     A call is repeated until the shard has answered.
     """
+    return _sent(runtime, packer, normal)()
+
+
+def send(runtime: Runtime, packer: Packer, normal: Normal) -> None:
+    """Apply the batch as `apply` does, but wait only for the one before it.
+
+    So the next one is read and understood while Redis is at work. There is never more than one under way: the
+    reader waits for the last, when nothing is left to read.
+    """
+    run = normal.batch.run
+    run.land()
+    run.flight = _sent(runtime, packer, normal)
+
+
+def _sent(runtime: Runtime, packer: Packer, normal: Normal) -> Callable[[], Outcome]:
+    """Send the calls of a batch; what is returned waits for the answers."""
     batch = normal.batch
     run = batch.run
     if run.behind:
         run.outstanding -= 1
-        return Outcome(0, 0, 0, lost=True)
+        return lambda: Outcome(0, 0, 0, lost=True)
     policy = runtime.policy
     by_chain = [
         (chain, offset, normal.events[partition])
@@ -144,10 +160,28 @@ def apply(runtime: Runtime, packer: Packer, normal: Normal) -> Outcome:
         if (chain := run.chains.get(partition)) is not None
     ]
     packed = packer.pack(by_chain, policy.place, runtime.clock.now_us(), policy.revision)
+    turns = list(rounds(packed))
+    answers = runtime.store.begin_apply(turns)
+    return lambda: _applied(runtime, normal, turns, answers)
+
+
+def _applied(
+    runtime: Runtime,
+    normal: Normal,
+    turns: Sequence[Mapping[int, Apply]],
+    answers: Callable[[], list[dict[int, Applied | Lost]]],
+) -> Outcome:
+    """Wait until every shard has answered, and take down what became of the batch."""
+    run, attempts = normal.batch.run, count()
+
+    def ask() -> list[dict[int, Applied | Lost]]:
+        # What was under way when the connection broke may be done or not: all of it is sent again.
+        return answers() if next(attempts) == 0 else [runtime.store.apply(calls) for calls in turns]
+
     duplicates: set[tuple[str, int]] = set()
     absorbed = 0
-    for calls in rounds(packed):
-        for shard, reply in insist(partial(runtime.store.apply, calls)).items():
+    for calls, replies in zip(turns, insist(ask), strict=True):
+        for shard, reply in replies.items():
             if isinstance(reply, Lost):
                 run.lose(shard, reply)
                 continue
@@ -155,8 +189,6 @@ def apply(runtime: Runtime, packer: Packer, normal: Normal) -> Outcome:
             for part, event in reply.duplicates:
                 fact = calls[shard].parts[part]
                 duplicates.add((fact.mark, fact.events[event].offset))
-        if run.behind:
-            break
     run.outstanding -= 1
     if run.behind:
         return Outcome(0, 0, 0, lost=True)

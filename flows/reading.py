@@ -10,7 +10,7 @@ only passes what was applied or is safe in dead.letters.
 """
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -38,7 +38,7 @@ from state.pack import Chain
 GROUP = "penstock.ingest"
 TICK_S = 1.0
 LOG_ID_S = 60.0
-WAIT_MS = 20
+WAIT_MS, GLANCE_MS = 20, 1
 OUTSTANDING_MAX = 2
 """Batches handed on and not applied yet: what holds reading back when Redis is slow."""
 
@@ -54,10 +54,17 @@ class Run:
     outstanding: int = 0
     behind: dict[int, Lost] = field(default_factory=dict)
     """Shards that turned out to be behind, with what they said. Not empty = the run is dead."""
+    flight: Callable[[], object] | None = None
+    """Waits for the answers to the batch that was sent last, if nobody has yet."""
 
     def lose(self, shard: int, lost: Lost) -> None:
         """Note that a shard is behind this run."""
         self.behind[shard] = lost
+
+    def land(self) -> object:
+        """Wait until the batch that was sent last is applied, or the run is dead. None: there was none."""
+        flight, self.flight = self.flight, None
+        return None if flight is None else flight()
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,28 +101,37 @@ class Reader:
             LogLost: the log was made again, lost its tail, or was trimmed where it was still needed.
         """
         run = self._run
+        is_due = now_s - self._ticked_s >= TICK_S
+        if is_due or stop.wanted():
+            run.land()
         if run.outstanding == 0:
             if stop.wanted() or (self._idle is not None and self._idle.for_long(now_s)):
                 self._member.leave()
                 raise StopIteration
             if run.behind:
                 self._start_again()
-            elif now_s - self._ticked_s >= TICK_S:
+            elif is_due:
                 self._tick(now_s)
         if run.behind or run.outstanding >= OUTSTANDING_MAX:
             return None
-        return self._read(self._run)
+        if run.flight is not None:
+            # What is there already is read while Redis is at work; only then it is waited for more.
+            batch = self._read(run, GLANCE_MS)
+            if batch is not None:
+                return batch
+            run.land()
+        return None if run.behind else self._read(self._run, WAIT_MS)
 
-    def _read(self, run: Run) -> Batch | None:
+    def _read(self, run: Run, wait_ms: int) -> Batch | None:
         if not run.chains:
-            self.runtime.clock.wait(WAIT_MS / 1000)
+            self.runtime.clock.wait(wait_ms / 1000)
             return None
         positions = {partition: chain.position + 1 for partition, chain in run.chains.items()}
         settings = self.runtime.settings
         try:
             records = insist(
                 lambda: self.runtime.log.read(
-                    positions, settings.batch_events, settings.batch_bytes, WAIT_MS
+                    positions, settings.batch_events, settings.batch_bytes, wait_ms
                 )
             )
         except (OffsetOutOfRange, TailLost, UnknownTopic) as error:

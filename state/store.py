@@ -117,6 +117,38 @@ class Store:
         packed = {shard: encode_apply(call) for shard, call in calls.items()}
         return {shard: _applied(_decode(reply)) for shard, reply in self._send("apply", packed)}
 
+    def begin_apply(
+        self, rounds: Sequence[Mapping[int, Apply]]
+    ) -> Callable[[], list[dict[int, Applied | Lost]]]:
+        """Send rounds of calls, one after the other; what is returned waits for the answers, round by round.
+
+        The calls of a shard are run in the order of the rounds. What is returned raises as `apply` does; then
+        all rounds are to be applied again.
+        """
+        pipeline = self.client.pipeline(transaction=False)
+        if not hasattr(pipeline, "send"):
+            return lambda: [self.apply(calls) for calls in rounds]
+        began = perf_counter()
+        places = [(turn, shard) for turn, calls in enumerate(rounds) for shard in calls]
+        for turn, shard in places:
+            argument = encode_apply(rounds[turn][shard])
+            pipeline.execute_command("FCALL", "penstock_apply", 1, self._meta[shard], argument)
+        receive = pipeline.send()
+        sending_s = perf_counter() - began
+
+        def answers() -> list[dict[int, Applied | Lost]]:
+            began = perf_counter()
+            found: list[dict[int, Applied | Lost]] = [{} for _ in rounds]
+            replies = receive()
+            self._observe("apply", sending_s + perf_counter() - began)
+            for (turn, shard), reply in zip(places, replies, strict=True):
+                if isinstance(reply, Exception):
+                    raise reply
+                found[turn][shard] = _applied(_decode(reply))
+            return found
+
+        return answers
+
     def tick(self, calls: Mapping[int, Tick]) -> dict[int, Ticked | Lost]:
         """Tell each shard that nothing more lies in a stretch of the log; learn how it stands."""
         packed = {shard: encode_call(call) for shard, call in calls.items()}

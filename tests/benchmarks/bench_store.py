@@ -16,6 +16,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from time import perf_counter, process_time
 
@@ -42,6 +43,8 @@ LEVELS = (
     '"pchome":{"quantity":117},"stores":{"quantity":116,"packs":4}}'
 )
 ADS = '{"google-shop":["on",1700000000000]}'
+
+_starts = count(0, 1_000_000)
 
 MakeOps = Callable[[random.Random, int], tuple[Op, ...]]
 
@@ -130,9 +133,8 @@ def bench_apply(store: Store, client: Client, name: str, lines: int, make: MakeO
     chance = random.Random(name)
     packer = Packer(SHARDS, 24 * 3_600_000 + GUARD_ALLOWANCE_MS)
     chain = Chain.starting(name, -1, SHARDS)
-    number = 0
-    global START_MS
-    START_MS += 1_000_000
+    # Later than all that was applied before: sales are told in the order in which they happen.
+    number = next(_starts)
     with printed(client, name) as cost:
         while cost.units < lines:
             events: list[NormalEvent] = []

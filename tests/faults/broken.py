@@ -6,7 +6,7 @@ once, or by wrapping a call. It happens in the worker's process alone: the engin
 
 import inspect
 import textwrap
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import FunctionType
 from typing import Any
 
@@ -102,7 +102,11 @@ def cut() -> None:
         apply(self, seconds)
         return replies
 
+    def begin(self: store.Store, rounds: Sequence[Mapping[int, Any]]) -> Any:
+        return lambda: [self.apply(calls) for calls in rounds]
+
     store.Store.apply = apply_in_two  # type: ignore[method-assign]  # that is what is wanted
+    store.Store.begin_apply = begin  # type: ignore[method-assign]  # as above
 
 
 def trust() -> None:

@@ -66,13 +66,13 @@ class Recorder:
 
 def record(path: Path) -> None:
     """Count what the flows of this process do."""
-    from flows import claiming, ingest_steps, publish_steps, reading
+    from flows import claiming, publish_steps, reading
 
     recorder: Any = Recorder(path)
     handed, emitted, finished = range(3)
     for owner, name, index in (
         (reading.Reader, "_read", handed),
-        (ingest_steps, "apply", finished),
+        (reading.Run, "land", finished),
         (claiming.Claimer, "next_claims", handed),
         (publish_steps, "emit", emitted),
         (publish_steps, "settle", finished),

@@ -1,6 +1,6 @@
 """Streams played into any store by the steps of the flows, without a log: for tests of where they end."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, cast
 
@@ -62,6 +62,7 @@ class AnyStore(Protocol):
     shards: int
 
     def apply(self, calls: Mapping[int, Apply]) -> Mapping[int, Applied | Lost]: ...
+    def begin_apply(self, rounds: Sequence[Mapping[int, Apply]]) -> Callable[[], list[Any]]: ...
     def tick(self, calls: Mapping[int, Tick]) -> Mapping[int, Ticked | Lost]: ...
     def claim(self, calls: Mapping[int, Claim]) -> Mapping[int, Any]: ...
     def marks(self) -> list[dict[str, int]]: ...
@@ -75,6 +76,9 @@ class MemoryStore:
     def __init__(self, shards: int = SHARDS) -> None:
         self.shards = shards
         self.kept = [MemoryShard() for _ in range(shards)]
+
+    def begin_apply(self, rounds: Sequence[Mapping[int, Apply]]) -> Callable[[], list[Any]]:
+        return lambda: [self.apply(calls) for calls in rounds]
 
     def apply(self, calls: Mapping[int, Apply]) -> dict[int, Applied | Lost]:
         return {shard: self.kept[shard].apply(call) for shard, call in calls.items()}

@@ -1,7 +1,8 @@
 """A batch with more of one shard than a call may have is applied by several calls, once."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,7 +11,7 @@ from connectors.embedded import Embedded
 from connectors.log import Outgoing
 from flows.ingest_steps import apply, decode, normalise
 from flows.runtime import now_ms
-from state.calls import Applied, Apply, Lost
+from state.calls import Apply
 from state.pack import CALL_OPS_MAX
 from state.store import Store
 from tests.flows.engine import Engine, engine
@@ -31,17 +32,18 @@ def test_all_of_it_counts_once_copies_in_other_calls_included(
     valkey: Embedded, config: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ops: list[int] = []
-    apply_to_store = Store.apply
+    apply_to_store = Store.begin_apply
 
-    def counted(store: Store, calls: Mapping[int, Apply]) -> dict[int, Applied | Lost]:
+    def counted(store: Store, rounds: Sequence[Mapping[int, Apply]]) -> Callable[[], Any]:
         ops.extend(
             sum(len(event.ops) for part in call.parts for event in part.events)
+            for calls in rounds
             for call in calls.values()
         )
-        return apply_to_store(store, calls)
+        return apply_to_store(store, rounds)
 
     with engine(valkey, config, batch_events=2 * EVENTS) as e:
-        monkeypatch.setattr(Store, "apply", counted)
+        monkeypatch.setattr(Store, "begin_apply", counted)
         send(e, EVENTS)
         outcomes = e.ingest()
         assert max(outcome.events for outcome in outcomes) > 2 * CALL_OPS_MAX

@@ -1,6 +1,6 @@
 """The modelled store: what the flows ask of `Store`, `Server` and its client, each call on the wire."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -70,6 +70,11 @@ class SimStore(Store):
     def apply(self, calls: Mapping[int, Apply]) -> dict[int, Applied | Lost]:
         replies: dict[int, Applied | Lost] = self._ask("apply", calls)
         return replies
+
+    def begin_apply(
+        self, rounds: Sequence[Mapping[int, Apply]]
+    ) -> Callable[[], list[dict[int, Applied | Lost]]]:
+        return lambda: [self.apply(calls) for calls in rounds]
 
     def tick(self, calls: Mapping[int, Tick]) -> dict[int, Ticked | Lost]:
         replies: dict[int, Ticked | Lost] = self._ask("tick", calls)
