@@ -9,7 +9,7 @@ from connectors.redis_server import Server
 from connectors.settings import Settings
 from flows.claiming import Claimer
 from flows.clock import Clock
-from flows.ingest_steps import apply, bury, decode, normalise
+from flows.ingest_steps import bury, decode, normalise, send
 from flows.publish_steps import derive, emit, settle
 from flows.reading import OUTSTANDING_MAX, Batch, Reader
 from flows.runtime import PolicyInForce, Runtime
@@ -85,7 +85,7 @@ class Machines:
             if not batches:
                 self._rest(worker)
             for batch in batches:
-                apply(runtime, packer, bury(runtime, normalise(runtime, decode(batch))))
+                send(runtime, packer, bury(runtime, normalise(runtime, decode(batch))))
 
     def _publish(self, runtime: Runtime, worker: Worker) -> None:
         claimer = Claimer(runtime)
