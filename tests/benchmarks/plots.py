@@ -133,6 +133,7 @@ def save_latency(result: dict[str, Any], path: Path) -> bool:
             )  # fmt: skip
     axis.set_yscale("log")
     axis.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axis.yaxis.set_minor_formatter(lambda value, _: f"{value:g}")
     axis.grid(axis="y", color="#e4e8eb", lw=0.8)
     axis.set_axisbelow(True)
     axis.set_xlim(-0.4, len(runs) - 1 + 0.3)
