@@ -54,10 +54,10 @@ def test_a_batch_under_way_is_waited_for_before_the_shards_are_told_how_far_all_
         e.send("pos.sale", location="s1", receipt="r", lines=lines(A=1))
         e.now_s += TICK_S
         batch = sent(e)
-        assert batch.run.flight is not None
+        assert batch.run.outstanding == 1
         e.now_s += TICK_S
         assert e.reader.next_batch(e.now_s) is None
-        assert batch.run.flight is None
+        assert batch.run.outstanding == 0
         (at,) = batch.upto.values()
         assert all(at in marks.values() for marks in e.run.store.marks())
         assert e.on_hand("A") == {"s1": -1}
