@@ -141,6 +141,9 @@ class Store:
             found: list[dict[int, Applied | Lost]] = [{} for _ in rounds]
             replies = receive()
             self._observe("apply", sending_s + perf_counter() - began)
+            if any(map(_is_without_functions, replies)):
+                # What did run is known again; the others find the functions loaded.
+                return [self.apply(calls) for calls in rounds]
             for (turn, shard), reply in zip(places, replies, strict=True):
                 if isinstance(reply, Exception):
                     raise reply

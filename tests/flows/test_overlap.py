@@ -77,6 +77,21 @@ def test_a_batch_whose_answers_are_cut_off_counts_once(valkey: Embedded, config:
         assert (counters["applied"], counters["duplicates"]) == (2 * BATCH, 0)
 
 
+def test_a_server_that_has_lost_the_functions_gets_them_again(
+    valkey: Embedded, config: Path
+) -> None:
+    with engine(valkey, config, batch_events=BATCH) as e:
+        sell(e, 1)
+        e.now_s += TICK_S
+        batch = e.reader.next_batch(e.now_s)
+        assert batch is not None
+        client: Any = e.run.server.client
+        client.execute_command("FUNCTION", "FLUSH")
+        send(e.run, e.packer, bury(e.run, normalise(e.run, decode(batch))))
+        send_all(e)
+        assert e.on_hand("A") == {"s1": -BATCH}
+
+
 def test_a_shard_that_is_found_behind_drops_what_was_read_meanwhile_and_all_is_read_again(
     valkey: Embedded, config: Path
 ) -> None:
