@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.benchmarks.system import Site
 from tests.servers.kafka import ROOT, bound_to_us
 
 END_S = 30.0
@@ -77,3 +78,18 @@ def processes(folder: Path) -> Iterator[Processes]:
         yield made
     finally:
         made.stop()
+
+
+class AtWork:
+    """A system at work, as far as it is processes."""
+
+    def __init__(self, site: Site, processes: Processes) -> None:
+        self._site = site
+        self._processes = processes
+
+    def pids(self) -> Mapping[str, Sequence[int]]:
+        return self._processes.pids()
+
+    def words(self) -> str:
+        """Return what its processes printed."""
+        return self._processes.words()

@@ -1,7 +1,7 @@
 """The stock of those systems that keep it by the project's Redis functions."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice
 
@@ -10,26 +10,15 @@ import redis
 from connectors.redis_cluster import Client, ClusterClient, is_cluster
 from state.keys import Keys
 from state.store import Store
-from tests.benchmarks.processes import Processes
+from tests.benchmarks.processes import AtWork
 from tests.benchmarks.system import Site
 
 SHARDS = 16
 READ_AT_ONCE = 1_000
 
 
-class StoreRunning:
+class StoreRunning(AtWork):
     """A system at work whose stock lies in a `Store`."""
-
-    def __init__(self, site: Site, processes: Processes) -> None:
-        self._site = site
-        self._processes = processes
-
-    def pids(self) -> Mapping[str, Sequence[int]]:
-        return self._processes.pids()
-
-    def words(self) -> str:
-        """Return what its processes printed."""
-        return self._processes.words()
 
     def stock(self) -> Mapping[str, int]:
         found: dict[str, int] = {}

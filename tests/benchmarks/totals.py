@@ -1,13 +1,13 @@
 """The stock of those systems that keep a total for each SKU in one hash of Redis."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import redis
 
-from tests.benchmarks.processes import Processes
+from tests.benchmarks.processes import AtWork
 from tests.benchmarks.system import RECEIPTS, SALES, Site, Work
 
 
@@ -29,19 +29,8 @@ class Totals:
         self._client.close()
 
 
-class TotalsRunning:
+class TotalsRunning(AtWork):
     """A system at work that writes such a hash."""
-
-    def __init__(self, site: Site, processes: Processes) -> None:
-        self._site = site
-        self._processes = processes
-
-    def pids(self) -> Mapping[str, Sequence[int]]:
-        return self._processes.pids()
-
-    def words(self) -> str:
-        """Return what its processes printed."""
-        return self._processes.words()
 
     def stock(self) -> Mapping[str, int]:
         with redis.Redis.from_url(self._site.redis, decode_responses=True) as client:
