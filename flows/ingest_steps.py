@@ -180,16 +180,20 @@ def _applied(
 
     duplicates: set[tuple[str, int]] = set()
     absorbed = 0
+    due_since_ms: dict[int, int] = {}
     for calls, replies in zip(turns, insist(ask), strict=True):
         for shard, reply in replies.items():
             if isinstance(reply, Lost):
                 run.lose(shard, reply)
                 continue
             absorbed += reply.absorbed
+            due_since_ms[shard] = reply.oldest_due_ms
             for part, event in reply.duplicates:
                 fact = calls[shard].parts[part]
                 duplicates.add((fact.mark, fact.events[event].offset))
     run.outstanding -= 1
+    oldest_ms = min(filter(None, due_since_ms.values()), default=0)
+    run.due_age_ms = max(0, runtime.clock.now_ms() - oldest_ms) if oldest_ms else 0
     if run.behind:
         return Outcome(0, 0, 0, lost=True)
     _measure(run, normal, duplicates, absorbed, runtime.clock.now_ms())

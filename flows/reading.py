@@ -28,6 +28,7 @@ from connectors.log import (
 )
 from connectors.redis_server import SKEW_MAX_MS, ServerError
 from flows import stop
+from flows.brake import Brake
 from flows.idle import Idle
 from flows.retention import Retention
 from flows.runtime import Runtime, insist
@@ -54,6 +55,8 @@ class Run:
     outstanding: int = 0
     behind: dict[int, Lost] = field(default_factory=dict)
     """Shards that turned out to be behind, with what they said. Not empty = the run is dead."""
+    due_age_ms: int = 0
+    """How long the SKU was due, at the last answer, that had been due longest."""
     flight: Callable[[], object] | None = None
     """Waits for the answers to the batch that was sent last, if nobody has yet."""
 
@@ -92,6 +95,7 @@ class Reader:
         self._idle = Idle(runtime, due=False) if until_idle else None
         self._retention = Retention(runtime) if runtime.log.is_trimmed_by_readers else None
         self._business_ms = 0
+        self._brake = Brake(runtime.settings.tick_ms)
 
     def next_batch(self, now_s: float) -> Batch | None:
         """Return the next records, None when there are none yet.
@@ -114,13 +118,22 @@ class Reader:
                 self._tick(now_s)
         if run.behind or run.outstanding >= OUTSTANDING_MAX:
             return None
+        batch = self._unless_held(now_s)
+        if batch is not None:
+            self._brake.handed(now_s)
+        return batch
+
+    def _unless_held(self, now_s: float) -> Batch | None:
+        run = self._run
+        if self._brake.holds(now_s, run.due_age_ms):
+            return None
         if run.flight is not None:
             # What is there already is read while Redis is at work; only then it is waited for more.
             batch = self._read(run, GLANCE_MS)
             if batch is not None:
                 return batch
             run.land()
-        return None if run.behind else self._read(self._run, WAIT_MS)
+        return None if run.behind else self._read(run, WAIT_MS)
 
     def _read(self, run: Run, wait_ms: int) -> Batch | None:
         if not run.chains:

@@ -97,6 +97,11 @@ REDIS_TIME: Final = Histogram(
     buckets=tuple(bound_ms / 1000 for bound_ms in (0.1, 0.2, 0.5, *BUCKETS_MS)),
     registry=REGISTRY,
 )
+HELD_BACK: Final = Counter(
+    "penstock_held_back_seconds_total",
+    "Time for which ingest read nothing, so that publishing could catch up.",
+    registry=REGISTRY,
+)
 REWINDS: Final = Counter(
     "penstock_rewinds_total",
     "Times that a shard was behind and the log was read again from its watermark.",

@@ -77,6 +77,8 @@ class Applied(NamedTuple):
     """Movements that changed no `on_hand`, because a count had seen them."""
     replayed: int
     """Events that an earlier call had brought."""
+    oldest_due_ms: int
+    """Since when the SKU was due that had been due longest before the call, 0 when none was."""
 
 
 class Lost(NamedTuple):

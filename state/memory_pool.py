@@ -75,6 +75,7 @@ class MemoryShard:
         """Apply the events that no earlier call brought. Nothing is done when a mark is behind."""
         if lost := self._lost(call.parts):
             return lost
+        oldest_due_ms = min(self._due_by(call.now_us // 1000), default=0)
         duplicates: list[tuple[int, int]] = []
         run = Run(call, self.skus, self.orders, self.references)
         replayed = 0
@@ -97,14 +98,14 @@ class MemoryShard:
             if not before.queued:
                 self._make_due(name, call.now_us)
         self._raise_marks(call.parts)
-        return Applied(tuple(duplicates), run.absorbed, replayed)
+        return Applied(tuple(duplicates), run.absorbed, replayed, oldest_due_ms)
 
     def tick(self, call: Tick) -> Ticked | Lost:
         """Move the marks without events; notice another server, an old recovery, a new policy."""
         if lost := self._lost(call.parts):
             return lost
         now_ms = call.now_us // 1000
-        due = [at for at in self.due.values() if at <= now_ms]
+        due = self._due_by(now_ms)
         self._raise_marks(call.parts)
         recover = 0
         if self.server != call.server:
@@ -228,6 +229,10 @@ class MemoryShard:
     def _raise_version(self, name: str, now_us: int) -> None:
         sku = self.skus[name]
         sku.version = next_version(sku.version, now_us, self.floor)
+
+    def _due_by(self, now_ms: int) -> list[int]:
+        """Return since when SKUs have been due, for all that are."""
+        return [at for at in self.due.values() if at <= now_ms]
 
     def _make_due(self, name: str, now_us: int) -> None:
         now_ms = now_us // 1000

@@ -288,7 +288,7 @@ def _lost(reply: Reply) -> Lost:
 def _applied(reply: Reply) -> Applied | Lost:
     if reply[0] == "LOST":
         return _lost(reply)
-    return Applied(tuple((part, event) for part, event in reply[1]), reply[2], reply[3])
+    return Applied(tuple((part, event) for part, event in reply[1]), *reply[2:])
 
 
 def _ticked(reply: Reply) -> Ticked | Lost:

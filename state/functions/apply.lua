@@ -11,7 +11,8 @@
 --            lines   of each event: offset, time_ms, log_ms, home, order ("" for none), the number of values of its
 --                    ops, and those: ops as in state/ops.py with the index of its place (from 0) for the location
 -- Returns  msgpack of one of
---          ["OK", [[part, event], ...] duplicates counted here, absorbed movements, events replayed]
+--          ["OK", [[part, event], ...] duplicates counted here, absorbed movements, events replayed,
+--                 since when (ms) the SKU was due that had been due longest before the call, 0 for none]
 --          ["LOST", [[mark, where the shard stands], ...]] and nothing was done
 --
 -- Atomic because the watermark, the duplicate guard, the figures and the due queue must move together.
@@ -102,7 +103,8 @@ local function apply(keys, args)
 
   local meta = call('HMGET', keys[1], 'floor', 't', 'applied', 'duplicates')
   local newest = tonumber(meta[2] or 0)
-  call('ZCARD', prefix .. 'due')
+  local now_ms = floor(now_us / 1000)
+  local since = oldest_due(prefix .. 'due', now_ms)
   local run = {
     prefix = prefix, now_us = now_us, revision = revision,
     floor = tonumber(meta[1] or 0),
@@ -122,10 +124,10 @@ local function apply(keys, args)
   write_orders(run.orders)
   write_references(run.references)
   write_guard(prefix, run.guard, guard_ms)
-  make_due(prefix .. 'due', floor(now_us / 1000), changed)
+  make_due(prefix .. 'due', now_ms, changed)
   write_meta(keys[1], run, newest, tonumber(meta[3] or 0), tonumber(meta[4] or 0))
   raise_marks(prefix .. 'mark', parts, marks)
-  return cmsgpack.pack({ 'OK', run.duplicates, run.absorbed, run.replayed })
+  return cmsgpack.pack({ 'OK', run.duplicates, run.absorbed, run.replayed, since })
 end
 
 register('penstock_apply', apply)

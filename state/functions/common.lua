@@ -99,6 +99,12 @@ local function raise_marks(key, parts, marks)
   wide('HSET', key, list)
 end
 
+-- Since when (ms) the SKU has been due that has been due longest, 0 when none is.
+local function oldest_due(key, now_ms)
+  local since = tonumber(call('ZRANGE', key, 0, 0, 'WITHSCORES')[2] or 0)
+  return (since <= now_ms) and since or 0
+end
+
 -- SKUs become due now, unless they are due earlier.
 local function make_due(key, now_ms, skus)
   local list, n, at = {}, 0, int(now_ms)

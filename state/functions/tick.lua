@@ -54,7 +54,7 @@ local function tick(keys, args)
   local meta = meta_of(keys[1])
   local now_ms = floor(now_us / 1000)
   local due = call('ZCOUNT', prefix .. 'due', '-inf', now_ms)
-  local oldest = call('ZRANGE', prefix .. 'due', 0, 0, 'WITHSCORES')
+  local since = oldest_due(prefix .. 'due', now_ms)
 
   raise_marks(prefix .. 'mark', parts, marks)
   local recover = 0
@@ -67,7 +67,6 @@ local function tick(keys, args)
   take_over(keys[1], meta, revision)
   local touching = 0
   if meta.touch ~= '' then touching = touch_chunk(prefix, keys[1], meta, now_us) end
-  local since = (due > 0) and tonumber(oldest[2]) or 0
   return cmsgpack.pack({ 'OK', recover, meta.revision, max(meta.t, business_ms), due, since, touching })
 end
 

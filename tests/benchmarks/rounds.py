@@ -2,8 +2,7 @@
 
 A first pass tries all configurations of a system once, for a shorter time; the fastest is taken whose outcome was
 right and which let no SKU wait for more than a second. A system gets a stream as long as it needs to be busy for the
-time asked: a slow one a shorter stream, of the same make. A short one is rough: the opening stock, whose lines are
-not counted, is then read behind the warm-up, too.
+time asked: a slow one a shorter stream, of the same make.
 """
 
 from collections.abc import Callable, Sequence

@@ -79,7 +79,7 @@ def test_the_shards_of_a_batch_answer_each_for_itself(store: Store) -> None:
     )
     assert isinstance(replies[0], Lost)
     assert replies[0].marks[0][0] == "p/0"
-    assert replies[1] == Applied((), 0, 0)
+    assert replies[1] == Applied((), 0, 0, NOW_MS)
 
 
 def test_marks_and_counters_are_told_for_all_shards(store: Store) -> None:
