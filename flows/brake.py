@@ -2,6 +2,8 @@
 
 Both want the same store, and ingest, which sends a batch while another is under way, would take all of it
 for as long as a backlog lasts. What is applied but not told is of no use to a channel.
+
+How late a SKU is, is told by the clock of the ingest that asks: a publisher whose clock is behind seems late.
 """
 
 from typing import Final
