@@ -130,6 +130,10 @@ class ClusterClient(redis.RedisCluster):
             if command.node is not None
         }
 
+    def primaries(self) -> list[redis.Redis]:
+        """Return a client for each primary."""
+        return [self.get_redis_connection(node) for node in self._primaries()]
+
     def node_of(self, key: str) -> str:
         """Return `host:port` of the primary on which a key lies, as the table says."""
         return str(self._node_of_key(key).name)

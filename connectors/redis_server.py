@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import redis
 from redis.backoff import NoBackoff
@@ -104,6 +104,20 @@ class Server:
         names = (client.node_of(Keys().shard(shard, "meta")) for shard in range(shards))
         return [_identity(found[name]) for name in names]
 
+    def keys_like(self, pattern: str, count: int) -> Iterator[list[bytes]]:
+        """Yield the keys that match a pattern, some at a time, each piece from a call over `count` keys.
+
+        A key that is there from the first call to the last comes at least once, unless it moves from one node of
+        a cluster to another meanwhile.
+        """
+        client = self.client
+        nodes = client.primaries() if isinstance(client, ClusterClient) else [client]
+        for node in nodes:
+            cursor: int | None = None
+            while cursor != 0:
+                cursor, found = cast("Any", node).scan(cursor or 0, match=pattern, count=count)
+                yield found
+
     def skews_ms(self, now_ms: int) -> dict[str, int]:
         """Return by how much this machine's clock is ahead of each server's; by server, as `ask` does."""
         clocks = self.ask("TIME").items()
@@ -167,6 +181,21 @@ def server(url: str | None, data: Path) -> Iterator[Server]:
         yield Server(url, found, None, connections)
     finally:
         found.close()
+
+
+@contextmanager
+def beside(server: Server) -> Iterator[Server]:
+    """Reach the same servers by a client of its own, for another thread.
+
+    Raises:
+        ServerAway: they do not answer.
+    """
+    connections, url = Connections(), server.url
+    client = _reached_cluster(url, connections) if is_cluster(url) else _reached(url, connections)
+    try:
+        yield replace(server, client=client, connections=connections)
+    finally:
+        client.close()
 
 
 def _reached(url: str, connections: Connections) -> redis.Redis:

@@ -19,6 +19,7 @@ from connectors.lint import did_you_mean, shortened
 
 PREFIX = "PENSTOCK_"
 PORT_MAX = 65_535
+WALK_PERCENT_MAX = 50
 KafkaOptions: TypeAlias = dict[str, str | int | float | bool]
 
 _UNIT_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
@@ -111,6 +112,13 @@ def _metrics(text: str) -> str:
     return text
 
 
+def _walk(text: str) -> str:
+    match = re.fullmatch(r"([0-9]{1,2}(?:\.[0-9]{1,2})?)%", text, re.ASCII)
+    if text != "off" and (match is None or not 0 < float(match[1]) <= WALK_PERCENT_MAX):
+        raise ValueError
+    return text
+
+
 class Settings(BaseSettings):
     """What the environment says. Frozen; secrets are left out of `repr`, and masked by `shown`."""
 
@@ -172,6 +180,13 @@ class Settings(BaseSettings):
     metrics: Annotated[str, AfterValidator(_metrics)] = _declared(
         "127.0.0.1:9464", "host:port or off", "where `/metrics` and the probes are served", "off"
     )
+    walk: Annotated[str, AfterValidator(_walk)] = _declared(
+        "1%",
+        "off, or above 0% up to 50%",
+        "how much of one core looking through the pool for faults may take, with the server's time for it; of all "
+        "publishers one does it at a time",
+        "off",
+    )
     refresh_s: Whole = _integer(
         86_400, 60, 2_592_000, "a SKU without changes is looked at again after so many seconds"
     )
@@ -190,6 +205,11 @@ class Settings(BaseSettings):
             return None
         host, _, port = self.metrics.rpartition(":")
         return host.strip("[]"), int(port)
+
+    @property
+    def walk_share(self) -> float | None:
+        """Return the share of one core that the walk may take; None = it is off."""
+        return None if self.walk == "off" else float(self.walk.rstrip("%")) / 100
 
     def shown(self) -> dict[str, str]:
         """Return every variable with its value as text, passwords masked."""

@@ -5,6 +5,7 @@ of publishers may claim from the same queues.
 """
 
 from collections import defaultdict
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import partial
 
@@ -13,6 +14,7 @@ import structlog
 from flows import stop
 from flows.idle import Idle
 from flows.runtime import PolicyInForce, Runtime, insist
+from flows.unsettled import Unsettled
 from monitoring import metrics
 from state.calls import REPETITION, Claim, Claimed, Lost, Place, Rebuild, Refused, Tick
 
@@ -47,6 +49,7 @@ class Claimer:
         self._servers: list[str] = []
         """The server of each shard at the last tick, and how many connections had been made before."""
         self._connections = 0
+        self._unsettled = Unsettled()
         self.more = False
         """The last round left SKUs behind: claim again at once."""
 
@@ -79,10 +82,12 @@ class Claimer:
         )
         moved = self._moved()
         by_shard: dict[int, Claimed] = {}
+        refused = False
         for shard, reply in replies.items():
             if shard in moved:
                 continue
             if isinstance(reply, Refused):
+                refused = True
                 metrics.REFUSED_CLAIMS.inc()
                 insist(runtime.follow_policy)
                 continue
@@ -93,10 +98,22 @@ class Claimer:
                 self.more = True
             if reply.due:
                 by_shard[shard] = reply
+        if not (self.more or moved or refused):
+            self._unsettled.all_claimed()
         if not by_shard:
             return None
         self.outstanding += 1
+        self._unsettled.claimed(by_shard.values())
         return Claims(self, policy, business_ms, by_shard)
+
+    def done(self, claims: Claims, settled: AbstractSet[str]) -> None:
+        """Note that a round is over: the SKUs named were emitted, the others are left to their lease."""
+        self.outstanding -= 1
+        every = [due for claimed in claims.by_shard.values() for due in claimed.due]
+        left = [due for due in every if due.sku not in settled] if len(settled) < len(every) else ()
+        settings = self.runtime.settings
+        lease_ms = settings.lease_ms + settings.tick_ms
+        self._unsettled.settled(left, self.runtime.clock.now_ms() + lease_ms)
 
     def _moved(self) -> set[int]:
         """Return the shards that another server answered for than at the last tick.
@@ -147,7 +164,9 @@ class Claimer:
         if touching:
             self._ticked_s = 0.0
         metrics.DUE_DEPTH.set(due)
-        age_ms = max(0, runtime.clock.now_ms() - oldest_ms) if oldest_ms else 0
+        now_ms = runtime.clock.now_ms()
+        self._unsettled.due(oldest_ms, now_ms)
+        age_ms = max(0, now_ms - oldest_ms) if oldest_ms else 0
         metrics.DUE_AGE.set(age_ms / 1000)
 
     def _rebuild(self, shard: int, skus: tuple[str, ...]) -> None:

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from typing import TypeVar
 
 import bytewax.operators as op
 from bytewax.dataflow import Dataflow
@@ -24,7 +25,11 @@ from flows.ingest_steps import bury, decode, normalise, send
 from flows.process import serving
 from flows.reading import Batch, Reader
 from flows.runtime import Runtime
+from monitoring.busy import timed, timed_source
 from state.pack import Packer
+
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
 
 PAUSE = timedelta(milliseconds=2)
 
@@ -32,17 +37,20 @@ PAUSE = timedelta(milliseconds=2)
 def build(runtime: Runtime, *, until_idle: bool = False) -> Dataflow:
     """Wire the flow."""
     packer = Packer(runtime.store.shards, runtime.guard_ms)
-    step = runtime.ending.step
     flow = Dataflow("ingest")
+
+    def step(name: str, work: Callable[[Item], Answer]) -> Callable[[Item], Answer]:
+        return runtime.ending.step(timed("ingest", name, work))
+
     batches = op.input("read", flow, Batches(lambda: Reader(runtime, until_idle=until_idle)))
     # Batch(run, records, upto)
-    decoded = op.map("decode", batches, step(decode))
+    decoded = op.map("decode", batches, step("decode", decode))
     # Decoded(batch, events=[(record, event)], rejected)
-    normal = op.map("normalise", decoded, step(partial(normalise, runtime)))
+    normal = op.map("normalise", decoded, step("normalise", partial(normalise, runtime)))
     # Normal(batch, events={partition: [NormalEvent(offset, ..., ops)]}, rejected)
-    kept = op.map("dead_letters", normal, step(partial(bury, runtime)))
+    kept = op.map("dead_letters", normal, step("dead_letters", partial(bury, runtime)))
     # The calls of a batch are under way while the next one comes down to here.
-    applied = op.map("apply", kept, step(partial(send, runtime, packer)))
+    applied = op.map("apply", kept, step("apply", partial(send, runtime, packer)))
     op.output("done", applied, Done())
     return flow
 
@@ -67,13 +75,19 @@ class Batched(StatelessSourcePartition[Batch]):
     """One reader, as the engine asks it."""
 
     def __init__(self, reader: Reader) -> None:
-        self._reader = reader
         self._empty = False
+
+        def ask() -> Batch | None:
+            return reader.next_batch(time.monotonic())
+
+        ending = reader.runtime.ending
+        # It mostly waits for messages: what counts is its own work.
+        timed_ask = timed_source("ingest", "read", ask, time.thread_time)
+        self._ask = partial(ending.source, timed_ask)
 
     def next_batch(self) -> list[Batch]:
         """Return the next batch, if there is one."""
-        reader = self._reader
-        batch = reader.runtime.ending.source(lambda: reader.next_batch(time.monotonic()))
+        batch = self._ask()
         self._empty = batch is None
         return [] if batch is None else [batch]
 

@@ -192,6 +192,7 @@ def _applied(
                 fact = calls[shard].parts[part]
                 duplicates.add((fact.mark, fact.events[event].offset))
     run.outstanding -= 1
+    run.lag.applied(normal.batch.upto)
     oldest_ms = min(filter(None, due_since_ms.values()), default=0)
     run.due_age_ms = max(0, runtime.clock.now_ms() - oldest_ms) if oldest_ms else 0
     if run.behind:
@@ -237,5 +238,6 @@ def _measure(
     if absorbed:
         counts["wms.count", "absorbed"] += absorbed
     metrics.count_events(counts)
+    run.heard.note(normal.events)
     timestamps = (event.log_ms for events in normal.events.values() for event in events)
     metrics.LOG_TO_APPLIED.observe_ages(now_ms, timestamps)

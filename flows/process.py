@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 import redis
+import stamina.instrumentation
 import structlog
 
 from connectors import settings as environment
@@ -16,6 +17,7 @@ from connectors.log import LogError, LogRefused, UnknownTopic
 from connectors.redis_server import ServerAway, ServerError
 from flows import stop
 from flows.runtime import Runtime, Stopped, is_away, runtime
+from flows.walk import walking
 from monitoring.server import AddressUnavailableError, serve
 
 OK, FINDING, USAGE, AWAY_EXIT = 0, 1, 2, 3
@@ -25,6 +27,8 @@ _log = structlog.get_logger(__name__)
 
 def set_up_logging() -> None:
     """Log one JSON line per thing to act on, to standard error; normal operation logs nothing."""
+    # That library tells every repetition; `insist` tells that a server is away, and counts.
+    stamina.instrumentation.set_on_retry_hooks(())
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -48,19 +52,21 @@ def collect_rarely() -> None:
 
 
 @contextmanager
-def running() -> Iterator[Runtime]:
+def running(role: str) -> Iterator[Runtime]:
     """Be a process that runs a flow, with the settings of the environment, until the block ends."""
     stop.install()
     set_up_logging()
     collect_rarely()
     settings = environment.load()
     for warning in environment.unknown_variables():
-        _log.warning(warning)
+        _log.warning("unknown setting", problem=warning)
     with ExitStack() as stack:
         run = stack.enter_context(runtime(settings))
         if settings.metrics_address is not None:
             web = serve(settings.metrics, lambda: _readiness(run))
             stack.callback(web.stop)
+        if role == "publish":
+            stack.enter_context(walking(run))
         yield run
 
 
@@ -68,7 +74,7 @@ def serving(name: str) -> Runtime:
     """Enter `running` for as long as this process lives, for a flow that Bytewax itself starts."""
     stack = ExitStack()
     try:
-        run = stack.enter_context(running())
+        run = stack.enter_context(running(name))
     except Exception as error:
         code, text = verdict(error)
         if code == FINDING:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from typing import TypeVar
 
 import bytewax.operators as op
 from bytewax.dataflow import Dataflow
@@ -23,6 +24,10 @@ from flows.claiming import Claimer, Claims
 from flows.process import serving
 from flows.publish_steps import derive, emit, settle
 from flows.runtime import Runtime
+from monitoring.busy import timed, timed_source
+
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
 
 PAUSE_MAX = timedelta(milliseconds=50)
 """Between two looks at the due queues, however long a SKU gathers its changes."""
@@ -31,15 +36,18 @@ PAUSE_MAX = timedelta(milliseconds=50)
 def build(runtime: Runtime, *, until_idle: bool = False) -> Dataflow:
     """Wire the flow."""
     tick = min(timedelta(milliseconds=runtime.settings.tick_ms), PAUSE_MAX)
-    step = runtime.ending.step
     flow = Dataflow("publish")
+
+    def step(name: str, work: Callable[[Item], Answer]) -> Callable[[Item], Answer]:
+        return runtime.ending.step(timed("publish", name, work))
+
     claims = op.input("claim", flow, Due(lambda: Claimer(runtime, until_idle=until_idle), tick))
     # Claims(owner, policy, business_ms, by_shard={shard: Claimed})
-    decided = op.map("derive", claims, step(partial(derive, runtime)))
+    decided = op.map("derive", claims, step("derive", partial(derive, runtime)))
     # (claims, [Decided(shard, settle, messages, cause_ms)])
-    emitted = op.map("emit", decided, step(partial(emit, runtime)))
+    emitted = op.map("emit", decided, step("emit", partial(emit, runtime)))
     # Emitted(claims, decided)
-    settled = op.map("settle", emitted, step(partial(settle, runtime)))
+    settled = op.map("settle", emitted, step("settle", partial(settle, runtime)))
     # 42
     op.output("done", settled, Done())
     return flow
@@ -69,10 +77,15 @@ class Claimed(StatelessSourcePartition[Claims]):
         self._claimer = claimer
         self._tick = tick
 
+        def ask() -> Claims | None:
+            return claimer.next_claims(time.monotonic())
+
+        ending = claimer.runtime.ending
+        self._ask = partial(ending.source, timed_source("publish", "claim", ask))
+
     def next_batch(self) -> list[Claims]:
         """Return what is due, if anything is."""
-        claimer = self._claimer
-        claims = claimer.runtime.ending.source(lambda: claimer.next_claims(time.monotonic()))
+        claims = self._ask()
         return [] if claims is None else [claims]
 
     def next_awake(self) -> datetime | None:

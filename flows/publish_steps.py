@@ -101,7 +101,7 @@ def settle(runtime: Runtime, emitted: Emitted) -> int:
         items[each.shard].append(each.settle)
     settled = insist(lambda: runtime.store.settle(runtime.clock.now_us(), items)) if items else 0
     metrics.REFUSED_SETTLES.inc(len(emitted.decided) - settled)
-    emitted.claims.owner.outstanding -= 1
+    emitted.claims.owner.done(emitted.claims, {each.settle.sku for each in emitted.decided})
     return settled
 
 

@@ -29,7 +29,9 @@ from connectors.log import (
 from connectors.redis_server import SKEW_MAX_MS, ServerError
 from flows import stop
 from flows.brake import Brake
+from flows.hearing import Heard, Hearing
 from flows.idle import Idle
+from flows.lag import Lag
 from flows.retention import Retention
 from flows.runtime import Runtime, insist
 from monitoring import metrics
@@ -39,6 +41,8 @@ from state.pack import Chain
 GROUP = "penstock.ingest"
 TICK_S = 1.0
 LOG_ID_S = 60.0
+WATCH_S = 5.0
+"""Between two looks at what no event waits for: each holds the reader up for as long as servers take to answer."""
 WAIT_MS, GLANCE_MS = 20, 1
 OUTSTANDING_MAX = 2
 """Batches handed on and not applied yet: what holds reading back when Redis is slow."""
@@ -57,6 +61,8 @@ class Run:
     """Shards that turned out to be behind, with what they said. Not empty = the run is dead."""
     due_age_ms: int = 0
     """How long the SKU was due, at the last answer, that had been due longest."""
+    lag: Lag = field(default_factory=Lag)
+    heard: Heard = field(default_factory=Heard)
     flight: Callable[[], object] | None = None
     """Waits for the answers to the batch that was sent last, if nobody has yet."""
 
@@ -89,9 +95,14 @@ class Reader:
     def __init__(self, runtime: Runtime, *, until_idle: bool = False) -> None:
         self.runtime = runtime
         self._member: Member = runtime.log.member(GROUP, INPUT_TOPICS, str(uuid.uuid4()))
-        self._run = Run(self._log_ids())
+        heard = Heard(by_event=runtime.settings.clock == "event")
+        self._run = Run(self._log_ids(), lag=Lag(), heard=heard)
+        # Only the metrics tell who is silent.
+        is_watched = runtime.settings.metrics_address is not None
+        self._hearing = Hearing(runtime, heard) if is_watched else None
         self._ticked_s = 0.0
         self._ids_seen_s = 0.0
+        self._watched_s = 0.0
         self._idle = Idle(runtime, due=False) if until_idle else None
         self._retention = Retention(runtime) if runtime.log.is_trimmed_by_readers else None
         self._business_ms = 0
@@ -111,6 +122,7 @@ class Reader:
         if run.outstanding == 0:
             if stop.wanted() or (self._idle is not None and self._idle.for_long(now_s)):
                 self._member.leave()
+                run.lag.end()
                 raise StopIteration
             if run.behind:
                 self._start_again()
@@ -161,6 +173,7 @@ class Reader:
         for partition, offset in upto.items():
             run.chains[partition].position = offset
         run.outstanding += 1
+        run.lag.handed_on(records)
         return Batch(run, records, upto)
 
     def _tick(self, now_s: float) -> None:
@@ -201,8 +214,9 @@ class Reader:
         if not run.behind:
             applied = {partition: chain.position + 1 for partition, chain in run.chains.items()}
             insist(lambda: self._member.commit(applied))
-        runtime.problems["clock"] = self._clock_problem()
-        self._watch_lag(run)
+        if now_s - self._watched_s >= WATCH_S:
+            self._watched_s = now_s
+            self._watch(run, now_s)
         if self._retention is not None:
             retention = self._retention
             insist(lambda: retention.trim(now_s, run.chains.keys()))
@@ -213,7 +227,8 @@ class Reader:
             _log.warning("shard went back", shard=shard, marks=lost.marks)
             self.runtime.recover(shard, 1)
         metrics.REWINDS.inc()
-        run = Run(self._run.log_ids)
+        self._run.lag.drop()
+        run = Run(self._run.log_ids, lag=self._run.lag, heard=self._run.heard)
         self._open(run, frozenset(self._run.chains))
         self._run = run
 
@@ -254,10 +269,16 @@ class Reader:
             else None
         )
 
-    def _watch_lag(self, run: Run) -> None:
-        for partition, end in insist(lambda: self.runtime.log.ends(run.chains.keys())).items():
-            lag = max(0, end - 1 - run.chains[partition].position)
-            metrics.LAG.labels(partition.topic, str(partition.n)).set(lag)
+    def _watch(self, run: Run, now_s: float) -> None:
+        """Tell whether clocks agree, how far this reader is behind, and who is silent."""
+        runtime, hearing = self.runtime, self._hearing
+        runtime.problems["clock"] = self._clock_problem()
+        ends = insist(lambda: runtime.log.ends(run.chains.keys()))
+        positions = {partition: chain.position for partition, chain in run.chains.items()}
+        run.lag.look(positions, ends, runtime.clock.now_ms())
+        if hearing is not None:
+            newest_ms = runtime.business_ms(self._business_ms)
+            insist(lambda: hearing.look(now_s, run.lag.behind, newest_ms))
 
 
 def check_resume(partition: Partition, marks: Sequence[int], start: int, end: int) -> None:

@@ -30,7 +30,7 @@ _log = structlog.get_logger(__name__)
 def run_flow(role: Role, *, until_idle: bool) -> int:
     """Run one flow in this process until it is stopped, or idle. Return the exit code."""
     try:
-        with running() as runtime:
+        with running(role) as runtime:
             build = ingest.build if role == "ingest" else publish.build
             flow = build(runtime, until_idle=until_idle)
             runtime.ending.keeps = _is_told

@@ -9,11 +9,12 @@ from typing import Any, TypeVar
 
 import redis
 import stamina
+import structlog
 
 from connectors import config, policy_store
 from connectors.codes import CodeTable, codes
 from connectors.kafka_log import KafkaLog
-from connectors.log import INPUT_TOPICS, OUTPUT_TOPICS, Log, LogRefused, LogUnavailable
+from connectors.log import INPUT_TOPICS, OUTPUT_TOPICS, Log, LogError, LogRefused, LogUnavailable
 from connectors.redis_cluster import is_cluster
 from connectors.redis_log import Cap, RedisLog
 from connectors.redis_server import NO_LOG_ON_A_CLUSTER, SKEW_MAX_MS, Server, ServerError, server
@@ -54,6 +55,8 @@ _REFUSED_FOR_NOW = re.compile(r"(?:^|: )(?:BUSY|MISCONF|NOREPLICAS) ")
 
 Answer = TypeVar("Answer")
 
+_log = structlog.get_logger(__name__)
+
 now_us, now_ms = Clock().now_us, Clock().now_ms
 """The time by the clock of this machine, where no runtime is at hand."""
 
@@ -92,11 +95,25 @@ def insist(call: Callable[[], Answer]) -> Answer:
             try:
                 return call()
             except redis.ResponseError as error:
+                _note_away(error, attempt.num)
                 if isinstance(error, AWAY) or not is_away(error):
                     raise
                 # The library's own class would tell a log nothing of the reason.
                 raise RefusedForNow(str(error)) from error
+            except AWAY as error:
+                _note_away(error, attempt.num)
+                raise
     raise AssertionError("a retry without end ended")
+
+
+def _note_away(error: Exception, attempt: int) -> None:
+    """Count a call that is made again, and log the first time of each call: it is waited for until it works."""
+    if not is_away(error):
+        return
+    server = "log" if isinstance(error, LogError) else "store"
+    metrics.RETRIES.labels(server).inc()
+    if attempt == 1:
+        _log.warning("server away", server=server, error=f"{type(error).__name__}: {error}")
 
 
 class PolicyInForce:
@@ -180,7 +197,7 @@ def connected(settings: Settings) -> Iterator[Runtime]:
     """Reach the servers, and take the policy that is in force there; nothing is made or changed."""
     if settings.kafka is None and is_cluster(settings.redis):
         raise ServerError(NO_LOG_ON_A_CLUSTER)
-    with server(settings.redis, settings.data) as found, closing(_log(settings, found)) as log:
+    with server(settings.redis, settings.data) as found, closing(_log_of(settings, found)) as log:
         keys = Keys(settings.namespace)
         log.reach()
         store = Store(found.client, keys, _shards(found, keys, settings), _observe)
@@ -221,7 +238,7 @@ def initialise(run: Runtime) -> None:
         raise LogRefused("\n".join(fatal))
 
 
-def _log(settings: Settings, found: Server) -> Log:
+def _log_of(settings: Settings, found: Server) -> Log:
     """Return the log that the settings name."""
     if settings.kafka is None:
         return RedisLog(found.one, settings.namespace, Cap(bytes=settings.log_bytes))

@@ -22,11 +22,18 @@ from prometheus_client import (
     disable_created_metrics,
 )
 
+from monitoring.gauges import Age, Known
 from monitoring.latency import BUCKETS_MS, Latency
-from monitoring.reasons import reason_class
+from monitoring.reasons import REASON_CLASSES, reason_class
 from state.messages import TYPES
 
 OUTCOMES: Final = ("applied", "duplicate", "dead", "absorbed")
+STEPS: Final = {
+    "ingest": ("read", "decode", "normalise", "dead_letters", "apply"),
+    "publish": ("claim", "derive", "emit", "settle"),
+}
+"""The steps of each flow."""
+INVARIANTS: Final = ("class_sums", "reserved", "lease", "out", "due")
 UNKNOWN_TYPE: Final = "unknown"
 
 # A second series for each one, telling only when this process began, is of no use here.
@@ -127,12 +134,118 @@ EMITTED_FAILED: Final = Counter(
     "Messages that the log did not confirm; their SKUs stay due and are emitted again.",
     registry=REGISTRY,
 )
+BUSY: Final = Counter(
+    "penstock_busy_seconds_total",
+    "Time spent in a step of a flow; its rate is how much of the time the step is at work.",
+    ("flow", "step"),
+    registry=REGISTRY,
+)
+BATCHES: Final = Counter(
+    "penstock_batches_total",
+    "Batches that a flow was given: of messages, of claimed SKUs.",
+    ("flow",),
+    registry=REGISTRY,
+)
+LAG_AGE: Final = Age(
+    "penstock_lag_seconds",
+    "How old the oldest message of the partition is that this reader has not applied; 0 = all is.",
+    ("topic", "partition"),
+    registry=REGISTRY,
+)
+UNSETTLED_AGE: Final = Age(
+    "penstock_unsettled_age_seconds",
+    "How old the oldest change is that is due or claimed and not settled, as this publisher sees it.",
+    registry=REGISTRY,
+)
+RETRIES: Final = Counter(
+    "penstock_retries_total",
+    "Calls that were made again because a server did not answer, or refused for now.",
+    ("reason",),
+    registry=REGISTRY,
+)
+LOCATION_SILENT: Final = Known(
+    "penstock_location_silent_seconds",
+    "Since when nothing has come from a location that is silent for longer than is usual for it.",
+    ("location",),
+    registry=REGISTRY,
+)
+LOCATIONS_SILENT: Final = Known(
+    "penstock_locations_silent",
+    "Locations that are silent for longer than is usual for them.",
+    registry=REGISTRY,
+)
+OVERSOLD_SKUS: Final = Known(
+    "penstock_oversold_skus",
+    "SKUs of which less than nothing is available, in the last finished round of the walk.",
+    registry=REGISTRY,
+)
+NEGATIVE_POSITIONS: Final = Known(
+    "penstock_negative_positions",
+    "Positions with less than nothing on hand, in the last finished round of the walk.",
+    registry=REGISTRY,
+)
+ADS_PAUSED: Final = Known(
+    "penstock_ads_paused",
+    "SKUs whose ads a rule has paused, in the last finished round of the walk.",
+    ("rule",),
+    registry=REGISTRY,
+)
+ADS_PAUSED_SOLD_OUT: Final = Counter(
+    "penstock_ads_paused_sold_out_seconds_total",
+    "Business time for which ads of SKUs with nothing to sell were paused, summed over SKUs.",
+    ("rule",),
+    registry=REGISTRY,
+)
+INVARIANT_VIOLATIONS: Final = Known(
+    "penstock_invariant_violations",
+    "What was not as it must be, in the last finished round of the walk.",
+    ("invariant",),
+    registry=REGISTRY,
+)
+WALK_FINISHED: Final = Known(
+    "penstock_walk_finished_timestamp_seconds",
+    "When the last round of the walk was finished (Unix time).",
+    registry=REGISTRY,
+)
+WALK_SKUS: Final = Known(
+    "penstock_walk_skus",
+    "SKUs that the last finished round of the walk looked at.",
+    registry=REGISTRY,
+)
+WALK_TIME: Final = Known(
+    "penstock_walk_seconds",
+    "How long the last finished round of the walk took.",
+    registry=REGISTRY,
+)
+WALK_BUSY: Final = Counter(
+    "penstock_walk_busy_seconds_total",
+    "Time that the walk was at work, or the store for it.",
+    registry=REGISTRY,
+)
+OF_THE_WALK: Final = (
+    OVERSOLD_SKUS,
+    NEGATIVE_POSITIONS,
+    ADS_PAUSED,
+    INVARIANT_VIOLATIONS,
+    WALK_FINISHED,
+    WALK_SKUS,
+    WALK_TIME,
+)
+"""Known to the process that walks, and to no other."""
 BUILD: Final = Info("penstock_build", "The version that is running.", registry=REGISTRY)
 
 for _kind in ("pause", "resume"):
     SIGNALS.labels(_kind)
 for _kind in ("oversold", "negative", "drift"):
     ALERTS.labels(_kind)
+for _reason in ("store", "log"):
+    RETRIES.labels(_reason)
+# A series that begins with its first letter is no increase to Prometheus.
+for _reason in REASON_CLASSES:
+    DEAD_LETTERS.labels(_reason)
+for _type in (*TYPES, UNKNOWN_TYPE):
+    for _outcome in ("applied", "duplicate", "dead"):
+        EVENTS.labels(_type, _outcome)
 
 
 def build_version() -> str:

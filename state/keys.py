@@ -36,6 +36,9 @@ PERMANENT = {
     "{s}:meta": "hash: generation, version floor, policy revision, server seen, cursors, counters",
     "store": "hash: what was fixed when the store was made: shards, layout",
     "policy": "hash: the policy in force: revision, digest, document",
+    "silence": (
+        "hash: location -> how it usually speaks, and when it last did; readers, and how far each has heard"
+    ),
     "codes": "list: rows of the code tables, append-only",
     "log:topics": (
         "hash: topic -> log id and number of partitions; <topic>:<n> -> bytes in that partition"
@@ -48,6 +51,7 @@ EXPIRING = {
     "{s}:seen:<slice>": "set: 63-bit hashes of (source, id), a set per slice of the log timestamp",
     "{s}:order:<order>": "hash: facts of an order, that only grow; permanent while units are open",
     "{s}:ref:<reference>": "hash: announced less received per SKU and location",
+    "walk": "text: the process that walks the pool and looks for faults, for as long as its lease",
 }
 
 
@@ -82,6 +86,14 @@ class Keys:
     def policy(self) -> str:
         """Return the key of the policy in force."""
         return f"{self.prefix}policy"
+
+    def silence(self) -> str:
+        """Return the key of what is usual of locations."""
+        return f"{self.prefix}silence"
+
+    def walk(self) -> str:
+        """Return the key of the lease of the walk."""
+        return f"{self.prefix}walk"
 
     def codes(self) -> str:
         """Return the key of the code tables."""

@@ -228,6 +228,10 @@ class Compiled:
             or self._find(sku, location)
         )
 
+    def kind_of(self, sku: str) -> tuple[bool, ...]:
+        """Return what tells SKUs apart: those with equal answers have the same place at every location."""
+        return tuple(override.matches_sku(sku) is not None for override in self._overrides)
+
     def all_places(self, sku: str) -> list[Place]:
         """Return the place of a SKU at every listed location, in the policy's order."""
         return [self.place(sku, location) for location in self.locations]

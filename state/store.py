@@ -32,6 +32,14 @@ from state.calls import (
     Tick,
     Ticked,
 )
+from state.inspection import (
+    AskPromises,
+    Inspect,
+    Inspected,
+    Promises,
+    decode_inspected,
+    decode_promises,
+)
 from state.keys import Keys
 from state.shards import shard_of
 from state.wire import decode_claimed, decode_sku, encode_apply, encode_call, encode_settle
@@ -48,6 +56,8 @@ LIBRARY = (
     "claim",
     "settle",
     "rebuild",
+    "inspect",
+    "promises",
 )
 """Files of the function library, in the order in which they build on each other."""
 
@@ -182,6 +192,16 @@ class Store:
         reply = _decode(packed)
         return Refused(reply[1]) if reply[0] == "REFUSED" else cast("int", reply[1])
 
+    def inspect(self, shard: int, call: Inspect, places: bytes) -> Inspected:
+        """Look at SKUs of a shard; `places` are those of its locations, encoded."""
+        ((_, packed),) = self._send("inspect", {shard: encode_call(call)}, places)
+        return decode_inspected(_decode(packed))
+
+    def promises(self, shard: int, call: AskPromises) -> Promises:
+        """Ask what records of orders of a shard hold promised."""
+        ((_, packed),) = self._send("promises", {shard: encode_call(call)})
+        return decode_promises(_decode(packed))
+
     def marks(self) -> list[dict[str, int]]:
         """Return the watermarks of every shard: `<log id>/<partition>` -> last applied offset."""
         pipeline = self.client.pipeline(transaction=False)
@@ -252,15 +272,15 @@ class Store:
                 if cursor == 0:
                     break
 
-    def _send(self, verb: str, calls: Mapping[int, bytes]) -> list[tuple[int, Any]]:
+    def _send(self, verb: str, calls: Mapping[int, bytes], *more: bytes) -> list[tuple[int, Any]]:
         """Call `verb` on each shard in one round trip; return the raw answers."""
         began = perf_counter()
-        replies = self._round_trip(verb, calls)
+        replies = self._round_trip(verb, calls, *more)
         if any(map(_is_without_functions, replies.values())):
             # Started anew without them, or a primary that joined the cluster since.
             self.load_functions()
             failed = {s: calls[s] for s, reply in replies.items() if _is_without_functions(reply)}
-            replies |= self._round_trip(verb, failed)
+            replies |= self._round_trip(verb, failed, *more)
         for reply in replies.values():
             if isinstance(reply, redis.exceptions.ReadOnlyError):
                 # No primary any more; behind the same address there may be another server by now.
@@ -270,10 +290,11 @@ class Store:
         self._observe(verb, perf_counter() - began)
         return list(replies.items())
 
-    def _round_trip(self, verb: str, calls: Mapping[int, bytes]) -> dict[int, Any]:
+    def _round_trip(self, verb: str, calls: Mapping[int, bytes], *more: bytes) -> dict[int, Any]:
         pipeline = self.client.pipeline(transaction=False)
         for shard, argument in calls.items():
-            pipeline.execute_command("FCALL", f"penstock_{verb}", 1, self._meta[shard], argument)
+            name, meta = f"penstock_{verb}", self._meta[shard]
+            pipeline.execute_command("FCALL", name, 1, meta, argument, *more)
         return dict(zip(calls, pipeline.execute(raise_on_error=False), strict=True))
 
 

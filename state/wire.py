@@ -13,16 +13,12 @@ import msgspec
 
 from state.calls import (
     Apply,
-    Claim,
     Claimed,
     Due,
     Position,
-    Rebuild,
-    Recover,
     Refused,
     Settle,
     SkuState,
-    Tick,
 )
 
 _HEAD = Struct("<3qB3qBqH4qiq")
@@ -122,7 +118,7 @@ def encode_settle(now_us: int, items: Sequence[Settle]) -> bytes:
     return _encode((now_us, flat))
 
 
-def encode_call(call: Tick | Recover | Claim | Rebuild) -> bytes:
+def encode_call(call: tuple[Any, ...]) -> bytes:
     """Return the argument of the functions that take their call as it is."""
     return _encode(call)
 
@@ -148,7 +144,7 @@ def decode_claimed(reply: Sequence[Any]) -> Claimed | Refused:
 def _due(sku: bytes, head_text: bytes, emitted: bytes, alerts: Sequence[bytes]) -> Due:
     head = decode_head(head_text)
     claim = head.claim
-    levels, _, ads = emitted.decode().partition(_UNIT)
+    levels, ads = emitted_of(emitted.decode())
     return Due(
         sku.decode(), head.version, bool(claim.open & _TRUSTED), bool(claim.open & _FIRST),
         head.base, head.unrouted, head.held, head.sums, claim.cause_ms, head.demand,
@@ -209,7 +205,12 @@ def _has_figures(position: Position) -> bool:
 
 def decode_emitted(pos: dict[bytes, bytes]) -> tuple[str, str]:
     """Return (levels, ads) as they were last emitted, empty when they never were."""
-    levels, _, ads = pos.get(b">", b"").decode().partition(_UNIT)
+    return emitted_of(pos.get(b">", b"").decode())
+
+
+def emitted_of(text: str) -> tuple[str, str]:
+    """Return (levels, ads) of what was emitted last, as `settle` stored it."""
+    levels, _, ads = text.partition(_UNIT)
     return levels, ads
 
 

@@ -38,13 +38,14 @@ local function on_its_way(keys)
   return type(answer) == 'table' and answer.err
 end
 
-local function register(name, run)
-  redis.register_function(name, function(keys, args)
+local function register(name, run, flags)
+  local function callback(keys, args)
     call, byte, sub, format = redis.call, string.byte, string.sub, string.format
     pack, unpack_text = struct.pack, struct.unpack
     if on_its_way(keys) then return redis.error_reply('TRYAGAIN the slot of the shard is on its way') end
     return run(keys, args)
-  end)
+  end
+  redis.register_function({ function_name = name, callback = callback, flags = flags or {} })
 end
 
 local function next_version(v, now_us, version_floor)

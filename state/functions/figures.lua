@@ -106,11 +106,6 @@ local function above(units)
   return (units > 0) and units or 0
 end
 
--- What a position gives above a floor.
-local function contribution(p, place_floor)
-  return above(p[ON_HAND] - p[RESERVED] - p[UNAVAILABLE] - place_floor)
-end
-
 local function add_to_class(s, class, units)
   for i = s[CLASSES], class do
     s[SUMS + i + 1] = 0

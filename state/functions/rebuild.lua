@@ -9,34 +9,59 @@
 --
 -- Atomic because a movement between reading the positions and writing the sums would be missing from them.
 
--- The positions of a SKU with their places; nil when one that has stock is not listed.
-local function placed(flat, by_location)
-  local found = {}
+-- What counts of the positions of a SKU, in lists side by side: a table for each is what costs when there are many.
+local function positions_of(flat)
+  local locations, on_hand, reserved, atp, n = {}, {}, {}, {}, 0
   for i = 1, #flat, 2 do
     if sub(flat[i], 1, 2) == 'l:' then
-      local place, p = by_location[sub(flat[i], 3)], position_of(flat[i], flat[i + 1])
-      if place then
-        found[#found + 1] = { place, p }
-      elseif contribution(p, 0) > 0 then
-        return nil
+      local text, bound, unavailable = flat[i + 1], 0, 0
+      local figures, units = unpack_text('<Bi8', text)
+      if figures > 2 then
+        bound, unavailable = unpack_text('<i8i8', text, 10)
+      elseif figures > 1 then
+        bound = unpack_text('<i8', text, 10)
       end
+      n = n + 1
+      locations[n], on_hand[n], reserved[n], atp[n] = sub(flat[i], 3), units, bound, units - bound - unavailable
     end
   end
+  return { locations = locations, on_hand = on_hand, reserved = reserved, atp = atp }
+end
+
+-- A location that has stock and is not listed, nil when there is none.
+local function unlisted(positions, by_location)
+  for i, location in ipairs(positions.locations) do
+    if positions.atp[i] > 0 and not by_location[location] then return location end
+  end
+end
+
+-- Make the sums of a SKU anew from its positions.
+local function add_up(s, positions, by_location)
+  s[CLASSES], s[BASE] = 0, 0
+  for i, location in ipairs(positions.locations) do
+    local place = by_location[location]
+    if place then
+      local atp = positions.atp[i]
+      add_to_class(s, place[2], above(atp - place[3]))
+      if place[4] == 1 then s[BASE] = s[BASE] + above(atp) end
+    end
+  end
+end
+
+local function places_by_location(places)
+  local found = {}
+  for _, place in ipairs(places) do found[place[1]] = place end
   return found
 end
 
 local function rebuild_sku(prefix, sku, by_location, meta, now_us, revision)
   local key = prefix .. 'pos:' .. sku
   local head = call('HGET', key, '=')
-  local positions = head and placed(call('HGETALL', key), by_location)
-  if not positions then return 0 end
+  local positions = head and positions_of(call('HGETALL', key))
+  if not positions or unlisted(positions, by_location) then return 0 end
   local s = sku_of(sku, key, head)
-  s[VERSION], s[REVISION], s[CLASSES], s[BASE] = next_version(s[VERSION], now_us, meta.floor), revision, 0, 0
-  for _, each in ipairs(positions) do
-    local _, class, place_floor, base = unpack(each[1])
-    add_to_class(s, class, contribution(each[2], place_floor))
-    if base == 1 then s[BASE] = s[BASE] + contribution(each[2], 0) end
-  end
+  s[VERSION], s[REVISION] = next_version(s[VERSION], now_us, meta.floor), revision
+  add_up(s, positions, by_location)
   call('HSET', key, '=', head_of(s))
   return 1
 end
@@ -48,8 +73,7 @@ local function rebuild(keys, args)
   if revision < meta.revision then return cmsgpack.pack({ 'REFUSED', meta.revision }) end
   call('ZCARD', prefix .. 'due')
   take_over(keys[1], meta, revision)
-  local by_location, rebuilt, due = {}, 0, {}
-  for _, place in ipairs(places) do by_location[place[1]] = place end
+  local by_location, rebuilt, due = places_by_location(places), 0, {}
   for _, sku in ipairs(skus) do
     local done = rebuild_sku(prefix, sku, by_location, meta, now_us, revision)
     if done == 1 or call('HEXISTS', prefix .. 'pos:' .. sku, '=') == 1 then due[#due + 1] = sku end

@@ -29,9 +29,9 @@ def refusals(stage: Stage, words: str) -> int:
 def refusals_of(worker: Worker, words: str) -> int:
     """Return how often one worker did."""
     return sum(
-        words in str(line.get("caused_by"))
+        words in str(line.get("error"))
         for line in worker.logs()
-        if line.get("event") == "stamina.retry_scheduled"
+        if line.get("event") == "call repeated"
     )
 
 

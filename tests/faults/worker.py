@@ -1,7 +1,8 @@
 """`python -m tests.faults.worker --record FILE [--without RULE] [--patch MODULE]... run ingest`.
 
 A worker as the command line starts it, with a recorder: how many batches it was handed, and how many of them
-it had emitted and finished, stand in a small file mapped into memory, which outlives a `kill -9`.
+it had emitted and finished, stand in a small file mapped into memory, which outlives a `kill -9`. It also logs every
+repetition of a call; a worker by itself tells of the first alone.
 """
 
 import mmap
@@ -80,6 +81,22 @@ def record(path: Path) -> None:
         setattr(owner, name, recorder.counting(index, getattr(owner, name)))
 
 
+def tell_repetitions() -> None:
+    """Log each call that is made again, with the error that made it so."""
+    import structlog
+
+    from flows import runtime
+
+    log, note = structlog.get_logger(), runtime._note_away
+
+    def noted(error: Exception, attempt: int) -> None:
+        note(error, attempt)
+        if runtime.is_away(error):
+            log.warning("call repeated", error=f"{type(error).__name__}: {error}")
+
+    runtime._note_away = noted
+
+
 def main() -> None:
     """Take rules out, begin to record, and be the command that was asked for."""
     parser = ArgumentParser()
@@ -95,6 +112,7 @@ def main() -> None:
     for module in given.patch:
         import_module(module)
     record(given.record)
+    tell_repetitions()
     # Only now: the modules of the command line bind what was patched above.
     from flows.cli import main as cli
 

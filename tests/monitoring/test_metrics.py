@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.metrics import MetricWrapperBase
 
 from monitoring import metrics
+from monitoring.gauges import Age, Known
 from monitoring.latency import BUCKETS_MS, Latency
 from monitoring.reasons import REASON_CLASSES, reason_class
 from state.messages import TYPES
@@ -22,6 +23,8 @@ def declared() -> dict[str, tuple[str, ...]]:
     for collector in vars(metrics).values():
         if isinstance(collector, Latency):
             found[collector.name] = ()
+        elif isinstance(collector, Known | Age):
+            found[collector.name] = collector.labels
         elif isinstance(collector, MetricWrapperBase):
             family = next(iter(collector.describe()))
             suffix = {"counter": "_total", "info": "_info"}.get(family.type, "")

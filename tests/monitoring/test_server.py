@@ -1,12 +1,15 @@
 import http.client
 import json
 import socket
+import struct
 from collections.abc import Iterator
 from contextlib import closing
+from threading import Event, active_count
 
 import pytest
 
 from monitoring.server import AddressUnavailableError, Checks, Server, serve
+from tests.flows.shop import eventually
 
 
 class Readiness:
@@ -98,6 +101,28 @@ def test_a_check_that_breaks_is_a_finding_and_the_server_goes_on(
     assert json.loads(body)["checks"] == {"checks": "RuntimeError: no route"}
     readiness.error = None
     assert ask(server, "/readyz")[0] == 200
+
+
+def test_one_who_hangs_up_before_the_answer_leaves_no_word(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    asked, gone, before = Event(), Event(), active_count()
+
+    def slow() -> Checks:
+        asked.set()
+        gone.wait(10)
+        return {}
+
+    running = serve("127.0.0.1:0", slow)
+    with socket.create_connection(("127.0.0.1", running.port)) as scraper:
+        scraper.sendall(b"GET /readyz HTTP/1.1\r\n\r\n")
+        assert asked.wait(10)
+        # Reset, so that the answer meets nobody.
+        scraper.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    gone.set()
+    running.stop()
+    assert eventually(lambda: active_count() == before)
+    assert capfd.readouterr().err == ""
 
 
 def test_another_path_names_those_that_there_are(server: Server) -> None:

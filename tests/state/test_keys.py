@@ -126,6 +126,8 @@ def test_each_named_key_is_declared() -> None:
         keys.store(),
         keys.policy(),
         keys.codes(),
+        keys.silence(),
+        keys.walk(),
         keys.log_topics(),
         keys.log_members("penstock.ingest"),
         keys.log_stream("pos.sales", 3),

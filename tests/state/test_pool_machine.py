@@ -30,6 +30,7 @@ from state.calls import (
     Ticked,
 )
 from tests.state.everything import differences
+from tests.state.inspections import faults
 from tests.state.pools import GUARD_MS, NOW_MS, MemoryPool, RedisPool, Shard
 from tests.state.random_events import LOCATIONS, PARTITIONS, SKUS, Batch, batch, sku
 
@@ -251,6 +252,9 @@ class PoolMachine(RuleBasedStateMachine):
             assert record.base == base
 
     def teardown(self) -> None:
+        stored = self.shards[1]
+        assert isinstance(stored, RedisPool)
+        assert faults(stored, self.now_us // 1000, self.table) == []
         for name in SKUS:
             known = self.shards[0].read(name)
             if known and known.revision:

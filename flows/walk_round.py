@@ -1,0 +1,191 @@
+"""One round over the pool: what is looked at, and what is concluded from it.
+
+Each SKU is looked at in one call, so that its figures are of one moment. Only what orders hold promised is spread
+over many keys: it is added up while they change. A SKU whose sum differs is a suspect. For suspects the orders are
+gone through once more (`flows/walk_proof.py`), which proves the fault or leaves it to the next round.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import orjson
+
+from connectors.redis_server import Server
+from flows.runtime import PolicyInForce, Runtime
+from flows.walk_proof import Proof
+from state.inspection import AskPromises, Fault, Inspect, Paused, encode_places
+from state.shards import tag_of
+from state.store import Store
+
+KEYS: Final = 400
+"""Keys that one call goes over."""
+SKUS, FIELDS, ORDERS = 32, 160, 200
+"""SKUs, orders and fields in one call: it holds the server for well under a millisecond."""
+SUSPECTS_MAX: Final = 200
+LATE_MS: Final = 300_000
+MARGIN_MS: Final = 10_000
+"""Clocks differ, and a call takes its time."""
+STRANGERS_MAX: Final = 2_000
+
+
+@dataclass(slots=True)
+class Findings:
+    """What a round found."""
+
+    skus: int = 0
+    oversold: int = 0
+    negative_positions: int = 0
+    paused: Counter[str] = field(default_factory=Counter)
+    """By ad rule, SKUs."""
+    paused_sold_out_ms: Counter[str] = field(default_factory=Counter)
+    """By ad rule, over SKUs with nothing to sell, business time that passed since the round before."""
+    faults: list[Fault] = field(default_factory=list)
+    suspects: frozenset[str] = frozenset()
+
+
+class Round:
+    """One round. `steps` does it, a short call at a time; `findings` holds what it found."""
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        server: Server,
+        store: Store,
+        before: Findings,
+        passed_ms: int,
+        late_ms: int = LATE_MS,
+    ) -> None:
+        """`before` is what the last round found, `passed_ms` the business time since."""
+        self.findings = Findings()
+        self._runtime, self._server, self._store = runtime, server, store
+        self._passed_ms, self._late_ms = passed_ms, late_ms
+        self._suspected = before.suspects
+        self._known = {each.sku: each for each in before.faults if each.invariant == "reserved"}
+        self._now_business_ms = 0
+        self._shards = {tag_of(shard): shard for shard in range(store.shards)}
+        self._skus: dict[tuple[int, tuple[bool, ...]], list[str]] = defaultdict(list)
+        self._orders: dict[int, list[str]] = defaultdict(list)
+        self._promised: dict[str, int] = {}
+        self._held: Counter[str] = Counter()
+        self._strangers: set[str] = set()
+        self._places: dict[tuple[int, tuple[bool, ...]], bytes] = {}
+
+    def steps(self) -> Iterator[None]:
+        """Go through the pool; between two steps there may be any pause."""
+        self._now_business_ms = self._runtime.business_ms(self._store.business_ms())
+        for keys in self._server.keys_like(self._pattern("*"), KEYS):
+            for shard, kind, name in self._sorted(keys):
+                if kind == "pos":
+                    kin = self._runtime.policy.compiled.kind_of(name)
+                    self._skus[shard, kin].append(name)
+                elif kind == "order":
+                    self._orders[shard].append(name)
+            yield
+            yield from self._look(SKUS, ORDERS)
+        yield from self._look(1, 1)
+        # Those that have stock where nobody expected any were left.
+        yield from self._look(1, 1)
+        yield from self._confirm()
+
+    def _pattern(self, rest: str) -> str:
+        return f"{self._runtime.keys.prefix}{{*}}:{rest}"
+
+    def _sorted(self, keys: Iterable[bytes]) -> Iterator[tuple[int, str, str]]:
+        """Yield shard, kind and name of the keys that belong to a shard."""
+        begin = len(self._runtime.keys.prefix) + 1
+        for key in keys:
+            tag, _, rest = key.decode()[begin:].partition("}:")
+            kind, _, name = rest.partition(":")
+            shard = self._shards.get(tag)
+            if shard is not None:
+                yield shard, kind, name
+
+    def _look(self, skus_min: int, orders_min: int) -> Iterator[None]:
+        """Look at what was gathered, where it is enough for a call."""
+        for (shard, kin), skus in list(self._skus.items()):
+            while len(skus) >= skus_min:
+                self._inspect(shard, kin, skus)
+                yield
+        for shard, orders in self._orders.items():
+            while len(orders) >= orders_min:
+                call = AskPromises(FIELDS, (), tuple(orders[:ORDERS]))
+                found = self._store.promises(shard, call)
+                del orders[: found.done]
+                for _, units in found.held:
+                    self._held.update(units)
+                yield
+
+    def _inspect(self, shard: int, kin: tuple[bool, ...], skus: list[str]) -> None:
+        """Look at the first of `skus`, and take them away."""
+        runtime, policy = self._runtime, self._runtime.policy
+        settings, now_ms = runtime.settings, runtime.clock.now_ms()
+        soon_ms = now_ms + settings.lease_ms + settings.tick_ms + MARGIN_MS
+        these = tuple(skus[:SKUS])
+        call = Inspect(soon_ms, now_ms - self._late_ms, policy.revision, FIELDS, these)
+        found = self._store.inspect(shard, call, self._places_of(policy, kin, these[0]))
+        del skus[: found.done]
+        into = self.findings
+        into.skus += found.known
+        into.oversold += found.oversold
+        into.negative_positions += found.negative_positions
+        into.faults += found.faults
+        self._promised |= found.promised
+        for paused in found.paused:
+            self._count_paused(policy, paused)
+        for sku, location in found.unlisted.items():
+            # Looked at once more with the place of that location; beyond a bound, not in this round.
+            if location not in self._strangers and len(self._strangers) < STRANGERS_MAX:
+                self._strangers.add(location)
+                self._places.clear()
+            if location in self._strangers:
+                skus.append(sku)
+
+    def _places_of(self, policy: PolicyInForce, kin: tuple[bool, ...], sku: str) -> bytes:
+        """Return the places of all SKUs that are like one."""
+        key = (policy.revision, kin)
+        if key not in self._places:
+            known = {*policy.compiled.locations, *self._strangers}
+            self._places[key] = encode_places([policy.place(sku, each) for each in sorted(known)])
+        return self._places[key]
+
+    def _count_paused(self, policy: PolicyInForce, paused: Paused) -> None:
+        states: dict[str, list[Any]] = orjson.loads(paused.ads)
+        levels: dict[str, int] = orjson.loads(paused.levels)
+        for rule in policy.compiled.ads:
+            state, since_ms, *_ = states.get(rule.rule, ("active", 0))
+            if state == "paused":
+                self.findings.paused[rule.rule] += 1
+                if levels.get(rule.channel, 0) <= 0:
+                    paused_ms = max(0, self._now_business_ms - since_ms)
+                    self.findings.paused_sold_out_ms[rule.rule] += min(self._passed_ms, paused_ms)
+
+    def _confirm(self) -> Iterator[None]:
+        """Find out which of the SKUs whose promises differ from what orders hold are really at fault."""
+        differ = {
+            sku
+            for sku in self._promised.keys() | self._held.keys()
+            if self._promised.get(sku, 0) != self._held[sku]
+        }
+        self.findings.suspects = frozenset(differ)
+        suspects = sorted(differ, key=self._least_likely)[:SUSPECTS_MAX]
+        if not suspects:
+            return
+        proof = Proof(self._store, suspects)
+        servers = self._server.identities(self._store.shards)
+        yield from proof.begin()
+        for keys in self._server.keys_like(self._pattern("order:*"), KEYS):
+            yield
+            yield from proof.gather(self._sorted(keys))
+        found = yield from proof.end()
+        if servers != self._server.identities(self._store.shards):
+            # Keys may have moved past the walk.
+            found = []
+        proven = {each.sku for each in found}
+        # One that was proven before and is in doubt again is not mended yet.
+        found += [self._known[sku] for sku in self._known.keys() & differ - proven]
+        self.findings.faults += found
+
+    def _least_likely(self, sku: str) -> tuple[bool, bool, str]:
+        return sku not in self._known, sku not in self._suspected, sku

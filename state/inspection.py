@@ -1,0 +1,119 @@
+"""What is asked about a shard when it is looked at for faults, and what it answers.
+
+The other side of `functions/inspect.lua` and `functions/promises.lua`.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from state.calls import Place
+from state.wire import emitted_of
+
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class Inspect(NamedTuple):
+    """Look at SKUs of a shard. Times in ms."""
+
+    soon_ms: int
+    """No claim lasts longer than to this time."""
+    late_ms: int
+    """What was due before this is long overdue."""
+    revision: int
+    """Only sums of this policy are compared with its places."""
+    fields: int
+    """So many fields are read, and those of one SKU: bounds the time a call holds the server."""
+    skus: tuple[str, ...]
+
+
+class Fault(NamedTuple):
+    """Figures of a SKU that do not agree with each other."""
+
+    sku: str
+    invariant: str
+    """One of class_sums, reserved, lease, out, due."""
+    expected: str
+    found: str
+
+
+class Paused(NamedTuple):
+    """What was emitted last of a SKU of which an ad is paused, as JSON."""
+
+    sku: str
+    levels: str
+    ads: str
+
+
+class Inspected(NamedTuple):
+    """What was seen."""
+
+    done: int
+    """The first of the SKUs that were asked for; the others are left."""
+    known: int
+    oversold: int
+    negative_positions: int
+    promised: dict[str, int]
+    """Units promised to customers by SKU, where there are any."""
+    paused: tuple[Paused, ...]
+    faults: tuple[Fault, ...]
+    unlisted: dict[str, str]
+    """SKU -> a location with stock that was not among the places: it was not looked at."""
+
+
+class AskPromises(NamedTuple):
+    """Ask what records of orders hold promised."""
+
+    fields: int
+    skus: tuple[str, ...]
+    """The only ones that are asked for; none: all."""
+    orders: tuple[str, ...]
+    told: int = 0
+    """1: also what these SKUs say."""
+
+
+class Promises(NamedTuple):
+    """What they hold, and what the SKUs that were asked for say at the same moment."""
+
+    done: int
+    """The first of the orders that were asked for; the others are left."""
+    held: tuple[tuple[str, dict[str, int]], ...]
+    """(order, units by SKU) of those that hold any."""
+    skus: tuple[tuple[int, int], ...]
+    """Of each SKU asked for its version, 0 when it is not known, and the units that it says are promised."""
+
+
+def encode_places(places: Sequence[Place]) -> bytes:
+    """Return the second argument of `inspect.lua`."""
+    return _encode(places)
+
+
+def decode_inspected(reply: Sequence[Any]) -> Inspected:
+    """Return what `inspect.lua` answered."""
+    done, known, oversold, negative, promised, paused, faults, unlisted = reply
+    return Inspected(
+        done,
+        known,
+        oversold,
+        negative,
+        dict(_pairs(promised)),
+        tuple(Paused(sku, *emitted_of(text)) for sku, text in _pairs(paused)),
+        tuple(Fault(*faults[i : i + 4]) for i in range(0, len(faults), 4)),
+        dict(_pairs(unlisted)),
+    )
+
+
+def decode_promises(reply: Sequence[Any]) -> Promises:
+    """Return what `promises.lua` answered."""
+    done, flat, heads = reply
+    held, at = [], 0
+    while at < len(flat):
+        first = at + 2
+        at = first + flat[at + 1]
+        held.append((flat[first - 2], dict(_pairs(flat[first:at]))))
+    return Promises(done, tuple(held), tuple(_pairs(heads)))
+
+
+def _pairs(flat: Sequence[Any]) -> Iterator[tuple[Any, Any]]:
+    return zip(flat[::2], flat[1::2], strict=True)
