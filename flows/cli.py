@@ -142,6 +142,33 @@ def doctor(*, as_json: Json = False) -> None:
     _do("doctor", lambda: work(as_json=as_json))
 
 
+@app.command()
+def top(
+    addresses: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="HOST:PORT",
+            help="Where metrics are served. Default: PENSTOCK_METRICS and the nine ports above.",
+        ),
+    ] = None,
+    *,
+    interval: Annotated[
+        float, typer.Option(min=0.1, help="Seconds from one look to the next.")
+    ] = 1.0,
+    once: Annotated[bool, typer.Option("--once", help="Leave after one interval.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Watch the flows: traffic, freshness, lag, what is oversold, paused or silent. `q` leaves.
+
+    Piped, each interval is a line of JSON. Exit 3 if --once is given and nothing answers.
+
+    Examples: `penstock top`, `penstock top --once --json`, `penstock top shop1:9464 shop2:9464`
+    """
+    from flows.commands_top import top as work
+
+    _do("top", lambda: work(addresses or [], interval, once=once, as_json=as_json))
+
+
 @config_app.command("check")
 def config_check(
     file: Annotated[
