@@ -9,10 +9,10 @@ LOCK := --quiet --strip-extras --generate-hashes --allow-unsafe --no-emit-index-
 CODE := $(wildcard flows connectors state monitoring tests)
 
 .DEFAULT_GOAL := help
-.PHONY: help check-python demo test test-slow test-kafka test-cluster fuzz faults faults-short sim bench lint format types ci lock clean
+.PHONY: help check-python demo test test-slow test-kafka test-cluster monitoring-check fuzz faults faults-short sim bench lint format types ci lock clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 check-python: ## say which Python is used, or what is missing
 	@sh tools/find-python.sh
@@ -31,6 +31,9 @@ test-kafka: $(VENV)/.dev ## run the tests on a real Apache Kafka (wants Java 17 
 
 test-cluster: $(VENV)/.dev ## run the tests on a Redis Cluster of six processes (wants redis-server)
 	@$(BIN)/python -m pytest -m "cluster and not slow" $(ARGS)
+
+monitoring-check: $(VENV)/.dev ## check rules, alerts, runbook and dashboards against a real Prometheus (wants prometheus and promtool)
+	@$(BIN)/python -m tests.monitoring
 
 fuzz: $(VENV)/.dev ## send odd messages into decode and normalise for a while (SECONDS=60)
 	@$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),60) $(ARGS)
@@ -62,12 +65,13 @@ format: $(VENV)/.dev ## put the code into form and mend what can be mended by it
 types: $(VENV)/.dev ## check types only
 	@$(BIN)/mypy $(CODE)
 
-ci: ## everything that CI runs: set-up, lint, all tests on all servers, simulation, short faults
+ci: ## everything that CI runs: set-up, lint, all tests on all servers, monitoring, simulation, short faults
 	@$(MAKE) --no-print-directory lint
 	@$(MAKE) --no-print-directory test
 	@$(MAKE) --no-print-directory test-slow
 	@$(MAKE) --no-print-directory test-kafka
 	@$(MAKE) --no-print-directory test-cluster
+	@$(MAKE) --no-print-directory monitoring-check
 	@$(MAKE) --no-print-directory sim
 	@$(MAKE) --no-print-directory faults-short
 

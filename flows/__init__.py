@@ -13,6 +13,8 @@
 `ingest`, `publish`            the dataflows: each file is the table of contents of its flow
 `ingest_steps`, `reading`      their steps, plain functions over a batch, and the reader of the partitions
 `publish_steps`, `claiming`    the same for publishing; `publish_messages`, what it tells
+`lag`, `unsettled`, `hearing`  what is told of them: how far behind, not told yet, which locations are silent
+`walk`                         looks through the whole pool for faults, in the background
 `runtime`                      the composition root: settings, store, log and policy of one process
 `cli` and `commands_*`         the command line
 `demo`                         a year of real trading, played through all of it

@@ -7,6 +7,7 @@ It answers from a thread of its own, so that a slow scrape never holds up the fl
 """
 
 import socket
+import sys
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -91,6 +92,11 @@ def _http_server(host: str, port: int, ready: Callable[[], Checks]) -> Threading
     class Http(ThreadingHTTPServer):
         address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         daemon_threads = True
+
+        def handle_error(self, request: object, client_address: object) -> None:
+            # Who asked has hung up, as a scraper does after its time-out: nothing to act on.
+            if not isinstance(sys.exception(), ConnectionError):
+                super().handle_error(request, client_address)  # type: ignore[arg-type]  # passed on
 
     class Handler(_Handler):
         checks = staticmethod(ready)

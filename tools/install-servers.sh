@@ -3,8 +3,8 @@
 # Apache Kafka itself comes by Maven when the tests first want it.
 set -eu
 
-wanted="redis-server:redis-server redis-cli:redis-tools kcat:kcat promtool:prometheus openssl:openssl wget:wget
-        java:openjdk-17-jre-headless mvn:maven"
+wanted="redis-server:redis-server redis-cli:redis-tools kcat:kcat prometheus:prometheus promtool:prometheus openssl:openssl
+        curl:curl wget:wget java:openjdk-17-jre-headless mvn:maven"
 packages=
 for each in $wanted; do
     command -v "${each%%:*}" >/dev/null 2>&1 || packages="$packages ${each##*:}"

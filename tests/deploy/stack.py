@@ -119,7 +119,7 @@ class Stack:
         if replica.name == "valkey":
             return [*replica.command, "--bind", "127.0.0.1"]
         if replica.name == "prometheus":
-            found = [self._found_by_name(word) for word in replica.command]
+            found = [self._found_by_name(replica, word) for word in replica.command]
             listen = f"--web.listen-address=127.0.0.1:{replica.ports['9090']}"
             return ["prometheus", *found, listen]
         return ["penstock", *replica.command]
@@ -143,7 +143,7 @@ class Stack:
         log = f"-Dlog4j2.configurationFile={final / 'log4j2.yaml'}"
         return [*_java(*heap, log), "kafka.Kafka", str(final / "server.properties")]
 
-    def _found_by_name(self, word: str) -> str:
+    def _found_by_name(self, prometheus: Outside, word: str) -> str:
         """Where names of services are looked up, put the addresses that would be found."""
         config = ROOT / "deploy" / "prometheus.yml"
         if str(config) not in word:
@@ -157,6 +157,7 @@ class Stack:
                 for replica in self.outside[name]
             ]
             job["static_configs"] = [{"targets": targets}]
+        told["rule_files"] = [prometheus.text(path) for path in told["rule_files"]]
         written = self.folder / "prometheus.yml"
         written.write_text(yaml.safe_dump(told))
         return word.replace(str(config), str(written))

@@ -11,7 +11,7 @@ import orjson
 import pytest
 import yaml
 
-from monitoring.metrics import REGISTRY
+import monitoring.rules
 from tests.deploy.compose import FILE, ROOT, document, mounts, seconds, services, waits_for
 from tests.servers.kafka import POM
 
@@ -23,7 +23,6 @@ OURS = ("init", "ingest", "publish")
 
 each_service = pytest.mark.parametrize("name", services())
 each_running = pytest.mark.parametrize("name", RUNNING)
-each_dashboard = pytest.mark.parametrize("path", DASHBOARDS, ids=lambda path: str(path.name))
 
 
 def parsed(path: Path) -> Any:
@@ -201,6 +200,15 @@ def test_prometheus_scrapes_every_flow_where_it_serves() -> None:
         assert set(services()[name]["networks"]) & set(services()["prometheus"]["networks"])
 
 
+def test_prometheus_finds_the_rules_where_they_are_mounted() -> None:
+    (pattern,) = parsed(DEPLOY / "prometheus.yml")["rule_files"]
+    folder, _, names = pattern.rpartition("/")
+    mounted = {target: source for source, target, _mode in mounts(services()["prometheus"])}
+    assert {path.name for path in (ROOT / mounted[folder]).glob(names)} == {
+        path.name for path in monitoring.rules.FILES
+    }
+
+
 def test_grafana_is_told_of_prometheus_and_of_the_folder_of_dashboards() -> None:
     provisioning = DEPLOY / "grafana" / "provisioning"
     sources = parsed(provisioning / "datasources" / "prometheus.yml")
@@ -222,27 +230,6 @@ def test_grafana_is_told_of_prometheus_and_of_the_folder_of_dashboards() -> None
         assert (ROOT / mounted[f"/etc/grafana/provisioning/{kind}"]) == provisioning / kind
     home = services()["grafana"]["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]
     assert (DASHBOARDS[0].parent / Path(home).name).exists()
-
-
-@each_dashboard
-def test_a_dashboard_tells_what_it_shows_of_metrics_that_exist(path: Path) -> None:
-    board = orjson.loads(path.read_bytes())
-    (source,) = parsed(DEPLOY / "grafana/provisioning/datasources/prometheus.yml")["datasources"]
-    served = {
-        sample
-        for metric in REGISTRY.collect()
-        for sample in (metric.name, f"{metric.name}_total", f"{metric.name}_bucket")
-    }
-    assert re.fullmatch(r"penstock-[a-z-]+", board["uid"])
-    assert len({panel["id"] for panel in board["panels"]}) == len(board["panels"]) > 0
-    for panel in board["panels"]:
-        assert panel["description"], panel["title"]
-        assert panel["fieldConfig"]["defaults"]["unit"], panel["title"]
-        for target in panel["targets"]:
-            assert target["datasource"]["uid"] == source["uid"]
-            named = set(re.findall(r"penstock_\w+", target["expr"]))
-            assert named, panel["title"]
-            assert named <= served, panel["title"]
 
 
 def test_the_page_tells_of_every_service_and_where_it_is_reached() -> None:

@@ -15,6 +15,7 @@ import pytest
 from tests.deploy.compose import ROOT, services
 from tests.deploy.stack import MISSING, SUCCESS, Stack, needed
 from tests.flows.shop import event, eventually, lines
+from tests.monitoring import alerting, panels
 from tests.servers.kafka import ServerMissing
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(240)]
@@ -149,17 +150,25 @@ def test_prometheus_scrapes_every_flow_and_every_panel_of_the_dashboards_has_dat
         return {each["metric"]["job"]: int(each["value"][1]) for each in found}
 
     def silent() -> list[str]:
-        return [title for title, query in panels() if not asked(watched, query=query)]
+        return [
+            f"{each.board}: {each.panel}"
+            for each in panels.asked()
+            if not asked(watched, query=panels.filled(each.expr, "30s", "5m"))
+        ]
 
-    receive(watched, "C1", 5)
+    for _ in ("once", "and again, as a sender on a bad line would"):
+        receive(watched, "C1", 5)
     assert watched.penstock("emit", "-", "--topic", "pos.sales", given="no event").returncode == 0
     assert eventually(lambda: up() == {"ingest": 2, "publish": 1}, 30), up()
-    assert eventually(lambda: not silent(), 40), silent()
+    assert eventually(lambda: not silent(), 60), silent()
 
 
-def panels() -> Iterator[tuple[str, str]]:
-    """(title, query) of each line of each panel, as Grafana would ask for it."""
-    for path in sorted((ROOT / "monitoring" / "dashboards").glob("*.json")):
-        for panel in orjson.loads(path.read_bytes())["panels"]:
-            for target in panel["targets"]:
-                yield panel["title"], target["expr"].replace("$__rate_interval", "30s")
+def test_prometheus_evaluates_every_alert(watched: Stack) -> None:
+    def rules() -> list[Any]:
+        address = f"http://127.0.0.1:{watched.port('prometheus', '9090')}/api/v1/rules?type=alert"
+        with urllib.request.urlopen(address, timeout=10) as answer:
+            groups = orjson.loads(answer.read())["data"]["groups"]
+        return [rule for group in groups for rule in group["rules"]]
+
+    assert {rule["name"] for rule in rules()} == {alert.name for alert in alerting.alerts()}
+    assert eventually(lambda: all(rule["health"] == "ok" for rule in rules()), 40), rules()

@@ -7,9 +7,12 @@ from typing import Any
 
 import pytest
 import redis
+import structlog
 
 from connectors.embedded import server_program
+from connectors.log import LogUnavailable
 from flows.runtime import insist
+from monitoring import metrics
 from tests.servers.redis_servers import RedisServer, until
 
 SLOW = """#!lua name=slow
@@ -92,6 +95,38 @@ def test_a_server_that_cannot_write_its_file_is_waited_for_and_the_log_tells_why
     save("err")
     refused_then_done(server, "MISCONF", mend)
     assert "MISCONF" in capsys.readouterr().out
+
+
+def retries(reason: str) -> float:
+    return metrics.REGISTRY.get_sample_value("penstock_retries_total", {"reason": reason}) or 0.0
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (redis.ConnectionError("gone"), "store"),
+        (redis.ResponseError("BUSY a script runs"), "store"),
+        (LogUnavailable("gone"), "log"),
+    ],
+)
+def test_a_server_that_is_away_is_told_once_and_repetitions_are_counted(
+    error: Exception, reason: str
+) -> None:
+    answers: Iterator[Exception | str] = iter([error, error, error, "done"])
+
+    def call() -> str:
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    before = retries(reason)
+    with structlog.testing.capture_logs() as said:
+        assert insist(call) == "done"
+    assert retries(reason) - before == 3
+    told = [line for line in said if line["event"] == "server away"]
+    assert [(line["server"], line["log_level"]) for line in told] == [(reason, "warning")]
+    assert str(error) in told[0]["error"]
 
 
 def test_a_server_that_runs_a_long_script_is_waited_for(own_server: RedisServer) -> None:
