@@ -128,6 +128,14 @@ def test_what_could_not_be_emitted_is_told_until_its_lease_ends() -> None:
     one.due(0, NOW_MS + 5_000)
 
 
+def test_what_was_due_at_the_last_tick_has_not_waited_once_all_is_claimed() -> None:
+    one = Unsettled()
+    one.due(NOW_MS - 1_000, NOW_MS)
+    assert unsettled() == 1
+    one.all_claimed()
+    assert unsettled() == 0
+
+
 def test_a_flow_at_work_ends_with_no_age(valkey: Embedded, config: Path) -> None:
     with engine(valkey, config, tick_ms=1) as e:
         e.send("wms.receipt", location="wh", reference="r", lines=lines(A1=5))
