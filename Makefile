@@ -69,14 +69,14 @@ ci: ## everything that CI runs: set-up, lint, all tests on all servers, monitori
 	@$(MAKE) --no-print-directory lint
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target ci-first ci-second
 
-# Both wait for servers most of the time: side by side they take little more than the longer one. GNU make 4.
-ci-first:
+# Both halves wait for servers most of the time: side by side they take little more than the longer one. GNU make 4.
+ci-first: ## a half of ci: tests without servers of their own and on a cluster, simulation, short faults
 	@$(MAKE) --no-print-directory test
 	@$(MAKE) --no-print-directory test-cluster
 	@$(MAKE) --no-print-directory sim
 	@$(MAKE) --no-print-directory faults-short
 
-ci-second:
+ci-second: ## the other half of ci: long tests, monitoring, tests on Kafka
 	@$(MAKE) --no-print-directory test-slow
 	@$(MAKE) --no-print-directory monitoring-check
 	@$(MAKE) --no-print-directory test-kafka
