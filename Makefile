@@ -70,16 +70,16 @@ ci: ## everything that CI runs: set-up, lint, all tests on all servers, monitori
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target ci-first ci-second
 
 # Both halves wait for servers most of the time: side by side they take little more than the longer one. GNU make 4.
-ci-first: ## a half of ci: tests without servers of their own and on a cluster, simulation, short faults
+ci-first: ## a half of ci: tests without servers of their own and on Kafka, simulation
 	@$(MAKE) --no-print-directory test
-	@$(MAKE) --no-print-directory test-cluster
+	@$(MAKE) --no-print-directory test-kafka
 	@$(MAKE) --no-print-directory sim
-	@$(MAKE) --no-print-directory faults-short
 
-ci-second: ## the other half of ci: long tests, monitoring, tests on Kafka
+ci-second: ## the other half of ci: long tests, monitoring, tests on a cluster, short faults
 	@$(MAKE) --no-print-directory test-slow
 	@$(MAKE) --no-print-directory monitoring-check
-	@$(MAKE) --no-print-directory test-kafka
+	@$(MAKE) --no-print-directory test-cluster
+	@$(MAKE) --no-print-directory faults-short
 
 lock: ## pin the newest dependencies, with hashes (wants Python 3.11, the oldest one served)
 	@python=$$(sh tools/find-python.sh --lock) && $$python -m venv --clear $(VENV)-lock

@@ -239,5 +239,5 @@ def _measure(
         counts["wms.count", "absorbed"] += absorbed
     metrics.count_events(counts)
     run.heard.note(normal.events)
-    timestamps = (event.log_ms for events in normal.events.values() for event in events)
+    timestamps = [event.log_ms for events in normal.events.values() for event in events]
     metrics.LOG_TO_APPLIED.observe_ages(now_ms, timestamps)

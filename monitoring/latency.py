@@ -39,7 +39,7 @@ class Latency(Collector):
         tally = Counter(timestamps_ms)
         with self._lock:
             for timestamp_ms, times in tally.items():
-                latency_ms = max(0, now_ms - timestamp_ms)
+                latency_ms = now_ms - timestamp_ms if timestamp_ms < now_ms else 0
                 self._counts[bisect_left(BUCKETS_MS, latency_ms)] += times
                 self._sum_ms += latency_ms * times
 
