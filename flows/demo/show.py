@@ -29,7 +29,7 @@ from flows.idle import Idle
 from flows.process import FINDING
 from flows.runtime import Runtime, now_ms, runtime
 
-IDLE_TIMEOUT_S = 300.0
+IDLE_TIMEOUT_S = 900.0
 SHOW_EVERY_S = 0.25
 
 

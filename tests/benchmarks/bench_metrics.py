@@ -56,7 +56,7 @@ ads:
   - {{rule: search, channel: shop, pause_at: 2, resume_at: 6}}
 """
 SKUS, LOCATIONS = 5_000, 8
-SLICES = 20
+SLICES = 12
 WARM_S = 0.05
 RESAMPLES = 10_000
 SEED = 6
