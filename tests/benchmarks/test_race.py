@@ -164,7 +164,7 @@ def test_engine_and_hand_race_and_both_are_right(tmp_path: Path, kafka: Kafka) -
     lines: list[str] = []
     try:
         standings = compete(
-            arena, [engine, BriefHand()], work, Plan(1, 1, events=4_000), lines.append
+            arena, [engine, BriefHand()], work, Plan(1, 1, events=60_000), lines.append
         )
     finally:
         arena.forget()
