@@ -121,6 +121,17 @@ def test_a_new_fault_is_logged_once(e: Engine) -> None:
     walk._forget()
 
 
+def test_after_a_call_that_took_long_it_rests_no_longer_than_the_longest_pause(
+    e: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flows.walk.PAUSE_MAX_S", 0.01)
+    walk = Walk(e.run, 1e-9, rest_s=0.0)
+    with beside(e.run.server) as server:
+        walk.round(server, Store(server.client, e.run.keys, e.run.store.shards))
+    assert finished(), "by its share alone it would have rested for days"
+    walk._forget()
+
+
 def test_an_error_of_the_walk_is_told_and_ends_nothing(e: Engine) -> None:
     key = e.run.keys.shard(shard_of("A1", e.run.store.shards), "pos:A1")
     e.run.server.client.hset(key, "=", "no head")
