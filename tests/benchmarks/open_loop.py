@@ -181,7 +181,14 @@ class Sales:
             self._time = b'","time":"%b' % ms_rfc3339(moment_ms).encode()
         location, partition, tail = self._pieces[self._chosen[number]]
         value = b"".join((self._head, b"%d" % number, self._time, tail))
-        self.producer.produce(self._topic, value, location, partition, timestamp=moment_ms)
+        while True:
+            try:
+                self.producer.produce(self._topic, value, location, partition, timestamp=moment_ms)
+            except BufferError:
+                # The broker is behind: what follows is late, and is told to be.
+                self.producer.poll(0.05)
+            else:
+                return
 
     def finish(self) -> int:
         """Wait until the broker has all; return how many it did not take."""
