@@ -9,7 +9,7 @@ LOCK := --quiet --strip-extras --generate-hashes --allow-unsafe --no-emit-index-
 CODE := $(wildcard flows connectors state monitoring tests)
 
 .DEFAULT_GOAL := help
-.PHONY: help check-python demo test test-slow test-kafka test-cluster monitoring-check fuzz faults faults-short sim bench lint format types ci ci-first ci-second lock clean
+.PHONY: help check-python demo test test-slow test-kafka test-cluster monitoring-check fuzz faults faults-short holds holds-short golive golive-short sim bench lint format types ci ci-first ci-second lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,18 @@ faults: $(VENV)/.dev ## kill, cut and roll back real servers, and count again (B
 faults-short: $(VENV)/.dev ## the same in a few minutes, with a tenth of the harm
 	@$(BIN)/python -m tests.faults --short $(ARGS)
 
+holds: $(VENV)/.dev ## claim a million times from several processes, with kills and expiries, and count to the unit
+	@$(BIN)/python -m tests.holds $(ARGS)
+
+holds-short: $(VENV)/.dev ## the same in less than a minute
+	@$(BIN)/python -m tests.holds --short $(ARGS)
+
+golive: $(VENV)/.dev ## play a Monday morning of a go-live on real data: half a load, kills, bad feeds, a silent shop, a wrong policy
+	@$(BIN)/python -m tests.golive $(if $(BREAK),--break $(BREAK)) $(ARGS)
+
+golive-short: $(VENV)/.dev ## the same with a few of its shops, in about a minute
+	@$(BIN)/python -m tests.golive --short $(ARGS)
+
 sim: $(VENV)/.dev ## run the flows on a modelled log, store, clock and network (SEEDS=1000; --seed N --trace tells one run)
 	@$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),1000) $(ARGS)
 
@@ -75,11 +87,13 @@ ci-first: ## a half of ci: tests without servers of their own and on Kafka, simu
 	@$(MAKE) --no-print-directory test-kafka
 	@$(MAKE) --no-print-directory sim
 
-ci-second: ## the other half of ci: long tests, monitoring, tests on a cluster, short faults
+ci-second: ## the other half of ci: long tests, monitoring, tests on a cluster, short faults, holds, a short go-live
 	@$(MAKE) --no-print-directory test-slow
 	@$(MAKE) --no-print-directory monitoring-check
 	@$(MAKE) --no-print-directory test-cluster
 	@$(MAKE) --no-print-directory faults-short
+	@$(MAKE) --no-print-directory golive-short
+	@$(MAKE) --no-print-directory holds-short
 
 lock: ## pin the newest dependencies, with hashes (wants Python 3.11, the oldest one served)
 	@python=$$(sh tools/find-python.sh --lock) && $$python -m venv --clear $(VENV)-lock

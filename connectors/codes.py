@@ -10,7 +10,7 @@ import io
 import re
 import unicodedata
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import msgspec
 
@@ -78,6 +78,15 @@ class CodeTable:
         """Say whether any code stood for this SKU at or before a log timestamp."""
         first_ms = self._skus.get(sku)
         return first_ms is not None and first_ms <= timestamp_ms
+
+    def codes_of(self, sku: str) -> set[str]:
+        """Return every code that ever stood for a SKU."""
+        return {row.code for rows in self._rows.values() for row in rows if row.sku == sku}
+
+    def rows(self) -> Iterator[CodeRow]:
+        """Yield every row, those of a code in the order in which they were appended."""
+        for rows in self._rows.values():
+            yield from rows
 
     def newest(self, system: str, code: str) -> CodeRow | None:
         """Return the row that holds for messages to come."""

@@ -11,16 +11,20 @@ from typing import Any
 import yaml
 
 from connectors import config_shape
+from connectors.category_file import read_skus
 from connectors.codes import Mapping, read_csv
-from connectors.config_checks import check_rows
+from connectors.config_checks import CHANNEL_SIDE, check_rows
 from connectors.lint import FILE_BYTES_MAX, Lint, Problem, Row, absent, compose, read
+from state.categories import Category
 from state.policy import (
     AdRule,
     Campaign,
     Channel,
+    ChannelOverride,
     FloorOverride,
     Floors,
     Location,
+    Pack,
     Policy,
     Source,
     Unknown,
@@ -106,8 +110,29 @@ def _read(text: str, lint: Lint, folder: Path) -> tuple[Policy, tuple[Mapping, .
             codes_text = _text_of(folder / name, CODES_BYTES_MAX, codes_lint)
         mappings += read_csv(codes_text, codes_lint) if codes_text is not None else []
         others += codes_lint.problems
+    members = _members(root, folder, lint, others)
     problems = [*sorted(lint.problems), *sorted(others)]
-    return Policy() if problems else _policy(root), tuple(mappings), problems
+    return Policy() if problems else _policy(root, members), tuple(mappings), problems
+
+
+def _members(
+    root: Row, folder: Path, lint: Lint, others: list[Problem]
+) -> dict[str, tuple[str, ...]]:
+    """Return the SKUs of each category that names a file; what is wrong in these goes to `others`."""
+    members: dict[str, tuple[str, ...]] = {}
+    for row in root["categories"]:
+        name = row["file"]
+        if not name:
+            continue
+        if not (folder / name).is_file():
+            lint.add_at(row, "file", f"expected a file, got {name!r}")
+            continue
+        file_lint = Lint(Path(name).name)
+        text = _text_of(folder / name, CODES_BYTES_MAX, file_lint)
+        if text is not None:
+            members[row["id"]] = read_skus(text, file_lint)
+        others += file_lint.problems
+    return members
 
 
 def _text_of(path: Path, bytes_max: int, lint: Lint) -> str | None:
@@ -128,7 +153,7 @@ def _text_of(path: Path, bytes_max: int, lint: Lint) -> str | None:
         return None
 
 
-def _policy(root: Row) -> Policy:
+def _policy(root: Row, members: dict[str, tuple[str, ...]]) -> Policy:
     """Build the policy of a file without problems."""
     policies = root["policies"]
     return Policy(
@@ -141,7 +166,14 @@ def _policy(root: Row) -> Policy:
         locations=_each(Location, root["locations"]),
         floors=Floors(**policies["floors"].values),
         network_threshold=policies["network_threshold"],
-        overrides=_each(FloorOverride, policies["overrides"]),
+        zero_guard_pct=policies["zero_guard_pct"],
+        zero_guard_min=policies["zero_guard_min"],
+        overrides=tuple(_floor_overrides(policies["overrides"])),
+        channel_overrides=tuple(_channel_overrides(policies["overrides"])),
+        categories=tuple(
+            Category(row["id"], tuple(row["skus"]), members.get(row["id"], ()))
+            for row in root["categories"]
+        ),
         channels=tuple(_channel(row) for row in root["channels"]),
         campaigns=tuple(
             Campaign(row["id"], row["channel"], row["sku"], row["lock"], row["start"], row["end"])
@@ -153,6 +185,29 @@ def _policy(root: Row) -> Policy:
 
 def _each(make: Any, rows: Iterable[Row]) -> tuple[Any, ...]:
     return tuple(make(**row.values) for row in rows)
+
+
+def _floor_overrides(rows: Iterable[Row]) -> Iterable[FloorOverride]:
+    for row in rows:
+        if row.given("floor") or not any(row.given(name) for name in CHANNEL_SIDE):
+            yield FloorOverride(row["sku"], row["location"], row["floor"] or 0, row["category"])
+
+
+def _channel_overrides(rows: Iterable[Row]) -> Iterable[ChannelOverride]:
+    for row in rows:
+        if any(row.given(name) for name in CHANNEL_SIDE):
+            buffer = row["buffer"]
+            by_units = row.given("buffer") and buffer["risk"] is None
+            yield ChannelOverride(
+                sku=row["sku"],
+                category=row["category"],
+                channel=row["channel"],
+                share_bp=row["share_bp"],
+                buffer_units=buffer["units"] if by_units else None,
+                buffer_risk_ppm=buffer["risk"],
+                cutoff=row["cutoff"],
+                cap=row["cap"],
+            )
 
 
 def _channel(row: Row) -> Channel:
@@ -167,6 +222,11 @@ def _channel(row: Row) -> Channel:
         buffer_units=row["buffer"]["units"],
         cutoff=row["cutoff"],
         cap=row["cap"],
+        opening=row["opening"],
+        zero_guard_pct=row["zero_guard_pct"],
+        buffer_risk_ppm=row["buffer"]["risk"],
+        push_lag_ms=row["push_lag_s"] * 1000,
+        packs=_each(Pack, row["packs"]),
     )
 
 

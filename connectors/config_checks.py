@@ -2,8 +2,14 @@
 
 import re
 from collections.abc import Collection, Iterable
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
 from connectors.lint import Lint, Row, did_you_mean
+from state.times import local_ms
+
+CHANNEL_SIDE = ("buffer", "cutoff", "cap", "share_bp")
+"""What an override may change for channels."""
 
 
 def check_rows(root: Row, lint: Lint) -> None:
@@ -23,7 +29,11 @@ def check_rows(root: Row, lint: Lint) -> None:
         _check_location(row, channels, lint)
     if root["unknown"]["location"] == "reject":
         _check_location_names(root, locations, lint)
+    _check_overrides(root, channels, lint)
+    for row in root["channels"]:
+        _check_buffer(row["buffer"], lint)
     for row in root["campaigns"]:
+        _place_in_zone(row, root["timezone"], lint)
         told = _not_listed(row, channels)
         if told:
             lint.add_at(row, "channel", told)
@@ -59,6 +69,9 @@ def _check_location(row: Row, channels: Collection[str], lint: Lint) -> None:
     elif row["channel"] and row["kind"] is not None:
         told = f"expected no channel for a {row['kind']}, got {row['channel']!r}"
         lint.add_at(row, "channel", told)
+    for name in ("shrink_guard_pct", "supplier_nets_orders"):
+        if row["kind"] not in {None, "dropship"} and row[name] not in {None, False}:
+            lint.add_at(row, name, f"expected it for a dropship location, got a {row['kind']}")
     if row.given("latitude") != row.given("longitude"):
         missing = "longitude" if row.given("latitude") else "latitude"
         lint.add_at(row, missing, "expected both latitude and longitude, got one")
@@ -75,6 +88,47 @@ def _check_location_names(root: Row, locations: Collection[str], lint: Lint) -> 
         name = row["location"]
         if name is not None and not re.search(r"[*?\[]", name) and name not in locations:
             _unknown(row, "location", "location", name, locations, lint)
+
+
+def _check_overrides(root: Row, channels: Collection[str], lint: Lint) -> None:
+    """Check that an override names sets of SKUs and channels that are there, and what it changes for them."""
+    categories = _unique(root["categories"], "id", lint)
+    for row in root["policies"]["overrides"]:
+        _check_buffer(row["buffer"], lint)
+        category, channel = row["category"], row["channel"]
+        if category and category not in categories:
+            hint = did_you_mean(category, list(categories))
+            lint.add_at(row, "category", f"expected a listed category, got {category!r}{hint}")
+        for_channels = any(row.given(name) for name in CHANNEL_SIDE)
+        if row.given("channel") and not for_channels:
+            told = (
+                f"expected {', '.join(CHANNEL_SIDE[:-1])} or {CHANNEL_SIDE[-1]} beside it, got none"
+            )
+            lint.add_at(row, "channel", told)
+        elif channel and not re.search(r"[*?\[]", channel) and (told := _not_listed(row, channels)):
+            lint.add_at(row, "channel", told)
+        if row.given("location") and for_channels and not row.given("floor"):
+            told = "expected floor beside it, got none: no other figure is kept by location"
+            lint.add_at(row, "location", told)
+
+
+def _check_buffer(row: Row, lint: Lint) -> None:
+    if row.given("units") and row.given("risk"):
+        lint.add_at(row, "risk", "expected units or risk, got both")
+
+
+def _place_in_zone(row: Row, timezone: str | None, lint: Lint) -> None:
+    """Make moments without an offset those of the file's time zone; where it has none such, None."""
+    for name in ("start", "end"):
+        moment = row[name]
+        if not isinstance(moment, datetime):
+            continue
+        row.values[name] = None
+        if timezone is not None:
+            try:
+                row.values[name] = local_ms(moment, ZoneInfo(timezone))
+            except ValueError as error:
+                lint.add_at(row, name, f"expected {error}, got {moment.isoformat()}")
 
 
 def _not_listed(row: Row, channels: Collection[str]) -> str:

@@ -3,102 +3,27 @@
 `connectors.config` reads a file by it, and `connectors.settings_page` writes the reference from it.
 """
 
-import re
-from decimal import Decimal, InvalidOperation
 from typing import get_args
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
-from connectors.codes import id_problem
-from connectors.lint import Field, ListOf, Mismatch, Table, Value, did_you_mean
-from state.policy import NO_CAP, SELLING_KINDS, Answer, Kind, Mode
-from state.times import rfc3339_ms
+from connectors.config_values import (
+    COVER,
+    HOURS,
+    ID,
+    MOMENT,
+    QUANTITY,
+    RISK,
+    TEXT,
+    TIMEZONE,
+    TRUTH,
+    choice,
+    integer,
+    number,
+)
+from connectors.lint import Field, ListOf, Table
+from state.policy import NO_CAP, SELLING_KINDS, Answer, Kind, Mode, Opening
 
-QUANTITY_MAX = 1_000_000_000
-DAYS_MAX = 365
+CATEGORY_PATTERNS_MAX = 10_000
 
-
-def integer(low: int, high: int) -> Value:
-    """Return the shape of a whole number written in plain digits."""
-
-    def parse(text: str, is_string: bool) -> int:  # noqa: FBT001
-        if is_string or not re.fullmatch(r"-?(0|[1-9][0-9]{0,18})", text, re.ASCII):
-            raise Mismatch
-        if not low <= int(text) <= high:
-            raise Mismatch
-        return int(text)
-
-    return Value(f"integer {low}..{high}", parse)
-
-
-def choice(*words: str, later: tuple[str, ...] = ()) -> Value:
-    """Return the shape of one of some words; `later` ones are known and not available yet."""
-
-    def parse(text: str, _is_string: bool) -> str:  # noqa: FBT001
-        if text in words:
-            return text
-        if text in later:
-            raise Mismatch(", which is not available in this version")
-        raise Mismatch(did_you_mean(text, list(words)))
-
-    return Value(" or ".join(words), parse)
-
-
-def number(low: int, high: int) -> Value:
-    """Return the shape of a decimal number."""
-    return Value(
-        f"number {low}..{high}", lambda text, is_string: float(_decimal(text, is_string, low, high))
-    )
-
-
-def _decimal(text: str, is_string: bool, low: int, high: int) -> Decimal:  # noqa: FBT001
-    try:
-        value = Decimal(text)
-    except InvalidOperation:
-        raise Mismatch from None
-    if is_string or not value.is_finite() or not low <= value <= high:
-        raise Mismatch
-    return value
-
-
-def _mdays(text: str, is_string: bool) -> int:  # noqa: FBT001
-    mdays = _decimal(text, is_string, 0, DAYS_MAX) * 1000
-    if mdays != mdays.to_integral_value():
-        raise Mismatch
-    return int(mdays)
-
-
-def _id(text: str, is_string: bool) -> str:  # noqa: FBT001
-    if not is_string:
-        raise Mismatch(": put it in quotes")
-    problem = id_problem(text)
-    if problem:
-        raise Mismatch(f": {problem}")
-    return text
-
-
-def _text(text: str, is_string: bool) -> str:  # noqa: FBT001
-    return text if not text and is_string else _id(text, is_string)
-
-
-def _timezone(text: str, _is_string: bool) -> str:  # noqa: FBT001
-    try:
-        return ZoneInfo(text).key
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise Mismatch(did_you_mean(text, sorted(available_timezones()))) from None
-
-
-def _moment(text: str, _is_string: bool) -> int:  # noqa: FBT001
-    try:
-        return rfc3339_ms(text)
-    except ValueError:
-        raise Mismatch from None
-
-
-ID = Value("string of 1..128 characters", _id)
-TEXT = Value("string of 0..128 characters", _text)
-COVER = Value(f"days 0..{DAYS_MAX}, at most 3 decimals", _mdays)
-MOMENT = Value("RFC 3339 time with an offset", _moment)
-QUANTITY = integer(0, QUANTITY_MAX)
 KINDS = get_args(Kind)
 
 
@@ -153,23 +78,82 @@ LOCATION = Table(
         Field("latitude", number(-90, 90), None, "degrees; only together with `longitude`"),
         Field("longitude", number(-180, 180), None, "degrees"),
         Field("channel", TEXT, "", "the channel that owns a `platform` location"),
+        Field(
+            "silent_after_s",
+            integer(1, 2_592_000),
+            None,
+            "seconds of opening time without an event after which its stock counts as nothing until it speaks again",
+        ),
+        Field(
+            "hours",
+            HOURS,
+            (),
+            "when it is open, in `timezone`: `09:00-21:30`, or `mon-fri 09:00-21:30, sat 10:00-18:00`; absent = always",
+        ),
+        Field(
+            "shrink_guard_pct",
+            integer(0, 100),
+            None,
+            "a supplier's figures that take more than this share away are held back; absent = none are",
+        ),
+        Field(
+            "supplier_nets_orders",
+            TRUTH,
+            default=False,
+            about="the supplier's figures are less what is ordered already; for `dropship` alone",
+        ),
     )
 )
 FLOORS = Table(
     tuple(Field(kind, QUANTITY, 0, f"units that each {kind} keeps for itself") for kind in KINDS)
 )
+BUFFER = Table(
+    (
+        Field("units", QUANTITY, 0, "units held back from the channel"),
+        Field(
+            "risk",
+            RISK,
+            None,
+            "instead of units: so many are held back that more are sold during the push lag with at most this chance",
+        ),
+    )
+)
+SHARE = integer(0, 10_000)
 OVERRIDE = Table(
     (
         Field("sku", ID, "*", "shell pattern (`*`, `?`, `[ab]`), case-sensitive"),
-        Field("location", ID, "*", "shell pattern"),
-        Field("floor", QUANTITY, 0, "units, instead of the floor of the kind; the last match wins"),
+        Field("category", TEXT, "", "only SKUs of this category"),
+        Field("location", ID, "*", "shell pattern; for `floor` alone"),
+        Field("channel", ID, "*", "shell pattern; for `buffer`, `cutoff`, `cap` and `share_bp`"),
+        Field(
+            "floor",
+            QUANTITY,
+            None,
+            "units, instead of the floor of the kind; 0 where the override names nothing else",
+        ),
+        Field("buffer", BUFFER, about="instead of the channel's"),
+        Field("cutoff", QUANTITY, None, "instead of the channel's"),
+        Field("cap", QUANTITY, None, "instead of the channel's"),
+        Field("share_bp", SHARE, None, "instead of the channel's"),
     )
 )
 POLICIES = Table(
     (
         Field("floors", FLOORS, about="units that locations keep for their own customers, by kind"),
         Field("network_threshold", QUANTITY, 0, "units of each SKU that no channel may show"),
-        Field("overrides", ListOf(OVERRIDE, 1_000), about="floors of some SKUs at some locations"),
+        Field(
+            "zero_guard_pct",
+            integer(0, 100),
+            None,
+            "a live channel freezes when more than this share of the SKUs it shows would go to zero at once; "
+            "absent = none does",
+        ),
+        Field("zero_guard_min", integer(1, 1_000_000), 20, "SKUs that this must be at least"),
+        Field(
+            "overrides",
+            ListOf(OVERRIDE, 1_000),
+            about="other figures for some SKUs; of those that match, the last that names a figure wins",
+        ),
     )
 )
 CHANNEL_LOCATIONS = Table(
@@ -184,16 +168,10 @@ CHANNEL_LOCATIONS = Table(
         Field("exclude", ListOf(ID, 10_000), about="ids of locations that it may not sell from"),
     )
 )
-BUFFER = Table(
+PACK = Table(
     (
-        Field("units", QUANTITY, 0, "units held back from the channel"),
-        Field(
-            "risk",
-            QUANTITY,
-            None,
-            "not available in this version",
-            unavailable="expected units, got risk, which is not available in this version",
-        ),
+        Field("sku", ID, about="shell pattern", required=True),
+        Field("units", integer(1, 1_000_000), about="units in a pack", required=True),
     )
 )
 CHANNEL = Table(
@@ -203,18 +181,37 @@ CHANNEL = Table(
             "mode",
             choice(*get_args(Mode)),
             "live",
-            "`shadow`: no level is emitted; `frozen`: keeps the level last emitted",
+            "`shadow`: no level is emitted; `frozen`: keeps the level last emitted; `zero`: shows nothing",
         ),
         Field("locations", CHANNEL_LOCATIONS, about="what it may sell from"),
         Field(
             "share_bp",
-            integer(0, 10_000),
+            SHARE,
             10_000,
             "its share of the pool, in hundredths of a percent",
         ),
         Field("buffer", BUFFER, about="what is held back"),
         Field("cutoff", QUANTITY, 0, "a level at or below it is shown as 0"),
-        Field("cap", QUANTITY, NO_CAP, "the most it ever shows"),
+        Field("cap", QUANTITY, NO_CAP, "the most it ever shows, in packs where it sells packs"),
+        Field(
+            "push_lag_s",
+            integer(1, 86_400),
+            60,
+            "seconds until it shows a new level, as long as nobody measured it; for `buffer.risk`",
+        ),
+        Field("packs", ListOf(PACK, 1_000), about="what it sells by the pack; the last match wins"),
+        Field(
+            "opening",
+            choice(*get_args(Opening)),
+            "assumed",
+            "`counted`: no level for a SKU until each location it may sell from was counted, or declared complete",
+        ),
+        Field(
+            "zero_guard_pct",
+            integer(0, 100),
+            None,
+            "as in `policies`, for this channel; 100 = it never freezes",
+        ),
     )
 )
 CAMPAIGN = Table(
@@ -223,7 +220,7 @@ CAMPAIGN = Table(
         _id_field("channel", "who sells the locked units"),
         _id_field("sku", "what is locked"),
         Field("lock", QUANTITY, about="units that other channels do not see", required=True),
-        Field("start", MOMENT, about="from this moment of business time", required=True),
+        Field("start", MOMENT, about="from this moment of business time on", required=True),
         Field("end", MOMENT, about="up to, not including, this one", required=True),
     )
 )
@@ -255,18 +252,26 @@ AD = Table(
         ),
     )
 )
+CATEGORY = Table(
+    (
+        _id_field("id", "as overrides name it"),
+        Field("skus", ListOf(ID, CATEGORY_PATTERNS_MAX), about="shell patterns"),
+        Field("file", TEXT, "", "CSV file with a column `sku`, relative to this file"),
+    )
+)
 FILE = Table(
     (
         Field("version", integer(1, 1), 1, "the version of this form"),
         Field(
             "timezone",
-            Value("IANA time zone", _timezone),
+            TIMEZONE,
             "UTC",
-            "whose days limit the changes of ads",
+            "whose days limit the changes of ads, and that times without an offset are of",
         ),
         Field("unknown", UNKNOWN, about="what to do with an id that is not in this file"),
         Field("sources", ListOf(SOURCE, 100), about="systems with codes of their own"),
         Field("locations", ListOf(LOCATION, 10_000), about="where stock lies"),
+        Field("categories", ListOf(CATEGORY, 1_000), about="sets of SKUs, for overrides"),
         Field("policies", POLICIES, about="what is kept back from every channel"),
         Field("channels", ListOf(CHANNEL, 100), about="where customers buy"),
         Field(

@@ -173,8 +173,13 @@ def listing(log: Log) -> list[Listed]:
     return sorted(found, key=lambda listed: (listed.timestamp_ms, *listed.letter.place))
 
 
-def replay(log: Log, ids: Collection[str] | None, now_ms: int) -> Replay:
-    """Append the messages of these letters to their topics again: same bytes, key and headers.
+def replay(
+    log: Log,
+    ids: Collection[str] | None,
+    now_ms: int,
+    more: tuple[tuple[str, bytes], ...] = (),
+) -> Replay:
+    """Append the messages of these letters to their topics again: same bytes, key and headers, and `more` of these.
 
     Without `ids`, all letters that were not replayed yet; a letter that is named is replayed again.
     """
@@ -187,7 +192,14 @@ def replay(log: Log, ids: Collection[str] | None, now_ms: int) -> Replay:
         counts = Replay(unknown=len(set(ids)) - len(wanted))
     for start in range(0, len(wanted), _REPLAY_BATCH):
         batch = wanted[start : start + _REPLAY_BATCH]
-        results = log.append([Outgoing(x.topic, x.key, x.payload, x.headers) for x in batch])
+        results = log.append(
+            [
+                Outgoing(
+                    x.topic, x.key, x.payload, (*(h for h in x.headers if h not in more), *more)
+                )
+                for x in batch
+            ]
+        )
         back = [
             _replayed(letter, result.partition, result.offset, now_ms)
             for letter, result in zip(batch, results, strict=True)

@@ -112,6 +112,12 @@ def _metrics(text: str) -> str:
     return text
 
 
+def _switch(text: str) -> str:
+    if text not in {"0", "1"}:
+        raise ValueError
+    return text
+
+
 def _walk(text: str) -> str:
     match = re.fullmatch(r"([0-9]{1,2}(?:\.[0-9]{1,2})?)%", text, re.ASCII)
     if text != "off" and (match is None or not 0 < float(match[1]) <= WALK_PERCENT_MAX):
@@ -186,6 +192,13 @@ class Settings(BaseSettings):
         "how much of one core looking through the pool for faults may take, with the server's time for it; of all "
         "publishers one does it at a time",
         "off",
+    )
+    config_watch: Annotated[str, AfterValidator(_switch)] = _declared(
+        "0",
+        "0 or 1",
+        "1: a running flow brings the policy file in force when it changes; else at SIGHUP, at a start, or by "
+        "`penstock policy apply`",
+        "1",
     )
     refresh_s: Whole = _integer(
         86_400, 60, 2_592_000, "a SKU without changes is looked at again after so many seconds"

@@ -4,7 +4,7 @@ Delivery guarantee: a claimed SKU is emitted and settled, or comes back when its
 of publishers may claim from the same queues.
 """
 
-from collections import defaultdict
+from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import partial
@@ -12,17 +12,24 @@ from functools import partial
 import structlog
 
 from flows import stop
+from flows.breaker import tell_held
+from flows.foresight import Foresight
+from flows.hastening import hasten
 from flows.idle import Idle
+from flows.rebuilding import rebuild
 from flows.runtime import PolicyInForce, Runtime, insist
 from flows.unsettled import Unsettled
 from monitoring import metrics
-from state.calls import REPETITION, Claim, Claimed, Lost, Place, Rebuild, Refused, Tick
+from state.calls import REPETITION, Claim, Claimed, Lost, Refused, Tick
 
 TICK_S = 1.0
 CLAIM_MAX = 128
 """SKUs claimed from one shard at once: bounds a batch and the time a call holds the server."""
-REBUILD_MAX = 50
 OUTSTANDING_MAX = 1
+PATIENCE_S = 2.0
+"""What falls by a new policy goes first for so long; then the other SKUs begin to come up, too."""
+TOUCHED_PER_S = 16_000
+"""SKUs that come up again in a second after a new policy: about as many as one publisher derives."""
 
 _log = structlog.get_logger(__name__)
 
@@ -50,6 +57,14 @@ class Claimer:
         """The server of each shard at the last tick, and how many connections had been made before."""
         self._connections = 0
         self._unsettled = Unsettled()
+        self._foresight = Foresight(runtime)
+        self._pace_us = 1_000_000 * runtime.store.shards // TOUCHED_PER_S
+        self._known = runtime.policy_before or runtime.policy
+        """The policy that all SKUs of the store have come up under, as far as this process knows."""
+        self._hastens = self._known
+        self._hastening: Iterator[int] | None = None
+        self._patient_until_s = 0.0
+        self._was_full = False
         self.more = False
         """The last round left SKUs behind: claim again at once."""
 
@@ -66,6 +81,8 @@ class Claimer:
             raise StopIteration
         if now_s - self._ticked_s >= TICK_S:
             self._tick(now_s)
+        self._foresight.look()
+        self._hasten(now_s)
         runtime, policy = self.runtime, self.runtime.policy
         business_ms = runtime.business_ms(self._newest_ms)
         # As of a tick ago: what became due since then gathers further changes first.
@@ -74,8 +91,11 @@ class Claimer:
             runtime.clock.now_us() - 1000 * gather_ms,
             runtime.settings.lease_ms + gather_ms,
             policy.revision,
+            policy.sums_revision,
             business_ms,
             CLAIM_MAX,
+            policy.silent,
+            tuple(gate for _, gate in policy.gates),
         )
         replies = insist(
             lambda: runtime.store.claim(dict.fromkeys(range(runtime.store.shards), call))
@@ -92,12 +112,14 @@ class Claimer:
                 insist(runtime.follow_policy)
                 continue
             self._newest_ms = max(self._newest_ms, reply.business_ms)
+            metrics.HOLDS.labels("lapsed").inc(reply.lapsed)
             self.more = self.more or len(reply.due) + len(reply.stale) >= CLAIM_MAX
             if reply.stale:
-                self._rebuild(shard, reply.stale)
+                insist(partial(rebuild, runtime, shard, reply.stale))
                 self.more = True
             if reply.due:
                 by_shard[shard] = reply
+        self._was_full = self.more
         if not (self.more or moved or refused):
             self._unsettled.all_claimed()
         if not by_shard:
@@ -105,6 +127,27 @@ class Claimer:
         self.outstanding += 1
         self._unsettled.claimed(by_shard.values())
         return Claims(self, policy, business_ms, by_shard)
+
+    def _hasten(self, now_s: float) -> None:
+        """Go on with looking for the SKUs that a new policy may let fall."""
+        policy = self.runtime.policy
+        if policy is not self._hastens:
+            self._hastens = policy
+            self._hastening = hasten(self.runtime, self._known, policy)
+            self._patient_until_s = now_s + PATIENCE_S
+        if self._hastening is None:
+            return
+        self.more = next(self._hastening, None) is not None
+        if not self.more:
+            self._hastening, self._known = None, policy
+            self._ticked_s = 0.0
+
+    def _pace(self, now_s: float) -> int:
+        """Return how far apart SKUs come up after a new policy; for a while 0, when others have to fall first."""
+        if self.runtime.policy is not self._hastens:
+            return 0
+        falling = self._hastening is not None or self._was_full
+        return 0 if falling and now_s < self._patient_until_s else self._pace_us
 
     def done(self, claims: Claims, settled: AbstractSet[str]) -> None:
         """Note that a round is over: the SKUs named were emitted, the others are left to their lease."""
@@ -140,12 +183,19 @@ class Claimer:
         self._ticked_s = now_s
         runtime = self.runtime
         insist(runtime.follow_policy)
+        tell_held(runtime.policy)
         self._connections = runtime.server.connections.made
         servers = insist(lambda: runtime.server.identities(runtime.store.shards))
         self._servers = servers
         business_ms = self._newest_ms if runtime.settings.clock == "event" else 0
         calls = {
-            shard: Tick(runtime.clock.now_us(), server, runtime.policy.revision, business_ms)
+            shard: Tick(
+                runtime.clock.now_us(),
+                server,
+                runtime.policy.revision,
+                business_ms,
+                pace_us=self._pace(now_s),
+            )
             for shard, server in enumerate(servers)
         }
         replies = insist(lambda: runtime.store.tick(calls))
@@ -168,20 +218,3 @@ class Claimer:
         self._unsettled.due(oldest_ms, now_ms)
         age_ms = max(0, now_ms - oldest_ms) if oldest_ms else 0
         metrics.DUE_AGE.set(age_ms / 1000)
-
-    def _rebuild(self, shard: int, skus: tuple[str, ...]) -> None:
-        """Make class sums anew that another policy made. The SKUs are due again at once.
-
-        One that came to another location meanwhile is left as it is, and comes up once more.
-        """
-        runtime, policy = self.runtime, self.runtime.policy
-        groups: dict[tuple[Place, ...], list[str]] = defaultdict(list)
-        for state in insist(lambda: list(runtime.store.read_many(skus))):
-            if state is not None:
-                places = tuple(policy.place(state.sku, p.location) for p in state.positions)
-                groups[places].append(state.sku)
-        for places, members in groups.items():
-            for i in range(0, len(members), REBUILD_MAX):
-                chunk = tuple(members[i : i + REBUILD_MAX])
-                call = Rebuild(runtime.clock.now_us(), policy.revision, places, chunk)
-                insist(partial(runtime.store.rebuild, shard, call))

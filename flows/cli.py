@@ -5,14 +5,16 @@ told in lines on standard error.
 """
 # ruff: noqa: PLC0415 - a command imports what it needs when it runs, so that help comes at once
 
-import os
 import sys
-from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
+
+from flows import cli_by_hand, cli_explain, cli_golive, cli_holds, cli_policy
+from flows.doing import Json
+from flows.doing import do as _do
 
 INTERRUPTED = 130
 
@@ -26,8 +28,11 @@ config_app = typer.Typer(help="Look at the configuration.")
 letters_app = typer.Typer(help="Messages that could not be used.")
 app.add_typer(config_app, name="config")
 app.add_typer(letters_app, name="dead-letters")
-
-Json = Annotated[bool, typer.Option("--json", help="Answer in JSON on a terminal, too.")]
+app.add_typer(cli_holds.app, name="hold")
+app.add_typer(cli_policy.app, name="policy")
+cli_golive.register(app)
+app.add_typer(cli_by_hand.app)
+app.add_typer(cli_explain.app)
 
 
 class Usage(typer.TyperException):
@@ -276,14 +281,17 @@ def letters_replay(
     letter: Annotated[str | None, typer.Argument(metavar="ID", help="As `list` shows it.")] = None,
     *,
     every: Annotated[bool, typer.Option("--all", help="All not replayed before.")] = False,
+    accept: Annotated[
+        bool, typer.Option("--accept", help="Also if it takes much stock away at once.")
+    ] = False,
 ) -> None:
     """Put messages back on their topics, after what they fell over was mended.
 
-    Examples: `penstock dead-letters replay --all`, `penstock dead-letters replay 2f1c.../0/42`
+    Examples: `penstock dead-letters replay --all`, `penstock dead-letters replay 2f1c.../0/42 --accept`
     """
     from flows.commands_dead_letters import replay
 
-    _do("dead-letters replay", lambda: replay(letter, every=every))
+    _do("dead-letters replay", lambda: replay(letter, every=every, accept=accept))
 
 
 @app.command(
@@ -311,25 +319,6 @@ def main() -> None:
         sys.stderr.write(f"penstock: {error.format_message().rstrip('.')}{hint}\n")
         code = error.exit_code
     sys.exit(code)
-
-
-def _do(name: str, work: Callable[[], int]) -> NoReturn:
-    """Do the work of a command; whatever it raises becomes words and an exit code."""
-    from flows.output import fault
-    from flows.process import set_up_logging, verdict
-
-    set_up_logging()
-    try:
-        code = work()
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # Who reads has gone; the interpreter flushes once more at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
-    except Exception as error:  # noqa: BLE001 - the edge
-        code, text = verdict(error)
-        fault(name, text)
-    raise typer.Exit(code)
 
 
 def _version() -> str:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from connectors import dead_letters
+from connectors import dead_letters, feeds
 from connectors.dead_letters import Listed
 from flows import output
 from flows.output import text_or_base64
@@ -49,14 +49,21 @@ def show(letter_id: str, *, as_json: bool) -> int:
     return OK
 
 
-def replay(letter_id: str | None, *, every: bool) -> int:
-    """Put the message of a letter, or of `every` letter not replayed yet, back on its topic."""
+def replay(letter_id: str | None, *, every: bool, accept: bool) -> int:
+    """Put the message of a letter, or of `every` letter not replayed yet, back on its topic.
+
+    `accept` lets one pass that was held back because it took too much stock away.
+    """
     if (letter_id is None) != every:
         output.fault("dead-letters replay", "expected an ID or --all")
         return USAGE
+    if accept and every:
+        output.fault("dead-letters replay", "--accept: expected one ID: look at each before")
+        return USAGE
     with reached_or_made() as run:
         ids = None if letter_id is None else [letter_id]
-        counts = dead_letters.replay(run.log, ids, now_ms())
+        more = (feeds.ACCEPTED,) if accept else ()
+        counts = dead_letters.replay(run.log, ids, now_ms(), more)
     if counts.unknown:
         return _unknown("replay", letter_id or "")
     output.line(f"dead-letters: replayed={counts.replayed} failed={counts.failed}")

@@ -76,7 +76,8 @@ def _key(topic: str, data: msgspec.Raw) -> bytes | None:
     if topic == MARKETPLACE_ORDERS:
         key = place.order
     else:
-        key = place.location or (place.destination if place.stage == "received" else place.origin)
+        arrives = place.stage in {"received", "lost"}
+        key = place.location or (place.destination if arrives else place.origin)
     return key.encode() or None
 
 

@@ -6,10 +6,12 @@ from itertools import islice
 from typing import Any
 
 from flows import output
+from flows.levels_now import levels_now, moment
 from flows.process import FINDING, OK, USAGE
 from flows.reach import reached
 from flows.runtime import Runtime
 from flows.stock_view import view
+from state.calls import SkuState
 
 CHUNK = 500
 
@@ -31,12 +33,17 @@ def _show(run: Runtime, sku: str, *, as_json: bool) -> int:
     state = run.store.read(sku)
     if state is None:
         return _unknown(sku)
-    found = view(state, run.policy)
+    found = _shown(run, state)
     if output.wants_json(asked=as_json):
         output.json_line(found)
     else:
         _tables(found)
     return OK
+
+
+def _shown(run: Runtime, state: SkuState) -> dict[str, Any]:
+    """Return a SKU with the levels that it has by now, under the policy in force, emitted yet or not."""
+    return {**view(state, run.policy), "levels": levels_now(state, run.policy, moment(run))}
 
 
 def _show_many(run: Runtime, skus: Iterable[str]) -> int:
@@ -46,7 +53,7 @@ def _show_many(run: Runtime, skus: Iterable[str]) -> int:
             if state is None:
                 code = _unknown(sku)
             else:
-                output.json_line(view(state, run.policy))
+                output.json_line(_shown(run, state))
     return code
 
 

@@ -38,6 +38,16 @@ class Heard:
         self._by_event = by_event
         self._minutes: set[tuple[str, int]] = set()
         self.newest_ms: dict[Partition, int] = {}
+        self.last_ms: dict[str, int] = {}
+        """When each watched location was heard last, at the latest: the newest event of its batch tells."""
+        self.spoke = False
+        """One did that was silent."""
+        self._watched: frozenset[str] = frozenset()
+        self._silent: frozenset[str] = frozenset()
+
+    def watch(self, watched: Iterable[str], silent: Iterable[str]) -> None:
+        """Say which locations are watched, and which of them are silent."""
+        self._watched, self._silent, self.spoke = frozenset(watched), frozenset(silent), False
 
     def note(self, events: Mapping[Partition, Sequence[NormalEvent]]) -> None:
         """Note the events of a batch that was applied."""
@@ -59,6 +69,16 @@ class Heard:
                 }
                 self.newest_ms[partition] = mine[-1].log_ms
             self._minutes |= found
+            if self._watched:
+                self._hear(found, self.newest_ms[partition])
+
+    def _hear(self, found: Iterable[tuple[str, int]], newest_ms: int) -> None:
+        """Note when watched locations spoke: no later than the end of the minute, and the newest of the batch."""
+        for location, minute in found:
+            if location in self._watched:
+                at_ms = min((minute + 1) * MINUTE_MS - 1, newest_ms)
+                self.last_ms[location] = max(at_ms, self.last_ms.get(location, 0))
+                self.spoke = self.spoke or location in self._silent
 
     def take(self) -> dict[str, set[int]]:
         """Return the minutes by location, and forget them."""

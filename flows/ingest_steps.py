@@ -16,6 +16,7 @@ from connectors.events import Unread, read
 from connectors.log import AppendFailed, LogRefused, LogUnavailable, Outgoing, Partition, Record
 from flows.reading import Batch, Run
 from flows.runtime import Runtime, insist
+from flows.shrink_guard import held_back
 from monitoring import metrics
 from state.calls import Applied, Apply, Lost
 from state.messages import Event
@@ -86,6 +87,7 @@ def normalise(runtime: Runtime, decoded: Decoded) -> Normal:
     if newest_ms >= runtime.codes_until_ms:
         insist(runtime.follow_policy)
     compiled, codes = runtime.policy.compiled, runtime.policy.codes
+    guarded = compiled.guarded
     events: dict[Partition, list[NormalEvent]] = {partition: [] for partition in decoded.batch.upto}
     types: dict[Partition, list[str]] = {partition: [] for partition in decoded.batch.upto}
     rejected = list(decoded.rejected)
@@ -98,6 +100,11 @@ def normalise(runtime: Runtime, decoded: Decoded) -> Normal:
         if isinstance(ops, Rejection):
             rejected.append(Rejected(record, "normalise", ops.reason, event.type))
             continue
+        if guarded and event.type == "supplier.stock":
+            held = held_back(runtime, decoded.batch.run, record, event, ops)
+            if held:
+                rejected.append(Rejected(record, "normalise", held, event.type))
+                continue
         # The records of a partition follow each other.
         if record.partition != partition.n or record.topic != partition.topic:
             partition = Partition(record.topic, record.partition)
@@ -159,7 +166,7 @@ def _sent(runtime: Runtime, packer: Packer, normal: Normal) -> Callable[[], Outc
         for partition, offset in batch.upto.items()
         if (chain := run.chains.get(partition)) is not None
     ]
-    packed = packer.pack(by_chain, policy.place, runtime.clock.now_us(), policy.revision)
+    packed = packer.pack(by_chain, policy.place, runtime.clock.now_us(), policy.sums_revision)
     turns = list(rounds(packed))
     answers = runtime.store.begin_apply(turns)
     return lambda: _applied(runtime, normal, turns, answers)

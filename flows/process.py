@@ -15,7 +15,7 @@ from connectors.config import ConfigError
 from connectors.embedded import EmbeddedError
 from connectors.log import LogError, LogRefused, UnknownTopic
 from connectors.redis_server import ServerAway, ServerError
-from flows import stop
+from flows import reloading, stop
 from flows.runtime import Runtime, Stopped, is_away, runtime
 from flows.walk import walking
 from monitoring.server import AddressUnavailableError, serve
@@ -55,6 +55,7 @@ def collect_rarely() -> None:
 def running(role: str) -> Iterator[Runtime]:
     """Be a process that runs a flow, with the settings of the environment, until the block ends."""
     stop.install()
+    reloading.install()
     set_up_logging()
     collect_rarely()
     settings = environment.load()
@@ -67,6 +68,7 @@ def running(role: str) -> Iterator[Runtime]:
             stack.callback(web.stop)
         if role == "publish":
             stack.enter_context(walking(run))
+        stack.enter_context(reloading.reloading(run))
         yield run
 
 

@@ -1,6 +1,6 @@
 """What publish tells the outside about a SKU, as messages: stock updates, ad signals and alerts."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from typing import Any
 
 import orjson
@@ -9,11 +9,17 @@ from connectors.cloudevents import STRUCTURED, structured
 from connectors.log import Outgoing
 from state.ads import Decision, days
 from state.calls import Due
+from state.overlay import BREAKER
 from state.policy import AdRule
 from state.times import ms_rfc3339
 
 SOURCE = "/penstock"
-ALERT_TYPES = {"negative": "stock.negative", "oversold": "stock.oversold", "drift": "stock.drift"}
+ALERT_TYPES = {
+    "negative": "stock.negative",
+    "oversold": "stock.oversold",
+    "drift": "stock.drift",
+    "overreturned": "stock.overreturned",
+}
 
 _UPDATE_DATA = b'{"sku":%b,"version":%d,"available":%d,"levels":%b,"changed":%b,"cause_time":%b}'
 
@@ -32,11 +38,15 @@ class Writer:
         self._update = empty.replace(b'"I"', b"%b").replace(b'"D"', _UPDATE_DATA)
 
     def update(
-        self, due: Due, available: int, levels: Mapping[str, int], levels_json: bytes, cause_ms: int
-    ) -> Message:
-        """Tell the levels, given also as JSON, and which of them differ from those last told."""
+        self, due: Due, available: int, levels: Mapping[str, int], levels_json: bytes, cause_ms: int,
+        again: Container[str] = (),
+    ) -> Message:  # fmt: skip
+        """Tell the levels, given also as JSON, and which of them differ from those last told.
+
+        Those of `again` are told to differ in any case: somebody asked for them once more.
+        """
         before: dict[str, int] = orjson.loads(due.levels) if due.levels else {}
-        changed = [name for name, level in levels.items() if before.get(name) != level]
+        changed = [n for n, level in levels.items() if n in again or before.get(n) != level]
         changed += [name for name in before if name not in levels]
         sku, token = orjson.dumps(due.sku), due.token
         value = self._update % (
@@ -75,14 +85,15 @@ class Writer:
             yield self._alert(due, name, text)
 
     def _alert(self, due: Due, name: str, text: str) -> Message:
-        kind, _, location = name.partition(":")
+        kind, _, about = name.partition(":")
         figure, _, place = text.partition(" ")
         mark, _, offset = place.rpartition("/")
         log_id, _, partition = mark.rpartition("/")
         figures: dict[str, dict[str, object]] = {
-            "negative": {"location": location, "on_hand": int(figure)},
+            "negative": {"location": about, "on_hand": int(figure)},
             "oversold": {"available": int(figure)},
-            "drift": {"location": location, "counted_at": ms_rfc3339(max(0, int(figure)))},
+            "drift": {"location": about, "counted_at": ms_rfc3339(max(0, int(figure)))},
+            "overreturned": {"order": about, "units": int(figure)},
         }
         cause = {"log_id": log_id, "partition": int(partition), "offset": int(offset)}
         data = {"sku": due.sku, "version": due.token, **figures[kind], "cause": cause}
@@ -102,3 +113,10 @@ class Writer:
         if found is None:
             found = self._texts[ms] = orjson.dumps(ms_rfc3339(ms))
         return found
+
+
+def channel_frozen(channel: str, why: str, now_ms: int) -> Outgoing:
+    """Return what tells that the breaker froze a channel."""
+    data = {"channel": channel, "by": BREAKER, "why": why}
+    value = structured(f"{channel}:{now_ms}", SOURCE, "channel.frozen", now_ms, data)
+    return Outgoing("stock.alerts", f"channel:{channel}".encode(), value, STRUCTURED)

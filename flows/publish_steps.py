@@ -17,7 +17,9 @@ import orjson
 from msgspec.structs import astuple
 
 from connectors.log import Appended, AppendFailed
+from flows.breaker import Moves, judge, limits
 from flows.claiming import Claims
+from flows.left_out import without_closed, without_silent
 from flows.publish_messages import Message, Writer
 from flows.runtime import Runtime, insist
 from monitoring import metrics
@@ -25,6 +27,8 @@ from state.ads import AdState, day_of, decide, is_quiet
 from state.calls import Due, Settle
 from state.levels import Figures, next_edge
 from state.levels import derive as derive_levels
+from state.overlay import laid_over
+from state.policy import AdRule, Compiled, compiled
 from state.velocity import cover_mdays, day_number, velocity_of
 
 
@@ -47,13 +51,17 @@ class Emitted:
 
 
 def derive(runtime: Runtime, claims: Claims) -> tuple[Claims, list[Decided]]:
-    """Derive levels, decide ads, and write the messages of all claimed SKUs."""
-    at = _Moment(runtime, claims)
-    return claims, [
-        at.decided(shard, claimed.generation, due, recovered=claimed.recovered)
-        for shard, claimed in claims.by_shard.items()
-        for due in claimed.due
-    ]
+    """Derive levels, decide ads, and write the messages of all claimed SKUs.
+
+    When that would take too much of a channel to zero, the channel freezes, and all is derived anew.
+    """
+    policy = claims.policy
+    at = _Moment(runtime, claims, policy.compiled)
+    decided = at.every(claims)
+    if at.moves.limits and judge(runtime, policy, at.moves):
+        held = compiled(laid_over(policy.of_file, runtime.policy.overlay))
+        decided = _Moment(runtime, claims, held).every(claims)
+    return claims, decided
 
 
 def emit(runtime: Runtime, found: tuple[Claims, list[Decided]]) -> Emitted:
@@ -108,9 +116,17 @@ def settle(runtime: Runtime, emitted: Emitted) -> int:
 class _Moment:
     """What all SKUs of a batch share: the policy, the business time, its days."""
 
-    def __init__(self, runtime: Runtime, claims: Claims) -> None:
-        self.compiled = claims.policy.compiled
+    def __init__(self, runtime: Runtime, claims: Claims, rules: Compiled) -> None:
+        policy = claims.policy
+        self.compiled = rules
+        self.place = policy.place
+        self.gates = tuple(channel for channel, _ in policy.gates)
+        self.moves = Moves(limits(policy))
+        self.resynced = [
+            (c, s.resynced_ms) for c, s in policy.overlay.channels.items() if s.resynced_ms
+        ]
         self.business_ms = claims.business_ms
+        self.lags = runtime.push_lags
         self.now_ms = runtime.clock.now_ms()
         self.writer = Writer(self.now_ms)
         self.refresh_ms = runtime.settings.refresh_s * 1000
@@ -121,6 +137,14 @@ class _Moment:
         self.utc_day = day_number(self.business_ms)
         self.needs_cover = any(rule.pause_cover_mdays is not None for rule in self.compiled.ads)
 
+    def every(self, claims: Claims) -> list[Decided]:
+        """Return what becomes of each claimed SKU."""
+        return [
+            self.decided(shard, claimed.generation, due, recovered=claimed.recovered)
+            for shard, claimed in claims.by_shard.items()
+            for due in claimed.due
+        ]
+
     def decided(self, shard: int, generation: int, due: Due, *, recovered: bool) -> Decided:
         sums = due.sums
         if len(sums) != self.classes:
@@ -129,14 +153,25 @@ class _Moment:
             orjson.loads(due.levels) if self.has_frozen and due.levels else None
         )
         figures = Figures(due.base, due.unrouted, due.held, sums)
-        available, levels = derive_levels(self.compiled, figures, due.sku, self.business_ms, last)
+        if due.silent:
+            figures = without_silent(figures, due, self.place)
+        available, levels = derive_levels(
+            self.compiled, figures, due.sku, self.business_ms, last, due.demand, self.lags
+        )
+        if due.closed:
+            levels = without_closed(levels, due.closed, self.gates)
         levels_json = orjson.dumps(levels)
         text = levels_json.decode()
+        if self.moves.limits and text != due.levels:
+            self.moves.note(orjson.loads(due.levels or "{}"), levels)
         messages: list[Message] = []
         cause_ms = 0
         if not (due.trust and available == due.available and text == due.levels):
             cause_ms = due.cause_ms or self.now_ms
-            messages.append(self.writer.update(due, available, levels, levels_json, cause_ms))
+            again = self._asked_again(due, generation) if self.resynced else ()
+            messages.append(
+                self.writer.update(due, available, levels, levels_json, cause_ms, again)
+            )
         ads, next_look_ms = self._ads(
             due, available, levels, messages, restate=_restates(due, recovered=recovered)
         )
@@ -150,6 +185,11 @@ class _Moment:
         )  # fmt: skip
         return Decided(shard, settled, messages, cause_ms)
 
+    def _asked_again(self, due: Due, generation: int) -> tuple[str, ...]:
+        """Return the channels whose levels were asked for again by the generation of the shard, or before it."""
+        asked = () if due.trust else self.resynced
+        return tuple(channel for channel, at_ms in asked if generation >= at_ms * 1000)
+
     def _ads(
         self,
         due: Due,
@@ -160,14 +200,14 @@ class _Moment:
         restate: bool,
     ) -> tuple[str, int | None]:
         """Decide every rule; return the states to keep and the business time of the next look."""
-        edge = next_edge(self.compiled, due.sku, self.business_ms)
+        edge = next_edge(self.compiled, due.sku, self.business_ms, due.demand, self.lags)
         velocity = velocity_of(due.demand, self.utc_day) if self.needs_cover else 0
         before = _states(due.ads)
         if not restate and self._is_quiet(before, levels, velocity):
             return due.ads, edge
         looks = [edge] if edge else []
         kept: dict[str, tuple[str, int, int, int]] = {}
-        for rule in self.compiled.ads:
+        for rule in self._rules(levels) if self.gates else self.compiled.ads:
             level = levels[rule.channel]
             cover = cover_mdays(level, velocity)
             decision = decide(
@@ -180,11 +220,15 @@ class _Moment:
                 messages.append(self.writer.signal(due, rule, decision, level, available, cover))
         return orjson.dumps(kept).decode() if kept else "", min(looks, default=None)
 
+    def _rules(self, levels: Mapping[str, int]) -> Sequence[AdRule]:
+        """Return the ad rules of channels that have a level."""
+        return [rule for rule in self.compiled.ads if rule.channel in levels]
+
     def _is_quiet(
         self, before: Mapping[str, AdState], levels: Mapping[str, int], velocity: int
     ) -> bool:
         """Say whether the states kept are those of the rules, and all stay without another look."""
-        rules = self.compiled.ads
+        rules = self._rules(levels) if self.gates else self.compiled.ads
         if len(before) != len(rules):
             return False
         for rule, (name, state) in zip(rules, before.items(), strict=True):

@@ -34,6 +34,7 @@ from flows.idle import Idle
 from flows.lag import Lag
 from flows.retention import Retention
 from flows.runtime import Runtime, insist
+from flows.watching import Watching
 from monitoring import metrics
 from state.calls import ABSENT, REPETITION, Lost, Part, Tick
 from state.pack import Chain
@@ -100,6 +101,7 @@ class Reader:
         # Only the metrics tell who is silent.
         is_watched = runtime.settings.metrics_address is not None
         self._hearing = Hearing(runtime, heard) if is_watched else None
+        self._watching = Watching(runtime, heard)
         self._ticked_s = 0.0
         self._ids_seen_s = 0.0
         self._watched_s = 0.0
@@ -116,12 +118,13 @@ class Reader:
             LogLost: the log was made again, lost its tail, or was trimmed where it was still needed.
         """
         run = self._run
-        is_due = now_s - self._ticked_s >= TICK_S
+        is_due = now_s - self._ticked_s >= TICK_S or run.heard.spoke
         if is_due or stop.wanted():
             run.land()
         if run.outstanding == 0:
             if stop.wanted() or (self._idle is not None and self._idle.for_long(now_s)):
                 self._member.leave()
+                self._watching.leave()
                 run.lag.end()
                 raise StopIteration
             if run.behind:
@@ -214,6 +217,8 @@ class Reader:
         if not run.behind:
             applied = {partition: chain.position + 1 for partition, chain in run.chains.items()}
             insist(lambda: self._member.commit(applied))
+            newest_ms = runtime.business_ms(self._business_ms)
+            insist(lambda: self._watching.look(now_s, run.chains, newest_ms))
         if now_s - self._watched_s >= WATCH_S:
             self._watched_s = now_s
             self._watch(run, now_s)

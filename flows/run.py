@@ -1,10 +1,12 @@
 """Running the flows: one in this process, or both as child processes."""
 
 import os
+import signal
 import subprocess
 import sys
 import threading
 from datetime import timedelta
+from types import FrameType
 from typing import Literal
 
 import structlog
@@ -13,7 +15,7 @@ from bytewax.run import cli_main
 from connectors import config
 from connectors import settings as environment
 from connectors.settings import PORT_MAX, Settings
-from flows import ingest, publish, stop
+from flows import ingest, publish, reloading, stop
 from flows.process import FINDING, OK, running, verdict
 
 Role = Literal["ingest", "publish"]
@@ -58,7 +60,11 @@ def run_all(*, until_idle: bool) -> int:
     stop.install()
     settings = environment.load()
     config.load_with_codes(settings.config)
+    if not reloading.at_terminal():
+        # A child inherits that, and lives until it has a handler of its own.
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
     children = [_start(role, settings, until_idle=until_idle) for role in ROLES]
+    _pass_on_hangups(children)
     try:
         while None in (codes := [child.poll() for child in children]):
             if any(codes) or stop.wait(WATCH_S):
@@ -95,6 +101,18 @@ def _start(role: Role, settings: Settings, *, until_idle: bool) -> subprocess.Po
         host, port = settings.metrics.rpartition(":")[0], address[1] + ROLES.index(role)
         surroundings["PENSTOCK_METRICS"] = f"{host}:{port}"
     return subprocess.Popen(command, stdin=subprocess.PIPE, env=surroundings)  # noqa: S603 - our own program
+
+
+def _pass_on_hangups(children: list[subprocess.Popen[bytes]]) -> None:
+    """Let SIGHUP reach a flow, which reads the policy file again for all; at a terminal it ends the program."""
+
+    def ask(_number: int, _frame: FrameType | None) -> None:
+        for child in children:
+            if child.poll() is None:
+                child.send_signal(signal.SIGHUP)
+
+    if not reloading.at_terminal():
+        signal.signal(signal.SIGHUP, ask)
 
 
 def _end(child: subprocess.Popen[bytes]) -> int:

@@ -1,17 +1,18 @@
 """The composition root: what one process works with, built from its settings and its `penstock.yaml`."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from typing import Any, TypeVar
 
+import orjson
 import redis
 import stamina
 import structlog
 
-from connectors import config, policy_store
+from connectors import config, policy_store, push_lag
 from connectors.codes import CodeTable, codes
 from connectors.kafka_log import KafkaLog
 from connectors.log import INPUT_TOPICS, OUTPUT_TOPICS, Log, LogError, LogRefused, LogUnavailable
@@ -23,8 +24,10 @@ from flows import stop
 from flows.clock import Clock
 from flows.ending import Ending
 from monitoring import metrics
-from state.calls import Place, Recover
+from state.calls import Gate, Place, Recover
+from state.channel_rules import goes_by_lag
 from state.keys import GUARD_ALLOWANCE_MS, HOUR_MS, LAYOUT, Keys
+from state.overlay import Overlay, laid_over, silent
 from state.policy import Compiled, compiled
 from state.store import Store
 
@@ -121,11 +124,21 @@ class PolicyInForce:
 
     def __init__(self, found: policy_store.InForce, table: CodeTable) -> None:
         self.revision = found.revision
+        self.sums_revision = found.sums_revision
+        """The revision that class sums belong to: a change of classes or floors begins another."""
         self.standing = (found.revision, len(table))
         """Revision and number of code rows."""
-        self.compiled: Compiled = compiled(found.policy)
+        self.of_file = found.policy
+        self.overlay = found.overlay
+        """What was decided at run time, and lies over the policy of the file."""
+        self.compiled: Compiled = compiled(laid_over(found.policy, found.overlay))
+        self.silent: tuple[str, ...] = silent(found.policy, found.overlay)
+        """Locations whose stock does not count now."""
+        self.gates: tuple[tuple[str, Gate], ...] = tuple(_gates(self.compiled, found.overlay))
+        """Channels that are not open for every SKU yet, and what each waits for."""
         self.codes = codes(self.compiled, table)
         self._class = {name: index for index, name in enumerate(self.compiled.classes)}
+        self.goes_by_lag = goes_by_lag(self.compiled)
         self.place: Callable[[str, str], Place]
         """The place of a SKU at a location."""
         if found.policy.overrides:
@@ -140,6 +153,16 @@ class PolicyInForce:
         return Place(where, self._class[name], floor, base)
 
 
+def _gates(rules: Compiled, overlay: Overlay) -> Iterator[tuple[str, Gate]]:
+    complete = frozenset(overlay.complete)
+    for channel in rules.policy.channels:
+        if channel.opening == "counted" and channel.mode in {"live", "frozen"}:
+            sellable = rules.sellable_from(channel.id)
+            if waits_for := tuple(each for each in sellable if each not in complete):
+                needle = orjson.dumps(channel.id).decode() + ":"
+                yield channel.id, Gate(needle, waits_for)
+
+
 @dataclass(slots=True)
 class Runtime:
     """Everything that the flows and commands of one process share."""
@@ -150,10 +173,14 @@ class Runtime:
     store: Store
     log: Log
     policy: PolicyInForce
+    policy_before: PolicyInForce | None = None
+    """The one that was in force when this process brought its own."""
     problems: dict[str, str | None] = field(default_factory=dict)
     """Named checks for readiness: None = fine."""
     ending: Ending = field(default_factory=Ending)
     clock: Clock = field(default_factory=Clock)
+    push_lags: Mapping[str, int] = field(default_factory=dict)
+    """How long channels take to show a level (ms), where that was measured and a buffer goes by it."""
     codes_until_ms: int = 0
     """No message of the log before this time is read by other code tables than those known."""
 
@@ -177,6 +204,8 @@ class Runtime:
             if found is not None:
                 table = policy_store.read_codes(client, self.keys)
                 self.policy = PolicyInForce(found, table)
+        if self.policy.goes_by_lag:
+            self.push_lags = push_lag.measured(client, self.keys)
         # What was added after this look holds from later on, whosever clock it went by.
         self.codes_until_ms = looked_ms + CODES_AHEAD_MS - 2 * SKEW_MAX_MS
 
@@ -202,7 +231,7 @@ def connected(settings: Settings) -> Iterator[Runtime]:
         log.reach()
         store = Store(found.client, keys, _shards(found, keys, settings), _observe)
         policy = policy_store.in_force(found.client, keys) or policy_store.InForce(
-            0, config.load(settings.config)
+            0, config.load(settings.config), 0
         )
         yield Runtime(settings, found, keys, store, log, PolicyInForce(policy, CodeTable()))
 
@@ -214,9 +243,11 @@ def runtime(settings: Settings) -> Iterator[Runtime]:
     with connected(settings) as run:
         initialise(run)
         client = run.server.client
-        table, grown = policy_store.add_codes(client, run.keys, mappings, now_ms() + CODES_AHEAD_MS)
-        brought = policy_store.bring_in_force(client, run.keys, policy, now_ms(), anew=grown)
-        run.policy = PolicyInForce(brought, table)
+        table, rows = policy_store.add_codes(
+            client, run.keys, mappings, lambda: now_ms() + CODES_AHEAD_MS
+        )
+        brought = policy_store.bring_in_force(client, run.keys, policy, now_ms(), anew=bool(rows))
+        run.policy, run.policy_before = PolicyInForce(brought, table), run.policy
         yield run
 
 

@@ -12,9 +12,11 @@ from state.times import ms_rfc3339
 def view(state: SkuState, policy: PolicyInForce) -> dict[str, Any]:
     """Return a SKU as the outside sees it. Levels and ads are those last emitted."""
     base = state.base
-    if state.revision != policy.revision:
+    if state.sums_revision != policy.sums_revision or policy.silent:
         base = sum(
-            policy.place(state.sku, p.location).base * max(0, p.atp) for p in state.positions
+            policy.place(state.sku, p.location).base * max(0, p.atp)
+            for p in state.positions
+            if p.location not in policy.silent
         )
     ads = orjson.loads(state.ads) if state.ads else {}
     return {

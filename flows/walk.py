@@ -2,8 +2,8 @@
 
 One process of a store walks at a time, by a lease in Redis; when it dies another takes it up. It has a thread and a
 connection of its own, and takes a set share of one core, the store's time for it included: after each short call it
-rests for so long. It changes nothing but its lease; what it found it tells by metrics, and of each new fault by a line
-in the log.
+rests for so long. It changes nothing but its lease, and the count of the SKUs that guarded channels show; what it
+found it tells by metrics, and of each new fault by a line in the log.
 """
 
 import uuid
@@ -169,6 +169,7 @@ class Walk:
         rules = [rule.rule for rule in self._runtime.policy.compiled.ads]
         metrics.OVERSOLD_SKUS.set(found.oversold)
         metrics.NEGATIVE_POSITIONS.set(found.negative_positions)
+        metrics.HOLDS_LIVE.set(found.holds)
         metrics.ADS_PAUSED.put({(rule,): found.paused[rule] for rule in rules})
         for rule in rules:
             sold_out_s = found.paused_sold_out_ms[rule] / 1000

@@ -1,7 +1,7 @@
-"""Whether SKUs that are suspected to promise more, or less, than their orders hold really do.
+"""Whether SKUs that are suspected to promise more, or less, than their orders and holds keep really do.
 
-A fault is proven when the SKU had the same version before the orders were gone through and after it: nothing moved
-meanwhile. Or when it says less than the orders that are known to hold of it say at the same moment: others can
+A fault is proven when the SKU had the same version before these were gone through and after it: nothing moved
+meanwhile. Or when it says less than the records that are known to keep of it say at the same moment: others can
 only add to that. A SKU that moves all the time and says more stays in doubt.
 """
 
@@ -16,12 +16,14 @@ from state.store import Store
 FIELDS: Final = 240
 HEADS: Final = 8
 """SKUs read whole in one call."""
-ORDERS_AT_ONCE: Final = 200
-"""An atomic look goes over so many orders at most."""
+RECORDS_AT_ONCE: Final = 200
+"""An atomic look goes over so many records at most."""
+RECORDS: Final = ("order", "hold")
+"""The kinds of keys that keep units promised."""
 
 
 class Proof:
-    """Proves or leaves in doubt: `begin`, `gather` every key of an order, `end`."""
+    """Proves or leaves in doubt: `begin`, `gather` every key of a record, `end`."""
 
     def __init__(self, store: Store, suspects: Sequence[str]) -> None:
         self._store = store
@@ -29,9 +31,9 @@ class Proof:
         for sku in suspects:
             self._suspects[shard_of(sku, store.shards)].append(sku)
         self._before: dict[str, int] = {}
-        """The version of each suspect before the orders were gone through."""
+        """The version of each suspect before the records were gone through."""
         self._held: dict[str, dict[str, int]] = {sku: {} for sku in suspects}
-        """By suspect, units by order."""
+        """By suspect, units by record."""
 
     def begin(self) -> Iterator[None]:
         """Note how the suspects stand."""
@@ -45,19 +47,19 @@ class Proof:
                 yield
 
     def gather(self, keys: Iterable[tuple[int, str, str]]) -> Iterator[None]:
-        """Look at the orders among these keys (shard, kind, name)."""
-        orders: dict[int, list[str]] = defaultdict(list)
+        """Look at the records among these keys (shard, kind, name)."""
+        records: dict[int, list[str]] = defaultdict(list)
         for shard, kind, name in keys:
-            if kind == "order" and shard in self._suspects:
-                orders[shard].append(name)
-        for shard, names in orders.items():
+            if kind in RECORDS and shard in self._suspects:
+                records[shard].append(f"{kind}:{name}")
+        for shard, names in records.items():
             skus = tuple(self._suspects[shard])
             while names:
                 found = self._store.promises(shard, AskPromises(FIELDS, skus, tuple(names)))
                 del names[: found.done]
-                for order, units in found.held:
+                for record, units in found.held:
                     for sku, number in units.items():
-                        self._held[sku][order] = number
+                        self._held[sku][record] = number
                 yield
 
     def end(self) -> Generator[None, None, list[Fault]]:
@@ -65,16 +67,16 @@ class Proof:
         proven = []
         for shard, skus in self._suspects.items():
             for sku in skus:
-                orders = tuple(self._held[sku])
-                is_whole = len(orders) <= ORDERS_AT_ONCE
-                call = AskPromises(FIELDS, (sku,), orders if is_whole else (), told=1)
+                records = tuple(self._held[sku])
+                is_whole = len(records) <= RECORDS_AT_ONCE
+                call = AskPromises(FIELDS, (sku,), records if is_whole else (), told=1)
                 now = self._store.promises(shard, call)
                 yield
                 ((version, promised),) = now.skus
                 still = version == self._before[sku]
-                by_order = self._held[sku] if still else {o: units[sku] for o, units in now.held}
-                held = sum(by_order.values())
+                by_record = self._held[sku] if still else {r: units[sku] for r, units in now.held}
+                held = sum(by_record.values())
                 if promised < held or (still and promised != held):
-                    said = (f"{held} units in orders", f"{promised} units")
+                    said = (f"{held} units in orders and holds", f"{promised} units")
                     proven.append(Fault(sku, "reserved", *said))
         return proven

@@ -1,7 +1,7 @@
 """One round over the pool: what is looked at, and what is concluded from it.
 
-Each SKU is looked at in one call, so that its figures are of one moment. Only what orders hold promised is spread
-over many keys: it is added up while they change. A SKU whose sum differs is a suspect. For suspects the orders are
+Each SKU is looked at in one call, so that its figures are of one moment. Only what orders and holds keep promised
+is spread over many keys: it is added up while they change. A SKU whose sum differs is a suspect. For suspects these are
 gone through once more (`flows/walk_proof.py`), which proves the fault or leaves it to the next round.
 """
 
@@ -13,18 +13,22 @@ from typing import Any, Final
 import orjson
 
 from connectors.redis_server import Server
+from flows.breaker import limits
 from flows.runtime import PolicyInForce, Runtime
-from flows.walk_proof import Proof
+from flows.shown import count_shown
+from flows.walk_proof import RECORDS, Proof
 from state.inspection import AskPromises, Fault, Inspect, Paused, encode_places
 from state.shards import tag_of
 from state.store import Store
 
 KEYS: Final = 400
 """Keys that one call goes over."""
-SKUS, FIELDS, ORDERS = 32, 160, 200
-"""SKUs, orders and fields in one call: it holds the server for well under a millisecond."""
+SKUS, FIELDS, RECORDS_MAX = 32, 160, 200
+"""SKUs, fields, and records of orders and holds in one call: it holds the server for well under a millisecond."""
 SUSPECTS_MAX: Final = 200
 LATE_MS: Final = 300_000
+HOLD_LATE_MS: Final = 30_000
+"""A publisher sweeps away what is over within a tick; a paused one begins with 100 a shard and tick."""
 MARGIN_MS: Final = 10_000
 """Clocks differ, and a call takes its time."""
 STRANGERS_MAX: Final = 2_000
@@ -37,6 +41,7 @@ class Findings:
     skus: int = 0
     oversold: int = 0
     negative_positions: int = 0
+    holds: int = 0
     paused: Counter[str] = field(default_factory=Counter)
     """By ad rule, SKUs."""
     paused_sold_out_ms: Counter[str] = field(default_factory=Counter)
@@ -64,9 +69,11 @@ class Round:
         self._suspected = before.suspects
         self._known = {each.sku: each for each in before.faults if each.invariant == "reserved"}
         self._now_business_ms = 0
+        self._guarded = tuple(limits(runtime.policy))
+        self._shown: Counter[str] = Counter()
         self._shards = {tag_of(shard): shard for shard in range(store.shards)}
         self._skus: dict[tuple[int, tuple[bool, ...]], list[str]] = defaultdict(list)
-        self._orders: dict[int, list[str]] = defaultdict(list)
+        self._records: dict[int, list[str]] = defaultdict(list)
         self._promised: dict[str, int] = {}
         self._held: Counter[str] = Counter()
         self._strangers: set[str] = set()
@@ -80,14 +87,34 @@ class Round:
                 if kind == "pos":
                     kin = self._runtime.policy.compiled.kind_of(name)
                     self._skus[shard, kin].append(name)
-                elif kind == "order":
-                    self._orders[shard].append(name)
+                elif kind in RECORDS:
+                    self._records[shard].append(f"{kind}:{name}")
             yield
-            yield from self._look(SKUS, ORDERS)
+            yield from self._look(SKUS, RECORDS_MAX)
         yield from self._look(1, 1)
         # Those that have stock where nobody expected any were left.
         yield from self._look(1, 1)
+        if self._guarded:
+            counts = {channel: self._shown[channel] for channel in self._guarded}
+            self._server.client.hset(self._runtime.keys.shown(), mapping=counts)  # type: ignore[arg-type]  # invariant
         yield from self._confirm()
+        self._look_at_holds()
+
+    def _look_at_holds(self) -> None:
+        """Count the holds, and find those that nobody swept away though their time is long over."""
+        store, now_ms = self._store, self._runtime.clock.now_ms()
+        pipeline = store.client.pipeline(transaction=False)
+        for shard in range(store.shards):
+            queue = store.keys.shard(shard, "holds")
+            pipeline.zcard(queue)
+            pipeline.zrange(queue, 0, 0, withscores=True)
+        found = pipeline.execute()
+        self.findings.holds = sum(found[::2])
+        for oldest in found[1::2]:
+            for hold, expiry_ms in oldest:
+                if expiry_ms < now_ms - HOLD_LATE_MS:
+                    said = (f"ended at {int(expiry_ms)}", f"it lives at {now_ms}")
+                    self.findings.faults.append(Fault(hold.decode(), "held", *said))
 
     def _pattern(self, rest: str) -> str:
         return f"{self._runtime.keys.prefix}{{*}}:{rest}"
@@ -102,17 +129,17 @@ class Round:
             if shard is not None:
                 yield shard, kind, name
 
-    def _look(self, skus_min: int, orders_min: int) -> Iterator[None]:
+    def _look(self, skus_min: int, records_min: int) -> Iterator[None]:
         """Look at what was gathered, where it is enough for a call."""
         for (shard, kin), skus in list(self._skus.items()):
             while len(skus) >= skus_min:
                 self._inspect(shard, kin, skus)
                 yield
-        for shard, orders in self._orders.items():
-            while len(orders) >= orders_min:
-                call = AskPromises(FIELDS, (), tuple(orders[:ORDERS]))
+        for shard, records in self._records.items():
+            while len(records) >= records_min:
+                call = AskPromises(FIELDS, (), tuple(records[:RECORDS_MAX]))
                 found = self._store.promises(shard, call)
-                del orders[: found.done]
+                del records[: found.done]
                 for _, units in found.held:
                     self._held.update(units)
                 yield
@@ -123,9 +150,12 @@ class Round:
         settings, now_ms = runtime.settings, runtime.clock.now_ms()
         soon_ms = now_ms + settings.lease_ms + settings.tick_ms + MARGIN_MS
         these = tuple(skus[:SKUS])
-        call = Inspect(soon_ms, now_ms - self._late_ms, policy.revision, FIELDS, these)
+        call = Inspect(soon_ms, now_ms - self._late_ms, policy.sums_revision, FIELDS, these)
         found = self._store.inspect(shard, call, self._places_of(policy, kin, these[0]))
         del skus[: found.done]
+        if self._guarded:
+            client, keys, shards = self._server.client, runtime.keys, self._store.shards
+            self._shown += count_shown(client, keys, shards, these[: found.done], self._guarded)
         into = self.findings
         into.skus += found.known
         into.oversold += found.oversold
@@ -144,7 +174,7 @@ class Round:
 
     def _places_of(self, policy: PolicyInForce, kin: tuple[bool, ...], sku: str) -> bytes:
         """Return the places of all SKUs that are like one."""
-        key = (policy.revision, kin)
+        key = (policy.sums_revision, kin)
         if key not in self._places:
             known = {*policy.compiled.locations, *self._strangers}
             self._places[key] = encode_places([policy.place(sku, each) for each in sorted(known)])
@@ -162,7 +192,7 @@ class Round:
                     self.findings.paused_sold_out_ms[rule.rule] += min(self._passed_ms, paused_ms)
 
     def _confirm(self) -> Iterator[None]:
-        """Find out which of the SKUs whose promises differ from what orders hold are really at fault."""
+        """Find out which of the SKUs whose promises differ from what orders and holds keep are really at fault."""
         differ = {
             sku
             for sku in self._promised.keys() | self._held.keys()
@@ -175,9 +205,10 @@ class Round:
         proof = Proof(self._store, suspects)
         servers = self._server.identities(self._store.shards)
         yield from proof.begin()
-        for keys in self._server.keys_like(self._pattern("order:*"), KEYS):
-            yield
-            yield from proof.gather(self._sorted(keys))
+        for kind in RECORDS:
+            for keys in self._server.keys_like(self._pattern(f"{kind}:*"), KEYS):
+                yield
+                yield from proof.gather(self._sorted(keys))
         found = yield from proof.end()
         if servers != self._server.identities(self._store.shards):
             # Keys may have moved past the walk.

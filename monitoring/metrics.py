@@ -33,7 +33,11 @@ STEPS: Final = {
     "publish": ("claim", "derive", "emit", "settle"),
 }
 """The steps of each flow."""
-INVARIANTS: Final = ("class_sums", "reserved", "lease", "out", "due")
+INVARIANTS: Final = ("class_sums", "reserved", "held", "lease", "out", "due")
+HOLD_OUTCOMES: Final = (
+    "created", "extended", "confirmed", "released", "lapsed",
+    "usage", "short", "conflict", "gone", "pinned", "unavailable", "busy", "unknown",
+)  # fmt: skip
 UNKNOWN_TYPE: Final = "unknown"
 
 # A second series for each one, telling only when this process began, is of no use here.
@@ -93,13 +97,26 @@ SIGNALS: Final = Counter(
 )
 ALERTS: Final = Counter(
     "penstock_alerts_total",
-    "Stock alerts that the log has confirmed, by kind (oversold, negative, drift).",
+    "Stock alerts that the log has confirmed, by kind (oversold, negative, drift, overreturned).",
     ("kind",),
     registry=REGISTRY,
 )
 REDIS_TIME: Final = Histogram(
     "penstock_redis_seconds",
     "Time of a call to the store as the client sees it, by verb (a pipeline counts as one).",
+    ("verb",),
+    buckets=tuple(bound_ms / 1000 for bound_ms in (0.1, 0.2, 0.5, *BUCKETS_MS)),
+    registry=REGISTRY,
+)
+HOLDS: Final = Counter(
+    "penstock_holds_total",
+    "Requests about holds by what became of them, and holds that lapsed.",
+    ("outcome",),
+    registry=REGISTRY,
+)
+HOLD_TIME: Final = Histogram(
+    "penstock_hold_seconds",
+    "Time to make or to confirm holds, as who asks sees it.",
     ("verb",),
     buckets=tuple(bound_ms / 1000 for bound_ms in (0.1, 0.2, 0.5, *BUCKETS_MS)),
     registry=REGISTRY,
@@ -122,6 +139,12 @@ RECOVERIES: Final = Counter(
 REFUSED_CLAIMS: Final = Counter(
     "penstock_refused_claims_total",
     "Claims that a shard refused because it knows a newer policy than the publisher.",
+    registry=REGISTRY,
+)
+POLICY_RELOADS: Final = Counter(
+    "penstock_policy_reloads_total",
+    "Times the policy file was read again, by what came of it.",
+    ["result"],
     registry=REGISTRY,
 )
 REFUSED_SETTLES: Final = Counter(
@@ -202,6 +225,11 @@ INVARIANT_VIOLATIONS: Final = Known(
     ("invariant",),
     registry=REGISTRY,
 )
+HOLDS_LIVE: Final = Known(
+    "penstock_holds_live",
+    "Holds that live, in the last finished round of the walk.",
+    registry=REGISTRY,
+)
 WALK_FINISHED: Final = Known(
     "penstock_walk_finished_timestamp_seconds",
     "When the last round of the walk was finished (Unix time).",
@@ -222,11 +250,35 @@ WALK_BUSY: Final = Counter(
     "Time that the walk was at work, or the store for it.",
     registry=REGISTRY,
 )
+BREAKER_TRIPS: Final = Counter(
+    "penstock_breaker_trips_total",
+    "Times that a channel froze because too many of its SKUs would have gone to zero at once.",
+    ("channel",),
+    registry=REGISTRY,
+)
+CHANNEL_HELD: Final = Known(
+    "penstock_channel_held",
+    "1 for each channel that is frozen or zeroed by hand or by the breaker.",
+    ("channel", "mode", "by"),
+    registry=REGISTRY,
+)
+LOCATION_LEFT_OUT: Final = Known(
+    "penstock_location_left_out",
+    "1 for each location whose stock counts as nothing because it is silent for longer than it may be.",
+    ("location",),
+    registry=REGISTRY,
+)
+LOCATIONS_KEPT: Final = Known(
+    "penstock_locations_silent_kept",
+    "Locations that are silent for longer than they may be and count all the same: too many are at once.",
+    registry=REGISTRY,
+)
 OF_THE_WALK: Final = (
     OVERSOLD_SKUS,
     NEGATIVE_POSITIONS,
     ADS_PAUSED,
     INVARIANT_VIOLATIONS,
+    HOLDS_LIVE,
     WALK_FINISHED,
     WALK_SKUS,
     WALK_TIME,
@@ -236,11 +288,17 @@ BUILD: Final = Info("penstock_build", "The version that is running.", registry=R
 
 for _kind in ("pause", "resume"):
     SIGNALS.labels(_kind)
-for _kind in ("oversold", "negative", "drift"):
+for _kind in ("oversold", "negative", "drift", "overreturned"):
     ALERTS.labels(_kind)
+for _result in ("changed", "same", "refused", "failed"):
+    POLICY_RELOADS.labels(_result)
 for _reason in ("store", "log"):
     RETRIES.labels(_reason)
 # A series that begins with its first letter is no increase to Prometheus.
+for _outcome in HOLD_OUTCOMES:
+    HOLDS.labels(_outcome)
+for _verb in ("create", "confirm"):
+    HOLD_TIME.labels(_verb)
 for _reason in REASON_CLASSES:
     DEAD_LETTERS.labels(_reason)
 for _type in (*TYPES, UNKNOWN_TYPE):
@@ -272,6 +330,12 @@ def count_events(counts: Mapping[tuple[str, str], int]) -> None:
             raise ValueError(f"outcome: expected one of {', '.join(OUTCOMES)}, got {outcome!r}")
         label = event_type if event_type in TYPES else UNKNOWN_TYPE
         EVENTS.labels(label, outcome).inc(events)
+
+
+def count_holds(outcomes: Iterable[str]) -> None:
+    """Add what became of requests about holds."""
+    for outcome, requests in Tally(outcomes).items():
+        HOLDS.labels(outcome).inc(requests)
 
 
 def count_dead_letters(reasons: Iterable[str]) -> None:

@@ -12,6 +12,7 @@ _CLASSES: Final = tuple(
     (name, re.compile(pattern, re.IGNORECASE))
     for name, pattern in (
         ("time_in_future", r"^time_in_future\b"),
+        ("supplier_shrink", r"^supplier_shrink\b"),
         ("unknown_field", r"^([^' ]*: )?unknown field\b"),
         ("unknown_location", r"^[^' ]*: unknown location\b"),
         ("unknown_channel", r"^[^' ]*: unknown channel\b"),

@@ -7,8 +7,20 @@ from state import ops
 ShardMove: TypeAlias = tuple[Literal[0], str, int, int, int, int]
 ShardCount: TypeAlias = tuple[Literal[1], str, int, int, int]
 ShardIncoming: TypeAlias = tuple[Literal[2], str, int, str, int]
+ShardReturn: TypeAlias = tuple[Literal[8], str, str, int, int, int]
+ShardNetted: TypeAlias = tuple[Literal[10], str, str, str, int, int]
 ShardOp: TypeAlias = (
-    ShardMove | ShardCount | ShardIncoming | ops.Place | ops.Cancel | ops.Void | ops.Ship
+    ShardMove
+    | ShardCount
+    | ShardIncoming
+    | ops.Place
+    | ops.Cancel
+    | ops.Void
+    | ops.Ship
+    | ops.Consume
+    | ShardReturn
+    | ops.Close
+    | ShardNetted
 )
 """An op as a shard gets it: where the op names a location, the index of its place in the call."""
 
@@ -18,6 +30,8 @@ ABSENT = -1
 
 BEGIN, REPETITION = 1, 2
 """What `Ticked.recover` asks for, and `Recover.begin` does."""
+AFRESH = 3
+"""`Recover.begin`: no server was lost, but everything is to be emitted once more."""
 
 
 class Place(NamedTuple):
@@ -62,7 +76,8 @@ class Apply(NamedTuple):
     """Events of one shard, of one or more partitions. Each partition has one part at most."""
 
     now_us: int
-    revision: int
+    sums_revision: int
+    """The revision of the policy that class sums belong to: see `state/layout.py`."""
     guard_ms: int
     places: tuple[Place, ...]
     parts: tuple[Part, ...]
@@ -95,6 +110,8 @@ class Tick(NamedTuple):
     revision: int
     business_ms: int
     parts: tuple[Part, ...] = ()
+    pace_us: int = 0
+    """After a new policy all SKUs come up again, so far apart; 0 = the caller leaves that to others."""
 
 
 class Ticked(NamedTuple):
@@ -118,9 +135,17 @@ class Recover(NamedTuple):
     now_us: int
     server: str
     begin: int
-    """0 goes on with the recovery begun, 1 begins one, 2 begins its repetition a minute later."""
+    """0 goes on with the one begun, 1 begins one, 2 begins its repetition a minute later, 3 only ends all trust."""
     skew_ms: int
     chunk: int
+
+
+class Gate(NamedTuple):
+    """A channel that has no level for a SKU until all these locations were counted for it."""
+
+    needle: str
+    """How the channel stands among levels that were emitted: `"shopee":`. Once it does, it is open."""
+    locations: tuple[str, ...]
 
 
 class Claim(NamedTuple):
@@ -129,9 +154,13 @@ class Claim(NamedTuple):
     now_us: int
     lease_ms: int
     revision: int
+    sums_revision: int
     business_ms: int
     """The caller's business time: by it a look falls due."""
     limit: int
+    silent: tuple[str, ...] = ()
+    """Locations whose positions are told with each SKU: what lies there does not count now."""
+    gates: tuple[Gate, ...] = ()
 
 
 class Refused(NamedTuple):
@@ -162,6 +191,10 @@ class Due(NamedTuple):
     ads: str
     alerts: tuple[tuple[str, str], ...]
     """(kind and location, figures and cause) not yet reported."""
+    silent: tuple["Position", ...] = ()
+    """Of the silent locations of the claim those where the SKU is known."""
+    closed: int = 0
+    """A bit for each gate of the claim, set when it is closed."""
 
 
 class Claimed(NamedTuple):
@@ -175,6 +208,8 @@ class Claimed(NamedTuple):
     due: tuple[Due, ...]
     stale: tuple[str, ...]
     """SKUs whose class sums were made under another policy: rebuild them."""
+    lapsed: int = 0
+    """Holds whose time was over: their units are back in the pool."""
 
 
 class Settle(NamedTuple):
@@ -193,11 +228,19 @@ class Settle(NamedTuple):
     """Alerts that were reported: forgotten if they are still the same."""
 
 
+class Hasten(NamedTuple):
+    """Let SKUs be due from `now_ms` on, if they are not due sooner."""
+
+    now_ms: int
+    skus: tuple[str, ...]
+
+
 class Rebuild(NamedTuple):
     """Make the class sums of `skus` anew."""
 
     now_us: int
     revision: int
+    sums_revision: int
     places: tuple[Place, ...]
     """Of every location where the caller saw any of the SKUs. One that has come to another since is left as it is."""
     skus: tuple[str, ...]
@@ -230,7 +273,8 @@ class SkuState(NamedTuple):
     sums: tuple[int, ...]
     """By class, in the policy's order; classes at the end without stock may be missing."""
     base: int
-    revision: int
+    sums_revision: int
+    """0 when the sums are void."""
     demand: tuple[tuple[int, int], ...]
     available: int
     """As last emitted."""

@@ -21,7 +21,7 @@ class Inspect(NamedTuple):
     """No claim lasts longer than to this time."""
     late_ms: int
     """What was due before this is long overdue."""
-    revision: int
+    sums_revision: int
     """Only sums of this policy are compared with its places."""
     fields: int
     """So many fields are read, and those of one SKU: bounds the time a call holds the server."""
@@ -32,8 +32,9 @@ class Fault(NamedTuple):
     """Figures of a SKU that do not agree with each other."""
 
     sku: str
+    """Of `held` the hold: one that is over and was not swept away."""
     invariant: str
-    """One of class_sums, reserved, lease, out, due."""
+    """One of class_sums, reserved, held, lease, out, due."""
     expected: str
     found: str
 
@@ -63,12 +64,13 @@ class Inspected(NamedTuple):
 
 
 class AskPromises(NamedTuple):
-    """Ask what records of orders hold promised."""
+    """Ask what records of orders and holds keep promised."""
 
     fields: int
     skus: tuple[str, ...]
     """The only ones that are asked for; none: all."""
-    orders: tuple[str, ...]
+    records: tuple[str, ...]
+    """`order:<order>`, `hold:<hold>`."""
     told: int = 0
     """1: also what these SKUs say."""
 
@@ -77,9 +79,9 @@ class Promises(NamedTuple):
     """What they hold, and what the SKUs that were asked for say at the same moment."""
 
     done: int
-    """The first of the orders that were asked for; the others are left."""
+    """The first of the records that were asked for; the others are left."""
     held: tuple[tuple[str, dict[str, int]], ...]
-    """(order, units by SKU) of those that hold any."""
+    """(record, units by SKU) of those that keep any."""
     skus: tuple[tuple[int, int], ...]
     """Of each SKU asked for its version, 0 when it is not known, and the units that it says are promised."""
 

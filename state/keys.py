@@ -20,7 +20,10 @@ MOVEMENTS_WINDOW_MS = 72 * HOUR_MS
 """A position keeps movements this much older than its newest, for a late count to be laid under."""
 
 RECORD_TTL_MS = 60 * DAY_MS
-"""Orders after they closed, facts that never met their order, announcements never received."""
+"""Orders after they closed, facts that never met their order, announcements that were received."""
+
+CLOSED_TTL_MS = 7 * DAY_MS
+"""References under which nothing more is to come."""
 
 GUARD_ALLOWANCE_MS = 73 * HOUR_MS
 """The duplicate guard outlives its promise by this: 72 h of outage and 1 h of skew."""
@@ -31,15 +34,30 @@ PERMANENT = {
         "`l:<location>` a position and its recent movements, `!<kind>:<location>` an alert"
     ),
     "{s}:mark": "hash: <log id>/<partition> -> last applied offset",
+    "{s}:hold:<hold>": (
+        "hash: what a hold keeps from the pool, its expiry, the order it is pinned for; "
+        "until it ends, by the sweep at the latest"
+    ),
+    "{s}:holds": "zset: hold -> its expiry (ms)",
     "{s}:due": "zset: SKU -> system time of its next look (ms)",
     "{s}:look": "zset: SKU -> business time of its next look (ms)",
     "{s}:meta": "hash: generation, version floor, policy revision, server seen, cursors, counters",
     "store": "hash: what was fixed when the store was made: shards, layout",
-    "policy": "hash: the policy in force: revision, digest, document",
+    "policy": (
+        "hash: the policy in force: revision, sums_revision, document, overlay; the history of its "
+        "revisions, and `document:<digest>` of the newest of them"
+    ),
+    "shown": "hash: channel -> SKUs that it shows anything of, for channels that are guarded against going to zero",
+    "heard": "hash: watched location -> log timestamp of its last event (ms); readers, and how far each has heard",
+    "push-lag": "hash: channel -> how long it takes to show a new level (ms), as measured",
     "silence": (
         "hash: location -> how it usually speaks, and when it last did; readers, and how far each has heard"
     ),
     "codes": "list: rows of the code tables, append-only",
+    "feeds": (
+        "hash: <log id>/<partition>/<offset> of a supplier's figures -> why they were held back, empty "
+        "if they passed; trimmed behind the marks"
+    ),
     "log:topics": (
         "hash: topic -> log id and number of partitions; <topic>:<n> -> bytes in that partition"
     ),
@@ -50,7 +68,12 @@ PERMANENT = {
 EXPIRING = {
     "{s}:seen:<slice>": "set: 63-bit hashes of (source, id), a set per slice of the log timestamp",
     "{s}:order:<order>": "hash: facts of an order, that only grow; permanent while units are open",
-    "{s}:ref:<reference>": "hash: announced less received per SKU and location",
+    "{s}:ended:<hold>": "text: how a hold ended, for requests that come once more",
+    "{s}:ref:<reference>": (
+        "hash: announced less received per SKU and location, how many of these are above 0, "
+        "locations closed; permanent while anything is under way"
+    ),
+    "falls:<channel>:<slot>": "text: SKUs of a guarded channel that went to zero in a slot of time",
     "walk": "text: the process that walks the pool and looks for faults, for as long as its lease",
 }
 
@@ -87,6 +110,22 @@ class Keys:
         """Return the key of the policy in force."""
         return f"{self.prefix}policy"
 
+    def heard(self) -> str:
+        """Return the key of when watched locations were heard last."""
+        return f"{self.prefix}heard"
+
+    def shown(self) -> str:
+        """Return the key of how many SKUs guarded channels show."""
+        return f"{self.prefix}shown"
+
+    def falls(self, channel: str, slot: int) -> str:
+        """Return the key of how many SKUs of a channel went to zero in a slot of time."""
+        return f"{self.prefix}falls:{channel}:{slot}"
+
+    def push_lag(self) -> str:
+        """Return the key of the push lags of channels."""
+        return f"{self.prefix}push-lag"
+
     def silence(self) -> str:
         """Return the key of what is usual of locations."""
         return f"{self.prefix}silence"
@@ -98,6 +137,10 @@ class Keys:
     def codes(self) -> str:
         """Return the key of the code tables."""
         return f"{self.prefix}codes"
+
+    def feeds(self) -> str:
+        """Return the key of the decisions about the figures of suppliers."""
+        return f"{self.prefix}feeds"
 
     def log_topics(self) -> str:
         """Return the key of the register of topics."""

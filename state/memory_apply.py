@@ -1,11 +1,28 @@
 """One `apply` in memory: what each op of an event does to SKUs, orders and references."""
 
 from dataclasses import dataclass, field
+from functools import partial
 
-from state.calls import Apply, ShardEvent, ShardOp
-from state.memory_orders import OrderRecord
+from state.calls import Apply, Place, ShardEvent, ShardOp
+from state.memory_holds import Holds
+from state.memory_orders import Answers, Back, OrderRecord
 from state.memory_sku import Before, SkuRecord
-from state.ops import CANCEL, COUNT, INCOMING, MOVE, PLACE, SHIP, VOID
+from state.ops import (
+    CANCEL,
+    CLOSE,
+    CONSUME,
+    COUNT,
+    INCOMING,
+    MOVE,
+    NETTED,
+    PLACE,
+    RETURN,
+    SHIP,
+    VOID,
+)
+
+VOID_SUMS = -1
+"""The revision of no sums: what moves under it moves none."""
 
 
 @dataclass(slots=True)
@@ -16,6 +33,7 @@ class Run:
     skus: dict[str, SkuRecord]
     orders: dict[str, OrderRecord]
     references: dict[str, dict[tuple[str, str], int]]
+    holds: Holds
     before: dict[str, Before] = field(default_factory=dict)
     absorbed: int = 0
     """Movements that a count had seen."""
@@ -25,11 +43,15 @@ class Run:
         for op in event.ops:
             if op[0] == VOID:
                 self._void(mark, event, op[2], op[3])
+            elif op[0] == CLOSE:
+                self._close(mark, event, op[2], op[3])
+            elif op[0] == CONSUME:
+                self.holds.consume(op[2], op[3], partial(self._touch, mark=mark, event=event))
             else:
                 self._apply_op(self._touch(op[1], mark, event), event, op)
 
     def _apply_op(self, sku: SkuRecord, event: ShardEvent, op: ShardOp) -> None:
-        revision = self.call.revision
+        revision = self.call.sums_revision
         if op[0] == MOVE:
             place = self.call.places[op[2]]
             self.absorbed += sku.move(place, event.time_ms, op[3], op[4], revision)
@@ -42,17 +64,55 @@ class Run:
             sku.announce(location, self._refer(op[3], op[1], location, op[4]))
         elif op[0] == PLACE:
             record = self.orders[op[2]]
-            if record.place(op[3], event.hash, op[1], op[4]):
+            before = record.answers(op[1])
+            if record.place(op[3], event.hash, event.time_ms, op[1], op[4]):
                 sku.sell(event.time_ms, op[4])
                 sku.unrouted += record.rebalance(op[1])
+                self._settle(sku, op[2], before, record.answers(op[1]))
         elif op[0] == CANCEL:
             record = self.orders[op[2]]
             record.cancel(op[3], op[1], op[4])
             sku.unrouted += record.rebalance(op[1])
         elif op[0] == SHIP:
             record = self.orders[op[2]]
+            before = record.answers(op[1])
             record.ship(op[3], op[1], op[5], op[4])
             sku.unrouted += record.rebalance(op[1])
+            self._settle(sku, op[2], before, record.answers(op[1]))
+        elif op[0] == NETTED:
+            record, place = self.orders[op[2]], self.call.places[op[5]]
+            before = record.answers(op[1])
+            record.ship_netted(op[3], op[1], place.location, event.time_ms, op[4])
+            sku.unrouted += record.rebalance(op[1])
+            self._settle(sku, op[2], before, record.answers(op[1]), place)
+        elif op[0] == RETURN:
+            record, place = self.orders[op[2]], self.call.places[op[5]]
+            before = record.answers(op[1])
+            for is_damaged, units in enumerate(op[3:5]):
+                back = Back(op[1], event.time_ms, place.location, bool(is_damaged))
+                record.take_back(back, units)
+            self._settle(sku, op[2], before, record.answers(op[1]), place)
+
+    def _settle(
+        self, sku: SkuRecord, order: str, before: Answers, now: Answers, place: Place | None = None
+    ) -> None:
+        """Move the figures from what an order answered for before to what it answers for now.
+
+        Of a location other than the `place` of the event neither class nor floor are known here.
+        """
+        for location, time_ms in {**before.moved, **now.moved}:
+            was = before.moved.get((location, time_ms), (0, 0))
+            to = now.moved.get((location, time_ms), (0, 0))
+            on_hand, unavailable = to[0] - was[0], to[1] - was[1]
+            if not (on_hand or unavailable):
+                continue
+            where, revision = place, self.call.sums_revision
+            if where is None or where.location != location:
+                sku.revision = 0
+                where, revision = Place(location, 0, 0, 0), VOID_SUMS
+            self.absorbed += sku.move(where, time_ms, on_hand, unavailable, revision)
+        if now.beyond > before.beyond:
+            sku.alerts[f"overreturned:{order}"] = f"{now.beyond} {sku.last}"
 
     def _void(self, mark: str, event: ShardEvent, order: str, channel: str) -> None:
         """Give up an order: of all SKUs that were ever open in its record, here."""
@@ -64,15 +124,26 @@ class Run:
     def _touch(self, name: str, mark: str, event: ShardEvent) -> SkuRecord:
         sku = self.skus.get(name)
         if sku is None:
-            sku = self.skus[name] = SkuRecord(self.call.revision)
+            sku = self.skus[name] = SkuRecord(self.call.sums_revision)
         if name not in self.before:
             self.before[name] = sku.before()
         sku.touch(event.time_ms, event.log_ms, f"{mark}/{event.offset}")
         return sku
 
+    def _close(self, mark: str, event: ShardEvent, location: str, reference: str) -> None:
+        """Let nothing more be under way to a location under a reference, now or later."""
+        record = self.references.setdefault(reference, {})
+        for name, where in [key for key in record if key[0] and key[1] == location]:
+            net = record.pop((name, where))
+            if net > 0:
+                self._touch(name, mark, event).announce(location, -net)
+        record["", location] = 1
+
     def _refer(self, reference: str, name: str, location: str, delta: int) -> int:
         """Note a delta under its reference. Return by how much more, or less, is under way."""
         record = self.references.setdefault(reference, {})
+        if ("", location) in record:
+            return 0
         before = record.get((name, location), 0)
         record[name, location] = before + delta
         return max(0, before + delta) - max(0, before)

@@ -4,15 +4,18 @@ One `MemoryShard` has the verbs of `state/functions/*.lua` and must answer and e
 keeps nothing that expires by the server's clock; `now` comes with every call.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from state.calls import (
     ABSENT,
+    AFRESH,
     Applied,
     Apply,
     Claim,
     Claimed,
     Due,
+    Hasten,
     Lost,
     Part,
     Rebuild,
@@ -24,12 +27,25 @@ from state.calls import (
     Tick,
     Ticked,
 )
+from state.hold_calls import (
+    CLAIM_SWEEP_MAX,
+    SWEEP_MAX,
+    Hold,
+    HoldAnswer,
+    Keep,
+    KeepAnswer,
+    Release,
+)
 from state.memory_apply import Run
+from state.memory_holds import Holds, Moved
 from state.memory_orders import OrderRecord
 from state.memory_sku import SkuRecord
 
 AGAIN_MS = 60_000
 """A recovery is repeated after a minute."""
+
+SPREAD_MIN_MS, HASH_MAX, HASH_STEP = 100, 65_521, 40_503
+"""Many SKUs come up one after the other after a new policy; fewer than take the first of these, at once."""
 
 
 @dataclass(slots=True)
@@ -59,6 +75,7 @@ class MemoryShard:
     orders: dict[str, OrderRecord] = field(default_factory=dict)
     references: dict[str, dict[tuple[str, str], int]] = field(default_factory=dict)
     """Announced less received, by reference and (SKU, location)."""
+    holds: Holds = field(default_factory=Holds)
     generation: int = 0
     floor: int = 0
     revision: int = 0
@@ -77,7 +94,7 @@ class MemoryShard:
             return lost
         oldest_due_ms = min(self._due_by(call.now_us // 1000), default=0)
         duplicates: list[tuple[int, int]] = []
-        run = Run(call, self.skus, self.orders, self.references)
+        run = Run(call, self.skus, self.orders, self.references, self.holds)
         replayed = 0
         for i, part in enumerate(call.parts):
             mark = self.marks.get(part.mark, ABSENT)
@@ -93,7 +110,7 @@ class MemoryShard:
                     self.business_ms = max(self.business_ms, event.time_ms)
                     run.apply(part.mark, event)
         for name, before in run.before.items():
-            self.skus[name].finish(before, call.revision)
+            self.skus[name].finish(before, call.sums_revision)
             self._raise_version(name, call.now_us)
             if not before.queued:
                 self._make_due(name, call.now_us)
@@ -114,21 +131,30 @@ class MemoryShard:
             recover = 2
         self.business_ms = max(self.business_ms, call.business_ms)
         self._take_over(call.revision)
-        if self.touching:
+        if self.touching and call.pace_us:
+            spread_ms = len(self.due) * call.pace_us // 1000
             for name in self.due:
                 self._raise_version(name, call.now_us)
-                self._make_due(name, call.now_us)
+                later_ms = _later_ms(name, spread_ms) if spread_ms >= SPREAD_MIN_MS else 0
+                self.due[name] = min(self.due[name], now_ms + later_ms)
             self.touching = False
         return Ticked(recover, self.revision, self.business_ms, len(due), min(due, default=0), 0)
+
+    def hasten(self, call: Hasten) -> None:
+        """Let SKUs be due sooner."""
+        for name in call.skus:
+            if name in self.due:
+                self.due[name] = min(self.due[name], call.now_ms)
 
     def recover(self, call: Recover) -> int:
         """Begin a recovery and carry it through. Return the generation."""
         if call.begin:
             self.generation = next_version(self.generation, call.now_us, 0)
-            self.floor = max(self.floor, call.now_us + 2000 * call.skew_ms)
-            self.server = call.server
-            self.again_ms = call.now_us // 1000 + AGAIN_MS if call.begin == 1 else 0
-            self.recovered = True
+            if call.begin != AFRESH:
+                self.floor = max(self.floor, call.now_us + 2000 * call.skew_ms)
+                self.server = call.server
+                self.again_ms = call.now_us // 1000 + AGAIN_MS if call.begin == 1 else 0
+                self.recovered = True
             for name in self.due:
                 self._make_due(name, call.now_us)
         return self.generation
@@ -139,6 +165,7 @@ class MemoryShard:
             return Refused(self.revision)
         now_ms = call.now_us // 1000
         self._take_over(call.revision)
+        lapsed = self.sweep(call.now_us, CLAIM_SWEEP_MAX)
         awake = sorted((at, name) for name, at in self.look.items() if at <= call.business_ms)
         for _, name in awake[: call.limit]:
             self._make_due(name, call.now_us)
@@ -148,12 +175,14 @@ class MemoryShard:
         ready = sorted((at, name) for name, at in self.due.items() if at <= now_ms)
         for _, name in ready[: call.limit]:
             self.due[name] = now_ms + call.lease_ms
-            if self.skus[name].revision == call.revision:
-                due.append(self._claim_sku(name, call.now_us))
+            if self.skus[name].revision == call.sums_revision:
+                due.append(self._claim_sku(name, call))
             else:
                 stale.append(name)
         business_ms = max(call.business_ms, self.business_ms)
-        return Claimed(self.generation, self.recovered, business_ms, tuple(due), tuple(stale))
+        return Claimed(
+            self.generation, self.recovered, business_ms, tuple(due), tuple(stale), lapsed
+        )
 
     def settle(self, now_us: int, items: tuple[Settle, ...]) -> int:
         """Close the claims that are still the latest of their SKU. Return how many were."""
@@ -174,11 +203,43 @@ class MemoryShard:
         known = [name for name in call.skus if name in self.skus]
         rebuilt = 0
         for name in known:
-            if self.skus[name].rebuild(places, call.revision):
+            if self.skus[name].rebuild(places, call.sums_revision):
                 self._raise_version(name, call.now_us)
                 rebuilt += 1
             self._make_due(name, call.now_us)
         return rebuilt
+
+    def hold(self, call: Hold) -> tuple[HoldAnswer, ...] | Refused:
+        """Take units for holds, each all or nothing, or as much as there is."""
+        if call.revision < self.revision:
+            return Refused(self.revision)
+        self._take_over(call.revision)
+        self.sweep(call.now_us, SWEEP_MAX)
+        moved = Moved(self.skus, call.now_us // 1000)
+        answers = [
+            self.holds.hold(self.skus, request, call.sums_revision, moved.touch)
+            for request in call.requests
+        ]
+        self._after(moved, call.now_us)
+        return tuple(answers)
+
+    def keep(self, call: Keep) -> KeepAnswer:
+        """Let a hold live longer, and pin it for an order if one is named."""
+        return self.holds.keep(self.orders, call)
+
+    def release(self, now_us: int, items: Sequence[Release]) -> list[int]:
+        """End holds."""
+        moved = Moved(self.skus, now_us // 1000)
+        answers = [self.holds.release(item, moved.touch) for item in items]
+        self._after(moved, now_us)
+        return answers
+
+    def sweep(self, now_us: int, limit: int) -> int:
+        """End the holds whose time is over, `limit` at most. Return how many."""
+        moved = Moved(self.skus, now_us // 1000)
+        lapsed = self.holds.sweep(now_us // 1000, limit, moved.touch)
+        self._after(moved, now_us)
+        return lapsed
 
     def read(self, name: str) -> SkuState | None:
         """Return all that is known of a SKU, None when nothing is."""
@@ -194,7 +255,7 @@ class MemoryShard:
             positions=sku.listed(),
             sums=sku.vector(),
             base=sku.base,
-            revision=sku.revision,
+            sums_revision=sku.revision,
             demand=sku.days(),
             available=out.available,
             levels=out.levels,
@@ -226,6 +287,14 @@ class MemoryShard:
         record.events.add(event.hash)
         return known
 
+    def _after(self, moved: Moved, now_us: int) -> None:
+        """Close a call that changed holds alone."""
+        for name, queued in moved.queued.items():
+            self.skus[name].drop_empty()
+            self._raise_version(name, now_us)
+            if not queued:
+                self._make_due(name, now_us)
+
     def _raise_version(self, name: str, now_us: int) -> None:
         sku = self.skus[name]
         sku.version = next_version(sku.version, now_us, self.floor)
@@ -243,13 +312,14 @@ class MemoryShard:
             self.touching = self.revision > 0
             self.revision = revision
 
-    def _claim_sku(self, name: str, now_us: int) -> Due:
+    def _claim_sku(self, name: str, call: Claim) -> Due:
         sku, out = self.skus[name], self.outs.get(name)
         first = out is None
         if out is None:
             out = self.outs[name] = OutRecord()
         trust = not out.open and out.generation == self.generation
-        self._raise_version(name, now_us)
+        self._raise_version(name, call.now_us)
+        closed = (sku.is_closed(gate, out.levels) << bit for bit, gate in enumerate(call.gates))
         causes = [cause for cause in (sku.cause_ms, out.cause_ms) if cause]
         out.token, out.open, out.cause_ms = sku.version, True, min(causes, default=0)
         sku.cause_ms = 0
@@ -268,6 +338,8 @@ class MemoryShard:
             levels=out.levels,
             ads=out.ads,
             alerts=tuple(sorted(sku.alerts.items())),
+            silent=sku.listed_at(call.silent),
+            closed=sum(closed),
         )
 
     def _settle_sku(self, out: OutRecord, now_us: int, item: Settle) -> None:
@@ -282,6 +354,14 @@ class MemoryShard:
         self.look.pop(item.sku, None)
         if item.next_look_ms:
             self.look[item.sku] = item.next_look_ms
+
+
+def _later_ms(name: str, spread_ms: int) -> int:
+    """Return by how much later than others a SKU comes up after a new policy."""
+    digest = 0
+    for byte in name.encode()[-16:]:
+        digest = (31 * digest + byte) % HASH_MAX
+    return digest * HASH_STEP % HASH_MAX * spread_ms // HASH_MAX
 
 
 def next_version(version: int, now_us: int, floor: int) -> int:

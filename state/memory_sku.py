@@ -4,10 +4,10 @@ Plain sums, so that the order in which movements, counts and announcements arriv
 """
 
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from state.calls import Place, Position
+from state.calls import Gate, Place, Position
 from state.keys import MOVEMENTS_WINDOW_MS
 from state.velocity import BUCKET_DAYS, DAY_MS
 
@@ -30,14 +30,25 @@ class PositionRecord:
     evicted_ms: int = 0
     """Event time of the newest movement that is no longer kept, 0 for none."""
 
+    def atp(self) -> int:
+        """Return what is available to promise."""
+        return self.on_hand - self.reserved - self.unavailable
+
     def contribution(self, floor: int) -> int:
         """Return what the location gives to a pool: its ATP above `floor`, never less than 0."""
-        return max(0, self.on_hand - self.reserved - self.unavailable - floor)
+        return max(0, self.atp() - floor)
 
     def has_figures(self) -> bool:
         """Tell whether there is more to it than a history."""
         figures = (self.on_hand, self.reserved, self.unavailable, self.incoming)
         return any(figures) or self.counted is not None
+
+    def listed(self, location: str) -> Position:
+        """Return the figures as the outside sees them."""
+        counted_at_ms = self.counted[0] if self.counted else None
+        return Position(
+            location, self.on_hand, self.reserved, self.unavailable, self.incoming, counted_at_ms
+        )
 
     def is_empty(self) -> bool:
         """Tell whether nothing is known of the location."""
@@ -138,6 +149,13 @@ class SkuRecord:
             self.alerts[f"drift:{place.location}"] = f"{time_ms} {self.last}"
         self._put(place, before.laid_on(time_ms, quantity), revision)
 
+    def reserve(self, place: Place, units: int, revision: int) -> None:
+        """Take units of a position, or give them back; sums of another revision than the place are given up."""
+        if self.revision != revision:
+            self.revision = 0
+        before = self._position(place.location)
+        self._put(place, replace(before, reserved=before.reserved + units), revision)
+
     def announce(self, location: str, moved: int) -> None:
         """Move `incoming` of a location."""
         self.positions.setdefault(location, PositionRecord()).incoming += moved
@@ -159,11 +177,10 @@ class SkuRecord:
 
     def finish(self, before: Before, revision: int) -> None:
         """Close a call: raise alerts, forget what weighs nothing any more."""
-        for location, position in list(self.positions.items()):
+        for location, position in self.positions.items():
             if position.on_hand < 0 <= before.on_hand.get(location, 0):
                 self.alerts[f"negative:{location}"] = f"{position.on_hand} {self.last}"
-            if position.is_empty():
-                del self.positions[location]
+        self.drop_empty()
         if self.revision != revision:
             self.revision = 0
         elif self.available() < 0 <= before.available:
@@ -171,6 +188,12 @@ class SkuRecord:
         if self.demand:
             oldest = max(self.demand) - BUCKET_DAYS
             self.demand = {day: units for day, units in self.demand.items() if day > oldest}
+
+    def drop_empty(self) -> None:
+        """Forget the positions of which nothing is known."""
+        empty = [name for name, position in self.positions.items() if position.is_empty()]
+        for name in empty:
+            del self.positions[name]
 
     def days(self) -> tuple[tuple[int, int], ...]:
         """Return (UTC day, units), newest first."""
@@ -183,17 +206,20 @@ class SkuRecord:
     def listed(self) -> tuple[Position, ...]:
         """Return the positions by location."""
         return tuple(
-            Position(
-                location,
-                position.on_hand,
-                position.reserved,
-                position.unavailable,
-                position.incoming,
-                position.counted[0] if position.counted else None,
-            )
+            position.listed(location)
             for location, position in sorted(self.positions.items())
             if position.has_figures()
         )
+
+    def listed_at(self, locations: Sequence[str]) -> tuple[Position, ...]:
+        """Return those of the positions at some locations that are known."""
+        return tuple(self.positions[w].listed(w) for w in locations if w in self.positions)
+
+    def is_closed(self, gate: Gate, levels: str) -> bool:
+        """Say whether a channel has no level yet, for it never had one and a location was not counted."""
+        known = self.positions
+        counted = all(w in known and known[w].counted is not None for w in gate.locations)
+        return not counted and gate.needle not in levels
 
     def _position(self, location: str) -> PositionRecord:
         return self.positions.get(location) or PositionRecord()

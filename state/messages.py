@@ -105,11 +105,20 @@ class Announced(_Value, frozen=True, gc=False):
 
 
 class Receipt(_Value, frozen=True, gc=False):
-    """A delivery arrived; it settles what was announced under the same reference."""
+    """A delivery arrived; it settles what was announced under the same reference.
+
+    A `final` one says that nothing more is to come under it, and may have no lines.
+    """
 
     location: Id
     reference: Id
-    lines: Lines
+    lines: Lines = ()
+    final: bool = False
+
+    def __post_init__(self) -> None:
+        if not (self.lines or self.final):
+            reason = f"lines: expected array of 1 to {LINES_MAX} lines, got nothing"
+            raise ValueError(reason)
 
 
 class Adjustment(_Value, frozen=True, gc=False):
@@ -172,10 +181,13 @@ class Shipment(_Value, frozen=True, gc=False):
 
 
 class Transfer(_Value, frozen=True, gc=False):
-    """Goods move between two own locations, told once when shipped and once when received."""
+    """Goods move between two own locations, told once when shipped and once when received.
+
+    What does not arrive is told as lost: it is under way no more, and nowhere else.
+    """
 
     transfer: Id
-    stage: Literal["shipped", "received"]
+    stage: Literal["shipped", "received", "lost"]
     lines: Lines
     origin: Id = field(name="from")
     destination: Id = field(name="to")

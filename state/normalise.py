@@ -7,6 +7,7 @@ the log's timestamp, and a code is looked up as of that timestamp. Lines of one 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, Protocol, TypeAlias
 
+from state.hold_calls import order_key
 from state.messages import (
     QUANTITY_MAX,
     Adjustment,
@@ -29,7 +30,20 @@ from state.messages import (
     SupplierStock,
     Transfer,
 )
-from state.ops import CANCEL, COUNT, INCOMING, MOVE, PLACE, SHIP, VOID, Op
+from state.ops import (
+    CANCEL,
+    CLOSE,
+    CONSUME,
+    COUNT,
+    INCOMING,
+    MOVE,
+    NETTED,
+    PLACE,
+    RETURN,
+    SHIP,
+    VOID,
+    Op,
+)
 from state.policy import Source
 from state.reasons import Rejection, named, shown
 from state.times import ms_rfc3339
@@ -56,6 +70,9 @@ class Known(Protocol):
 
     def knows_channel(self, channel: str, /) -> bool:
         """Say whether orders may name the channel."""
+
+    def nets_orders(self, location: str, /) -> bool:
+        """Say whether the figures of a location's supplier are less what is ordered already."""
 
     def source(self, source: str, /) -> Source | None:
         """Return the declared system behind a CloudEvents source."""
@@ -199,17 +216,22 @@ def _cancelled(data: OrderCancelled, policy: Known) -> None:
 
 def _pos_sale(data: PosSale, lines: _Lines) -> Iterable[Op]:
     location, sold = data.location, lines.summed(data.lines)
-    if not (data.order or data.hold):
-        return [(MOVE, sku, location, -quantity, 0, quantity) for sku, quantity in sold]
-    moves: list[Op] = []
-    for sku, quantity in sold:
-        moves.append((MOVE, sku, location, -quantity, 0, 0))
-        if data.order:
+    moves: list[Op]
+    if data.order:
+        # The demand of an order is counted where it is placed.
+        moves = []
+        for sku, quantity in sold:
+            moves.append((MOVE, sku, location, -quantity, 0, 0))
             moves.append((SHIP, sku, data.order, data.channel, quantity, location))
+    else:
+        moves = [(MOVE, sku, location, -quantity, 0, quantity) for sku, quantity in sold]
+    if data.hold:
+        moves.append((CONSUME, "", data.hold, ""))
     return moves
 
 
-def _returned(data: PosReturn | OrderReturned, lines: _Lines) -> Iterator[Op]:
+def _damaged(data: PosReturn | OrderReturned, lines: _Lines) -> Iterator[tuple[str, int, int]]:
+    """Yield (SKU, units, how many of them are damaged)."""
     sums = dict(lines.summed(data.lines))
     damaged = dict.fromkeys(sums, 0)
     for at, line in enumerate(data.lines):
@@ -217,7 +239,17 @@ def _returned(data: PosReturn | OrderReturned, lines: _Lines) -> Iterator[Op]:
             sku, quantity = lines.one(at, line)
             damaged[sku] += quantity
     for sku, quantity in sums.items():
-        yield MOVE, sku, data.location, quantity, damaged[sku], 0
+        yield sku, quantity, damaged[sku]
+
+
+def _returned(data: PosReturn, lines: _Lines) -> Iterator[Op]:
+    for sku, quantity, damaged in _damaged(data, lines):
+        yield MOVE, sku, data.location, quantity, damaged, 0
+
+
+def _order_returned(data: OrderReturned, lines: _Lines) -> Iterator[Op]:
+    for sku, quantity, damaged in _damaged(data, lines):
+        yield RETURN, sku, data.order, quantity - damaged, damaged, data.location
 
 
 def _announced(data: Announced, lines: _Lines) -> Iterator[Op]:
@@ -228,7 +260,10 @@ def _announced(data: Announced, lines: _Lines) -> Iterator[Op]:
 def _receipt(data: Receipt, lines: _Lines) -> Iterator[Op]:
     for sku, quantity in lines.summed(data.lines):
         yield MOVE, sku, data.location, quantity, 0, 0
-        yield INCOMING, sku, data.location, data.reference, -quantity
+        if not data.final:
+            yield INCOMING, sku, data.location, data.reference, -quantity
+    if data.final:
+        yield CLOSE, "", data.location, data.reference
 
 
 def _adjustment(data: Adjustment, lines: _Lines) -> Iterator[Op]:
@@ -251,7 +286,11 @@ def _supplier_stock(data: SupplierStock, lines: _Lines) -> Iterator[Op]:
 
 
 def _shipment(data: Shipment, lines: _Lines) -> Iterator[Op]:
+    is_netted = lines.policy.nets_orders(data.location)
     for sku, quantity in lines.summed(data.lines):
+        if is_netted:
+            yield NETTED, sku, data.order, data.channel, quantity, data.location
+            continue
         yield MOVE, sku, data.location, -quantity, 0, 0
         yield SHIP, sku, data.order, data.channel, quantity, data.location
 
@@ -263,7 +302,8 @@ def _transfer(data: Transfer, lines: _Lines) -> Iterator[Op]:
             yield MOVE, sku, data.origin, -quantity, 0, 0
             yield INCOMING, sku, data.destination, reference, quantity
         else:
-            yield MOVE, sku, data.destination, quantity, 0, 0
+            if data.stage == "received":
+                yield MOVE, sku, data.destination, quantity, 0, 0
             yield INCOMING, sku, data.destination, reference, -quantity
 
 
@@ -276,6 +316,8 @@ def _quality(data: Quality, lines: _Lines) -> Iterator[Op]:
 def _order_placed(data: OrderPlaced, lines: _Lines) -> Iterator[Op]:
     for sku, quantity in lines.summed(data.lines):
         yield PLACE, sku, data.order, data.channel, quantity
+    if data.hold:
+        yield CONSUME, "", data.hold, order_key(data.channel, data.order)
 
 
 def _order_cancelled(data: OrderCancelled, lines: _Lines) -> Iterator[Op]:
@@ -299,6 +341,6 @@ _RULES: Final[Mapping[type[Data], tuple[Callable[[Any, Known], None], _Rule]]] =
     Quality: (_placed, _quality),
     OrderPlaced: (_ordered, _order_placed),
     OrderCancelled: (_cancelled, _order_cancelled),
-    OrderReturned: (_sold, _returned),
+    OrderReturned: (_sold, _order_returned),
 }
 """For each kind of data: which of its names the policy has to know, and what it does."""

@@ -12,24 +12,36 @@ are integers.
     (CANCEL,   sku, order, channel, quantity)
     (VOID,     "",  order, channel)
     (SHIP,     sku, order, channel, quantity, location)
+    (CONSUME,  "",  hold, order)
+    (RETURN,   sku, order, sellable, damaged, location)
+    (CLOSE,    "",  location, reference)
+    (NETTED,   sku, order, channel, quantity, location)
 """
 
 from typing import Final, Literal, TypeAlias
 
 __all__ = [
     "CANCEL",
+    "CLOSE",
+    "CONSUME",
     "COUNT",
     "INCOMING",
     "MOVE",
+    "NETTED",
     "PLACE",
+    "RETURN",
     "SHIP",
     "VOID",
     "Cancel",
+    "Close",
+    "Consume",
     "Count",
     "Incoming",
     "Move",
+    "Netted",
     "Op",
     "Place",
+    "Return",
     "Ship",
     "Void",
 ]
@@ -57,6 +69,22 @@ SHIP: Final = 6
 """`quantity` units of an order left `location`. The fact of the order only: the stock itself is
 moved by the MOVE beside it."""
 
+CONSUME: Final = 7
+"""A hold is used up, wherever the event has lines: what it kept there goes back, in the same moment in
+which the other ops of the event take it. `order` tells which one, as `hold_calls.order_key` writes it, "" for
+a sale without any. A hold that is not there is passed over."""
+
+RETURN: Final = 8
+"""Units of an order came back to `location`, sellable and damaged. How many of them count follows from the
+facts of the order: never more than were shipped. The stock is moved by this op."""
+
+CLOSE: Final = 9
+"""Nothing more is to come to `location` under a reference. Its SKU is "": every shard gets it."""
+
+NETTED: Final = 10
+"""`quantity` units of an order left a supplier whose figures are net of orders. A SHIP that moves the stock
+itself: it counts as having happened when the order was placed, if that was earlier."""
+
 Move: TypeAlias = tuple[Literal[0], str, str, int, int, int]
 Count: TypeAlias = tuple[Literal[1], str, str, int, int]
 Incoming: TypeAlias = tuple[Literal[2], str, str, str, int]
@@ -64,4 +92,10 @@ Place: TypeAlias = tuple[Literal[3], str, str, str, int]
 Cancel: TypeAlias = tuple[Literal[4], str, str, str, int]
 Void: TypeAlias = tuple[Literal[5], str, str, str]
 Ship: TypeAlias = tuple[Literal[6], str, str, str, int, str]
-Op: TypeAlias = Move | Count | Incoming | Place | Cancel | Void | Ship
+Consume: TypeAlias = tuple[Literal[7], str, str, str]
+Return: TypeAlias = tuple[Literal[8], str, str, int, int, str]
+Close: TypeAlias = tuple[Literal[9], str, str, str]
+Netted: TypeAlias = tuple[Literal[10], str, str, str, int, str]
+Op: TypeAlias = (
+    Move | Count | Incoming | Place | Cancel | Void | Ship | Consume | Return | Close | Netted
+)

@@ -13,7 +13,7 @@ from itertools import zip_longest
 from typing import NamedTuple
 
 from state.calls import Apply, Part, Place, ShardEvent, ShardOp
-from state.ops import COUNT, INCOMING, MOVE, VOID, Op
+from state.ops import CONSUME, COUNT, INCOMING, MOVE, NETTED, RETURN, VOID, Op
 from state.shards import shard_of
 
 MEMO_MAX = 1 << 18
@@ -81,7 +81,7 @@ class Packer:
         batch: Iterable[tuple[Chain, int, Sequence[NormalEvent]]],
         place: Callable[[str, str], Place],
         now_us: int,
-        revision: int,
+        sums_revision: int,
     ) -> dict[int, Apply]:
         """Return the call of each shard that has lines in the batch, and move the chains on.
 
@@ -101,7 +101,7 @@ class Packer:
                     chain.last[shard] = upto
             chain.position = position
         return {
-            shard: Apply(now_us, revision, self.guard_ms, tuple(tables[shard]), tuple(facts))
+            shard: Apply(now_us, sums_revision, self.guard_ms, tuple(tables[shard]), tuple(facts))
             for shard, facts in enumerate(parts)
             if facts
         }
@@ -133,10 +133,8 @@ class Packer:
             sku = op[1]
             if sku != last:
                 # The ops of one line follow each other: most SKUs are looked up once.
-                if op[0] == VOID:
-                    order = op[2]
-                    for shard in range(self.shards):
-                        split.setdefault(shard, []).append(op)
+                if not sku:
+                    order = self._everywhere(op, split, order)
                     continue
                 last = sku
                 shard = known[sku] if sku in known else self.shard(sku)
@@ -154,6 +152,9 @@ class Packer:
                     mine.append((INCOMING, sku, at, op[3], op[4]))
                 else:
                     mine.append((COUNT, sku, at, op[3], op[4]))
+            elif op[0] == RETURN or op[0] == NETTED:
+                order, where = op[2], place(sku, op[5])
+                mine.append((*op[:5], table.setdefault(where, len(table))))
             else:
                 order = op[2]
                 mine.append(op)
@@ -163,6 +164,19 @@ class Packer:
             parts = (offset, digest, slice_, time_ms, log_ms, home, order, tuple(mine))
             by_shard[shard].append(tuple.__new__(ShardEvent, parts))
             home = 0
+
+    def _everywhere(self, op: Op, split: dict[int, list[ShardOp]], order: str) -> str:
+        """Hand out an op that names no SKU; return the order of its event as it is known now.
+
+        Every shard gets it, the use of a hold only those where the event has lines.
+        """
+        if op[0] == CONSUME:
+            for mine in split.values():
+                mine.append(op)
+            return order
+        for shard in range(self.shards):
+            split.setdefault(shard, []).append(op)  # type: ignore[arg-type]
+        return op[2] if op[0] == VOID else order
 
 
 def rounds(calls: Mapping[int, Apply], ops_max: int = CALL_OPS_MAX) -> Iterator[dict[int, Apply]]:

@@ -7,15 +7,18 @@ most: which class a position belongs to, and which classes a channel may sell fr
 
 import re
 from collections.abc import Callable, Iterator
-from fnmatch import translate
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
 import msgspec
 
+from state.categories import Category, Membership, matcher
+from state.hours import Hours
+
 Kind = Literal["warehouse", "store", "dropship", "dark_store", "platform"]
-Mode = Literal["shadow", "live", "frozen"]
+Mode = Literal["shadow", "live", "frozen", "zero"]
 Answer = Literal["reject", "create"]
+Opening = Literal["assumed", "counted"]
 Place = tuple[str, str, int, int]
 
 SELLING_KINDS: tuple[Kind, ...] = ("warehouse", "store", "dropship", "dark_store")
@@ -55,6 +58,14 @@ class Location(msgspec.Struct, frozen=True):
     latitude: float | None = None
     longitude: float | None = None
     channel: str = ""
+    shrink_guard_pct: int | None = None
+    """A figure of its supplier that takes more than this share away at once has to be accepted by somebody."""
+    supplier_nets_orders: bool = False
+    """The figures of its supplier are less what is ordered already."""
+    silent_after_s: int | None = None
+    """After so long without an event, while it is open, its stock is taken to be nothing; None = never."""
+    hours: Hours = ()
+    """When it is open; () = always."""
 
 
 class Floors(msgspec.Struct, frozen=True):
@@ -68,11 +79,35 @@ class Floors(msgspec.Struct, frozen=True):
 
 
 class FloorOverride(msgspec.Struct, frozen=True):
-    """A floor where both shell patterns match, case-sensitive. The last match wins."""
+    """A floor where both shell patterns match, case-sensitive. The last match wins.
+
+    With a category it is only for SKUs that belong to it.
+    """
 
     sku: str = "*"
     location: str = "*"
     floor: int = 0
+    category: str = ""
+
+
+class ChannelOverride(msgspec.Struct, frozen=True):
+    """Rules of some channels for some SKUs; None leaves a rule as it is. See `state/channel_rules.py`."""
+
+    sku: str = "*"
+    category: str = ""
+    channel: str = "*"
+    share_bp: int | None = None
+    buffer_units: int | None = None
+    buffer_risk_ppm: int | None = None
+    cutoff: int | None = None
+    cap: int | None = None
+
+
+class Pack(msgspec.Struct, frozen=True):
+    """SKUs that match the pattern are sold by so many units at once. The last match wins."""
+
+    sku: str
+    units: int
 
 
 class Channel(msgspec.Struct, frozen=True):
@@ -87,6 +122,15 @@ class Channel(msgspec.Struct, frozen=True):
     buffer_units: int = 0
     cutoff: int = 0
     cap: int = NO_CAP
+    opening: Opening = "assumed"
+    """`counted`: a SKU has no level until each location that it may be sold from was counted for it."""
+    zero_guard_pct: int | None = None
+    """As that of the policy, which holds if this is None."""
+    buffer_risk_ppm: int | None = None
+    """The chance, in millionths, of selling more than the buffer during the push lag; instead of units."""
+    push_lag_ms: int = 60_000
+    """How long until the channel shows a level, as long as nobody has measured it."""
+    packs: tuple[Pack, ...] = ()
 
 
 class Campaign(msgspec.Struct, frozen=True):
@@ -128,7 +172,13 @@ class Policy(msgspec.Struct, frozen=True):
     locations: tuple[Location, ...] = ()
     floors: Floors = Floors()
     network_threshold: int = 0
+    zero_guard_pct: int | None = None
+    """A channel freezes that more than this share of its SKUs would go to zero of at once; None = none does."""
+    zero_guard_min: int = 20
+    """So many SKUs have to be at least."""
     overrides: tuple[FloorOverride, ...] = ()
+    channel_overrides: tuple[ChannelOverride, ...] = ()
+    categories: tuple[Category, ...] = ()
     channels: tuple[Channel, ...] = ()
     campaigns: tuple[Campaign, ...] = ()
     ads: tuple[AdRule, ...] = ()
@@ -152,7 +202,7 @@ def from_json(document: bytes) -> Policy:
 class _Override(NamedTuple):
     """A floor override with its patterns compiled."""
 
-    matches_sku: Callable[[str], object]
+    matches_sku: Callable[[str], bool]
     matches_location: Callable[[str], object]
     floor: int
 
@@ -167,9 +217,20 @@ class Compiled:
         self.channels = {channel.id: channel for channel in policy.channels}
         shown = {channel.id for channel in policy.channels if channel.mode != "shadow"}
         self.ads = tuple(rule for rule in policy.ads if rule.channel in shown)
+        self.guarded: dict[str, int] = {
+            location.id: location.shrink_guard_pct
+            for location in policy.locations
+            if location.shrink_guard_pct is not None
+        }
+        """Location -> share of its stock (%) that the figures of its supplier may take away at once."""
         self._sources = sorted(policy.sources, key=lambda source: -len(source.prefix))
+        self.categories = Membership(policy.categories)
         self._overrides = tuple(
-            _Override(_matcher(override.sku), _matcher(override.location), override.floor)
+            _Override(
+                self.categories.matcher(override.sku, override.category),
+                matcher(override.location),
+                override.floor,
+            )
             for override in reversed(policy.overrides)
         )
         self._excluded_by: dict[str, tuple[str, ...]] = {}
@@ -201,6 +262,11 @@ class Compiled:
         """
         return channel in self.channels or self.policy.unknown.channel == "create"
 
+    def nets_orders(self, location: str) -> bool:
+        """Say whether the figures of a location's supplier are less what is ordered already."""
+        where = self.locations.get(location)
+        return where is not None and where.supplier_nets_orders
+
     def source(self, source: str) -> Source | None:
         """Return the entry with the longest prefix of a CloudEvents source."""
         for entry in self._sources:
@@ -230,7 +296,12 @@ class Compiled:
 
     def kind_of(self, sku: str) -> tuple[bool, ...]:
         """Return what tells SKUs apart: those with equal answers have the same place at every location."""
-        return tuple(override.matches_sku(sku) is not None for override in self._overrides)
+        return tuple(override.matches_sku(sku) for override in self._overrides)
+
+    def sellable_from(self, channel: str) -> tuple[str, ...]:
+        """Return the listed locations that a listed channel may sell from, in the policy's order."""
+        rules = self.channels[channel]
+        return tuple(each.id for each in self.locations.values() if self._may_sell(rules, each))
 
     def all_places(self, sku: str) -> list[Place]:
         """Return the place of a SKU at every listed location, in the policy's order."""
@@ -303,10 +374,6 @@ class Compiled:
 def compiled(policy: Policy) -> Compiled:
     """Return the compiled form of a policy, the same object for equal policies."""
     return Compiled(policy)
-
-
-def _matcher(pattern: str) -> Callable[[str], object]:
-    return re.compile(translate(pattern)).match
 
 
 def _escape(part: str) -> str:

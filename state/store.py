@@ -23,6 +23,7 @@ from state.calls import (
     Apply,
     Claim,
     Claimed,
+    Hasten,
     Lost,
     Rebuild,
     Recover,
@@ -42,16 +43,28 @@ from state.inspection import (
 )
 from state.keys import Keys
 from state.shards import shard_of
-from state.wire import decode_claimed, decode_sku, encode_apply, encode_call, encode_settle
+from state.wire import (
+    StoredPosition,
+    decode_claimed,
+    decode_position,
+    decode_sku,
+    encode_apply,
+    encode_call,
+    encode_settle,
+)
 
 LIBRARY = (
     "common",
     "figures",
     "positions",
+    "references",
+    "answers",
     "orders",
+    "holds",
     "guard",
     "apply",
     "tick",
+    "hold",
     "recover",
     "claim",
     "settle",
@@ -60,8 +73,11 @@ LIBRARY = (
     "promises",
 )
 """Files of the function library, in the order in which they build on each other."""
+ENDS = frozenset({"apply", "recover", "settle", "promises"})
+"""Files of it on which no other builds."""
 
 RECOVER_CHUNK = 500
+SCAN_COUNT = 1000
 
 Call = TypeVar("Call")
 Reply = list[Any]
@@ -85,8 +101,16 @@ class Client(Protocol):
 def library_source() -> str:
     """Return the text of the function library, as `FUNCTION LOAD` takes it."""
     folder = files("state").joinpath("functions")
-    texts = [folder.joinpath(f"{name}.lua").read_text() for name in LIBRARY]
+    texts = [_part(name, folder.joinpath(f"{name}.lua").read_text()) for name in LIBRARY]
     return "#!lua name=penstock\n" + "\n".join(texts)
+
+
+def _part(name: str, text: str) -> str:
+    """Return a file of the library; one on which no other builds keeps its names to itself.
+
+    A chunk of Lua may have 200 of them.
+    """
+    return f"do {text}\nend" if name in ENDS else text
 
 
 class Store:
@@ -125,7 +149,7 @@ class Store:
         Each shard answers for itself: one may be lost, the others applied.
         """
         packed = {shard: encode_apply(call) for shard, call in calls.items()}
-        return {shard: _applied(_decode(reply)) for shard, reply in self._send("apply", packed)}
+        return {shard: _applied(_decode(reply)) for shard, reply in self.send("apply", packed)}
 
     def begin_apply(
         self, rounds: Sequence[Mapping[int, Apply]]
@@ -165,12 +189,32 @@ class Store:
     def tick(self, calls: Mapping[int, Tick]) -> dict[int, Ticked | Lost]:
         """Tell each shard that nothing more lies in a stretch of the log; learn how it stands."""
         packed = {shard: encode_call(call) for shard, call in calls.items()}
-        return {shard: _ticked(_decode(reply)) for shard, reply in self._send("tick", packed)}
+        return {shard: _ticked(_decode(reply)) for shard, reply in self.send("tick", packed)}
+
+    def scan(self, cursors: Mapping[int, int]) -> dict[int, tuple[int, list[str]]]:
+        """Return of each shard the next cursor, 0 at the end, and some SKUs from where its cursor stands."""
+        pipeline = self.client.pipeline(transaction=False)
+        for shard, cursor in cursors.items():
+            pipeline.execute_command(
+                "ZSCAN", self.keys.shard(shard, "due"), cursor, "COUNT", SCAN_COUNT
+            )
+        return {
+            shard: (int(cursor), [member.decode() for member, _ in found])
+            for shard, (cursor, found) in zip(cursors, pipeline.execute(), strict=True)
+        }
+
+    def hasten(self, calls: Mapping[int, Hasten]) -> None:
+        """Let SKUs be due sooner, those that the shard knows."""
+        pipeline = self.client.pipeline(transaction=False)
+        for shard, call in calls.items():
+            scores = dict.fromkeys(call.skus, call.now_ms)
+            pipeline.zadd(self.keys.shard(shard, "due"), scores, xx=True, lt=True)
+        pipeline.execute()
 
     def recover(self, shard: int, call: Recover) -> int:
         """Begin (or go on with) a recovery and carry it through. Return the generation."""
         while True:
-            ((_, packed),) = self._send("recover", {shard: encode_call(call)})
+            ((_, packed),) = self.send("recover", {shard: encode_call(call)})
             reply = _decode(packed)
             if reply[1]:
                 return cast("int", reply[2])
@@ -179,27 +223,27 @@ class Store:
     def claim(self, calls: Mapping[int, Claim]) -> dict[int, Claimed | Refused]:
         """Claim SKUs that are due, in each shard."""
         packed = {shard: encode_call(call) for shard, call in calls.items()}
-        return {shard: decode_claimed(reply) for shard, reply in self._send("claim", packed)}
+        return {shard: decode_claimed(reply) for shard, reply in self.send("claim", packed)}
 
     def settle(self, now_us: int, items: Mapping[int, Sequence[Settle]]) -> int:
         """Settle claims by shard. Return how many were still the latest of their SKU."""
         packed = {shard: encode_settle(now_us, mine) for shard, mine in items.items()}
-        return sum(_decode(reply)[1] for _, reply in self._send("settle", packed))
+        return sum(_decode(reply)[1] for _, reply in self.send("settle", packed))
 
     def rebuild(self, shard: int, call: Rebuild) -> int | Refused:
         """Make the class sums of SKUs anew. Return of how many it was done."""
-        ((_, packed),) = self._send("rebuild", {shard: encode_call(call)})
+        ((_, packed),) = self.send("rebuild", {shard: encode_call(call)})
         reply = _decode(packed)
         return Refused(reply[1]) if reply[0] == "REFUSED" else cast("int", reply[1])
 
     def inspect(self, shard: int, call: Inspect, places: bytes) -> Inspected:
         """Look at SKUs of a shard; `places` are those of its locations, encoded."""
-        ((_, packed),) = self._send("inspect", {shard: encode_call(call)}, places)
+        ((_, packed),) = self.send("inspect", {shard: encode_call(call)}, places)
         return decode_inspected(_decode(packed))
 
     def promises(self, shard: int, call: AskPromises) -> Promises:
         """Ask what records of orders of a shard hold promised."""
-        ((_, packed),) = self._send("promises", {shard: encode_call(call)})
+        ((_, packed),) = self.send("promises", {shard: encode_call(call)})
         return decode_promises(_decode(packed))
 
     def marks(self) -> list[dict[str, int]]:
@@ -258,6 +302,17 @@ class Store:
         for sku, reply in zip(skus, pipeline.execute(), strict=True):
             yield decode_sku(sku, reply)
 
+    def positions(self, places: Sequence[tuple[str, str]]) -> list[StoredPosition | None]:
+        """Return the position of each (SKU, location) with its movements, None where there is none."""
+        pipeline = self.client.pipeline(transaction=False)
+        for sku, location in places:
+            key = self.keys.shard(shard_of(sku, self.shards), f"pos:{sku}")
+            pipeline.hget(key, f"l:{location}")
+        return [
+            decode_position(location, text) if text is not None else None
+            for (_, location), text in zip(places, pipeline.execute(), strict=True)
+        ]
+
     def skus(self) -> Iterator[str]:
         """Yield every SKU of the store, shard by shard, each at least once."""
         for shard in range(self.shards):
@@ -272,7 +327,7 @@ class Store:
                 if cursor == 0:
                     break
 
-    def _send(self, verb: str, calls: Mapping[int, bytes], *more: bytes) -> list[tuple[int, Any]]:
+    def send(self, verb: str, calls: Mapping[int, bytes], *more: bytes) -> list[tuple[int, Any]]:
         """Call `verb` on each shard in one round trip; return the raw answers."""
         began = perf_counter()
         replies = self._round_trip(verb, calls, *more)

@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MS = timedelta(milliseconds=1)
@@ -53,6 +54,24 @@ def _read(text: str) -> int:
         except ValueError:
             raise ValueError("a time that exists") from None
     ms = (moment - _EPOCH) // _MS
+    if not 0 <= ms <= _LAST_MS:
+        raise ValueError("a time in the years 1970 to 9999 UTC")
+    return ms
+
+
+def local_ms(moment: datetime, zone: ZoneInfo) -> int:
+    """Return the milliseconds since 1970 UTC of a time of day in a zone, given without an offset.
+
+    Raises:
+        ValueError: clocks that go forward skip it, or clocks that go back show it twice; with what was expected.
+    """
+    first, second = (moment.replace(tzinfo=zone, fold=fold) for fold in (0, 1))
+    before, after = first.utcoffset(), second.utcoffset()
+    if before != after:
+        if before is not None and after is not None and before > after:
+            raise ValueError(f"a time that {zone.key} has once, or an offset")
+        raise ValueError(f"a time that {zone.key} has")
+    ms = (first - _EPOCH) // _MS
     if not 0 <= ms <= _LAST_MS:
         raise ValueError("a time in the years 1970 to 9999 UTC")
     return ms

@@ -122,6 +122,9 @@ def _walk(path: str, shape: inspect.Type, value: Any) -> Iterator[str]:
             is_number = isinstance(value, int | float) and not isinstance(value, bool)
             if not is_number or not (shape.ge or 0) <= value <= (shape.le or 0):
                 yield _expected(path, _say(shape), value)
+        case inspect.BoolType():
+            if not isinstance(value, bool):
+                yield _expected(path, _say(shape), value)
         case inspect.LiteralType():
             if value not in shape.values:
                 yield _expected(path, _say(shape), value)
@@ -198,6 +201,8 @@ def _say(shape: inspect.Type) -> str:
             return f"integer >= {shape.ge}"
         case inspect.FloatType():
             return f"number from {shape.ge} to {shape.le}"
+        case inspect.BoolType():
+            return "true or false"
         case inspect.LiteralType():
             return "one of " + ", ".join(sorted(named(str(value)) for value in shape.values))
         case inspect.VarTupleType():

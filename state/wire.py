@@ -37,7 +37,7 @@ class Head(NamedTuple):
     version: int
     cause_ms: int
     claim: "OpenClaim"
-    revision: int
+    sums_revision: int
     newest_ms: int
     unrouted: int
     held: int
@@ -104,7 +104,7 @@ def encode_apply(call: Apply) -> bytes:
     flat_slices = [each for pair in slices.items() for each in pair]
     repeats = len(set().union(*slices.values())) < events
     return _encode(
-        (call.now_us, call.revision, call.guard_ms, places, parts, flat_slices, repeats, lines)
+        (call.now_us, call.sums_revision, call.guard_ms, places, parts, flat_slices, repeats, lines)
     )
 
 
@@ -127,29 +127,48 @@ def decode_claimed(reply: Sequence[Any]) -> Claimed | Refused:
     """Return what `claim.lua` answered."""
     if reply[0] == b"REFUSED":
         return Refused(reply[1])
-    _, generation, recovered, business_ms, stale, due, alerts = reply
+    _, generation, recovered, business_ms, stale, due, alerts, lapsed, looked = reply
     by_sku = dict(zip(alerts[::2], alerts[1::2], strict=True))
+    around = dict(zip(looked[::3], zip(looked[1::3], looked[2::3], strict=True), strict=True))
     return Claimed(
         generation,
         bool(recovered),
         business_ms,
         tuple(
-            _due(sku, head, emitted, by_sku.get(sku, ()))
+            _due(sku, head, emitted, by_sku.get(sku, ()), around.get(sku) if around else None)
             for sku, head, emitted in zip(due[::3], due[1::3], due[2::3], strict=True)
         ),
         tuple(sku.decode() for sku in stale),
+        lapsed,
     )
 
 
-def _due(sku: bytes, head_text: bytes, emitted: bytes, alerts: Sequence[bytes]) -> Due:
+def _due(
+    sku: bytes,
+    head_text: bytes,
+    emitted: bytes,
+    alerts: Sequence[bytes],
+    around: tuple[Sequence[int], Sequence[bytes]] | None,
+) -> Due:
     head = decode_head(head_text)
     claim = head.claim
     levels, ads = emitted_of(emitted.decode())
+    silent, closed = _looked(*around) if around is not None else ((), 0)
     return Due(
         sku.decode(), head.version, bool(claim.open & _TRUSTED), bool(claim.open & _FIRST),
         head.base, head.unrouted, head.held, head.sums, claim.cause_ms, head.demand,
         claim.available, levels, ads, tuple(sorted(_texts(alerts))) if alerts else (),
+        silent, closed,
     )  # fmt: skip
+
+
+def _looked(gates: Sequence[int], texts: Sequence[bytes]) -> tuple[tuple[Position, ...], int]:
+    """Return the positions at silent locations, and a bit for each closed gate."""
+    silent = tuple(
+        decode_position(location.decode(), text).position
+        for location, text in zip(texts[::2], texts[1::2], strict=True)
+    )
+    return silent, sum(1 << gate for gate in gates)
 
 
 def _texts(flat: Sequence[bytes]) -> Iterator[tuple[str, str]]:
@@ -160,7 +179,7 @@ def _texts(flat: Sequence[bytes]) -> Iterator[tuple[str, str]]:
 def decode_head(text: bytes) -> Head:
     """Return the figures of field `=` of a `pos` hash."""
     (
-        version, cause, token, is_open, generation, emitted, open_cause, _, revision, classes,
+        version, cause, token, is_open, generation, emitted, open_cause, _, sums_revision, classes,
         newest, unrouted, held, base, day, units,
     ) = _HEAD.unpack_from(text)  # fmt: skip
     claim = OpenClaim(token, is_open, generation, emitted, open_cause)
@@ -170,7 +189,7 @@ def decode_head(text: bytes) -> Head:
     if older < len(text):
         demand = (*demand, *_DAY.iter_unpack(memoryview(text)[older:]))
     return Head(
-        version, cause, claim, revision, newest, unrouted, held, base, sums, demand
+        version, cause, claim, sums_revision, newest, unrouted, held, base, sums, demand
     )  # fmt: skip
 
 
@@ -228,5 +247,5 @@ def decode_sku(sku: str, pos: dict[bytes, bytes]) -> SkuState | None:
     positions = sorted(position for position in stored if _has_figures(position))
     return SkuState(
         sku, head.version, head.unrouted, head.held, tuple(positions), head.sums, head.base,
-        head.revision, head.demand, claim.available, levels, ads, bool(claim.open), claim.token,
+        head.sums_revision, head.demand, claim.available, levels, ads, bool(claim.open), claim.token,
     )  # fmt: skip

@@ -14,11 +14,13 @@ import orjson
 
 from flows.demo.dump import Prepared
 from flows.demo.listener import Listener
+from flows.explaining import Explaining, Finding
 from flows.runtime import Runtime, insist
 from flows.stock_view import view
 from state.calls import SkuState
 
 CHUNK = 1_000
+FINDINGS_SHOWN = 5
 ORACLE = "tests.oracle"
 
 
@@ -33,11 +35,19 @@ class Snapshot:
     path: Path
     sha256: str
     """Of positions, levels and ad states alone: equal for equal ends, whenever they were reached."""
+    pairs: int
+    """SKUs times channels."""
+    explained: int
+    """Of them those whose explanation adds up to the level emitted."""
+    findings: tuple[Finding, ...]
+    """The first that do not."""
 
 
 def take_snapshot(run: Runtime, path: Path) -> Snapshot:
-    """Write the state of every SKU of the store to a file."""
+    """Write the state of every SKU of the store to a file, and explain every level on the way."""
     digest = sha256()
+    explaining, pairs = Explaining(run), 0
+    wrong: list[Finding] = []
     skus = iter(sorted(insist(lambda: set(run.store.skus()))))
     with path.open("wb") as file:
         while chunk := list(islice(skus, CHUNK)):
@@ -47,7 +57,10 @@ def take_snapshot(run: Runtime, path: Path) -> Snapshot:
                 shown = view(state, run.policy)
                 file.write(orjson.dumps(shown, option=orjson.OPT_APPEND_NEWLINE))
                 digest.update(orjson.dumps(_lasting(shown)))
-    return Snapshot(path, digest.hexdigest())
+                pairs += len(explaining.compiled.channels)
+                wrong += explaining.check(state)
+    found = tuple(wrong[:FINDINGS_SHOWN])
+    return Snapshot(path, digest.hexdigest(), pairs, pairs - len(wrong), found)
 
 
 def _read(run: Runtime, skus: Sequence[str]) -> list[SkuState | None]:

@@ -275,8 +275,12 @@ def _tell(stage: Stage, found: dict[str, Any], snapshot: check.Snapshot) -> int:
     """Print the findings and the last line. Return the exit code."""
     for example in found["examples"]:
         stage.console.print(f"  {example}", markup=False, highlight=False)
+    for each in snapshot.findings:
+        told = f"  explain: {each.sku} on {each.channel}: {'; '.join(each.findings)}"
+        stage.console.print(told, markup=False, highlight=False)
     heard, played = stage.heard, stage.played
     rate = stage.prepared.phases["year"] / played.took_s
+    print(f"explained={snapshot.explained}/{snapshot.pairs}")
     print(f"end state: sha256={snapshot.sha256}")
     print(
         f"demo: events={played.appended} updates={found['updates']} pauses={found['pauses']} "
@@ -288,6 +292,7 @@ def _tell(stage: Stage, found: dict[str, Any], snapshot: check.Snapshot) -> int:
         flush=True,
     )
     clean = not (found["lost"] or found["doubled"] or found["mismatched"])
+    clean = clean and snapshot.explained == snapshot.pairs
     planted = (
         found["dead"] == found["planted_dead"]
         and found["duplicates"] == found["planted_duplicates"]

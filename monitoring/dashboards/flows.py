@@ -233,6 +233,37 @@ _MACHINES = (
     ),
 )  # fmt: skip
 
+_HOLDS = (
+    (
+        Panel(
+            60, "Holds, what became of requests",
+            "Requests about holds a second, by what became of them, and holds that lapsed. Told by who is asked, "
+            "lapses by publishers.",
+            "cps",
+            (Query(f"sum by (outcome) (rate(penstock_holds_total{_RATE}))", "{{outcome}}"),),
+        ),
+        Panel(
+            61, "Holds, 99 of 100 requests",
+            "Time to create holds, or to confirm one, as who asks sees it. 0 = nobody asked.",
+            "s",
+            (
+                Query(
+                    f'({_quantile("0.99", "penstock_hold_seconds", by="verb, le")} >= 0) '
+                    "or 0 * max by (verb) (penstock_hold_seconds_count)",
+                    "{{verb}}",
+                ),
+            ),
+            limits=at_most(0.01),
+        ),
+        Panel(
+            62, "Holds that live",
+            "In the last finished round of the walk.",
+            "short",
+            (Query("max(penstock_holds_live)", "holds"),),
+        ),
+    ),
+)  # fmt: skip
+
 BOARD: Final = Board(
     "penstock-flows",
     "Flows and machines",
@@ -243,5 +274,6 @@ BOARD: Final = Board(
         Section("Errors", 8, (_ERRORS,)),
         Section("Saturation", 8, _SATURATION),
         Section("Machines", 8, _MACHINES),
+        Section("Holds", 8, _HOLDS),
     ),
 )

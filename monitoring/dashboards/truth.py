@@ -214,6 +214,51 @@ _TRUE = (
     ),
 )  # fmt: skip
 
+_NOBODY = "0 * max(penstock_build_info)"
+"""A line at 0 where no process has anything to tell."""
+
+
+def _or_none(query: str, label: str) -> str:
+    return f'{query} or label_replace({_NOBODY}, "{label}", "none", "", "")'
+
+
+_STEERED = (
+    (
+        Panel(
+            30, "Channels held",
+            "Channels that are frozen or set to zero, by hand or by the breaker; and how often the breaker "
+            "froze one in 5 minutes. `penstock channel list` says why.",
+            "short",
+            (
+                Query(_or_none("max by (channel, mode) (penstock_channel_held)", "channel"), "{{channel}} {{mode}}"),
+                Query(
+                    _or_none("sum by (channel) (increase(penstock_breaker_trips_total[5m]))", "channel"),
+                    "{{channel}} tripped",
+                ),
+            ),
+            limits=none_at_all(),
+        ),
+        Panel(
+            31, "Locations left out",
+            "Locations whose stock counts as nothing because they are silent for longer than their policy "
+            "allows; and how many count all the same, because too many are silent at once.",
+            "short",
+            (
+                Query(_or_none("max by (location) (penstock_location_left_out)", "location"), "{{location}}"),
+                Query(f"max(penstock_locations_silent_kept) or {_NOBODY}", "silent, counted"),
+            ),
+            limits=at_most(1),
+        ),
+        Panel(
+            32, "Policy file read again, in 5 minutes",
+            "By a running process, when its file changed or it was asked to. `refused`: the file has problems, and "
+            "the policy stays what it was.",
+            "short",
+            (Query("sum by (result) (increase(penstock_policy_reloads_total[5m]))", "{{result}}"),),
+        ),
+    ),
+)  # fmt: skip
+
 BOARD: Final = Board(
     "penstock-truth",
     "Is stock true and fresh?",
@@ -222,5 +267,6 @@ BOARD: Final = Board(
         Section("Now", 4, (_NOW,)),
         Section("Fresh", 8, _FRESH),
         Section("True", 8, _TRUE),
+        Section("Steered", 8, _STEERED),
     ),
 )

@@ -1,7 +1,7 @@
 -- apply: the events of one shard, of one or more partitions, once each.
 --
 -- KEYS[1]  {s}:meta
--- ARGV[1]  [now_us, revision, guard_ms, places, parts, slices, repeats, lines]
+-- ARGV[1]  [now_us, sums_revision, guard_ms, places, parts, slices, repeats, lines]
 --            places  location field, class, floor and base of each, in one list; classes count from 0
 --            part    [mark, after, upto, [slice, events, slice, events, ...]]: the next events of `lines`, so many of
 --                    a guard slice, then of another, are ALL events of this shard in (after, upto] of the partition
@@ -23,18 +23,25 @@
 local EVENT_VALUES = 6
 
 -- By op code, and how many values such an op has.
-local MOVE, COUNT, INCOMING, PLACE, CANCEL, VOID, SHIP = 0, 1, 2, 3, 4, 5, 6
+local MOVE, COUNT, INCOMING, PLACE, CANCEL, VOID, SHIP, CONSUME = 0, 1, 2, 3, 4, 5, 6, 7
+local RETURN, CLOSE, NETTED = 8, 9, 10
 local OPS = {
   [MOVE] = move, [COUNT] = count, [INCOMING] = announce, [PLACE] = place_order, [CANCEL] = cancel, [SHIP] = ship,
+  [RETURN] = take_back, [NETTED] = ship_netted,
 }
-local SIZES = { [MOVE] = 6, [COUNT] = 5, [INCOMING] = 5, [PLACE] = 5, [CANCEL] = 5, [VOID] = 4, [SHIP] = 6 }
+local SIZES = {
+  [MOVE] = 6, [COUNT] = 5, [INCOMING] = 5, [PLACE] = 5, [CANCEL] = 5, [VOID] = 4, [SHIP] = 6,
+  [RETURN] = 6, [CLOSE] = 4, [NETTED] = 6, [CONSUME] = 4,
+}
+-- Those that name no SKU.
+local WHOLE = { [VOID] = void, [CLOSE] = close_reference, [CONSUME] = holds.consume }
 
 local function run_ops(run, i, last)
   local lines, skus = run.lines, run.skus
   while i <= last do
     local code, sku = lines[i], lines[i + 1]
-    if code == VOID then
-      void(run, i)
+    if sku == '' then
+      WHOLE[code](run, i)
     else
       local s = skus[sku]
       if not s then s = load_sku(run, sku, code <= INCOMING and run.places[4 * lines[i + 2] + 1]) end
@@ -96,7 +103,7 @@ local function write_meta(key, run, known_newest, applied, duplicates)
 end
 
 local function apply(keys, args)
-  local now_us, revision, guard_ms, places, parts, slices, repeats, lines = unpack(cmsgpack.unpack(args[1]))
+  local now_us, sums_revision, guard_ms, places, parts, slices, repeats, lines = unpack(cmsgpack.unpack(args[1]))
   local prefix = prefix_of(keys)
   local marks, lost = marks_of(prefix .. 'mark', parts)
   if #lost > 0 then return cmsgpack.pack({ 'LOST', lost }) end
@@ -106,7 +113,7 @@ local function apply(keys, args)
   local now_ms = floor(now_us / 1000)
   local since = oldest_due(prefix .. 'due', now_ms)
   local run = {
-    prefix = prefix, now_us = now_us, revision = revision,
+    prefix = prefix, now_us = now_us, revision = sums_revision,
     floor = tonumber(meta[1] or 0),
     places = places, lines = lines, guard = guard_of(prefix, slices, repeats),
     skus = {}, touched = {}, orders = {}, references = {}, duplicates = {},
@@ -122,6 +129,7 @@ local function apply(keys, args)
     if not s[QUEUED] then changed[#changed + 1] = s[SKU] end
   end
   write_orders(run.orders)
+  if run.holds then holds.write(run) end
   write_references(run.references)
   write_guard(prefix, run.guard, guard_ms)
   make_due(prefix .. 'due', now_ms, changed)

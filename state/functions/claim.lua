@@ -1,19 +1,26 @@
 -- claim: the SKUs that are due, with all that their levels depend on, each under a token and a lease.
 --
 -- KEYS[1]  {s}:meta
--- ARGV[1]  [now_us, lease_ms, revision, business_ms, limit]
+-- ARGV[1]  [now_us, lease_ms, revision, sums_revision, business_ms, limit, silent, gates]; sums_revision: the one under
+--          which classes or floors last changed, that sums belong to
+--            silent  locations whose positions are told with each SKU
+--            gates   [[needle, locations], ...]: closed while the needle is not among the levels emitted last, and a
+--                    location was not counted
 -- Returns  an array, not msgpack, for it holds packed figures as they lie in Redis (figures.lua); one of
 --          "REFUSED", revision: the caller's policy is older than the shard's
---          "OK", generation, recovered (0 or 1), business_ms, stale, due, alerts
---            stale: SKUs whose sums were made under another policy; they come back after the lease, or once rebuilt
+--          "OK", generation, recovered (0 or 1), business_ms, stale, due, alerts, lapsed, looked
+--            stale: SKUs whose sums were made under another sums_revision; they come back after the lease, or once rebuilt
 --            due, in one list: sku, head, what was emitted last; the version in the head is the token, its `open`
 --                  tells more: 1 open, + 2 what was emitted can be trusted, + 4 nothing ever was
 --            alerts, in one list: sku, [alert, text, ...], for those that have any
+--            lapsed: holds whose time was over; their units are back in the pool, and in these figures
+--            looked, in one list: sku, [closed gate (from 0), ...], [silent location, position, ...], for those of which
+--                  any is to be told
 --
 -- Atomic because version, token, `open` and lease must be taken with the figures they stand for. Every
 -- claim takes a new version and stays open until settled: what may still be under way is then never trusted.
 
-local DUE_VALUES = 3
+local DUE_VALUES, SWEPT_MAX = 3, 100
 local OPEN, TRUSTED, FIRST = 1, 2, 4
 
 local function wake(prefix, business_ms, now_ms, limit)
@@ -37,14 +44,66 @@ local function alerts_of(key)
   return list
 end
 
+local look_around, asked_of
+do
+  local GATE_FIELDS = 32 -- positions read at once to see whether all were counted
+
+  local function fields_of(locations)
+    local fields = {}
+    for i, location in ipairs(locations) do fields[i] = 'l:' .. location end
+    return fields
+  end
+
+  -- Whether a channel is among the levels of what was emitted, not among the ads behind them.
+  local function is_told(emitted, needle)
+    local at = emitted and string.find(emitted, needle, 1, true)
+    return at and at < (string.find(emitted, US, 1, true) or #emitted + 1)
+  end
+
+  -- Read piece by piece: before a count the first one tells.
+  local function all_counted(key, fields)
+    for i = 1, #fields, GATE_FIELDS do
+      local texts = call('HMGET', key, unpack(fields, i, min(i + GATE_FIELDS - 1, #fields)))
+      for _, text in ipairs(texts) do
+        if not text or byte(text) ~= FIGURES then return false end
+      end
+    end
+    return true
+  end
+
+  -- Add what is to be told of gates and silent locations, `known` being the figures read with them.
+  function look_around(asked, key, sku, known)
+    local closed, texts = {}, {}
+    for i, gate in ipairs(asked.gates) do
+      if not is_told(known[2], gate.needle) and not all_counted(key, gate.fields) then closed[#closed + 1] = i - 1 end
+    end
+    for i, location in ipairs(asked.silent) do
+      if known[i + 2] then
+        texts[#texts + 1] = location
+        texts[#texts + 1] = known[i + 2]
+      end
+    end
+    if #closed + #texts > 0 then
+      local looked, n = asked.looked, #asked.looked
+      looked[n + 1], looked[n + 2], looked[n + 3] = sku, closed, texts
+    end
+  end
+
+  function asked_of(silent, gates)
+    local found = { silent = silent, fields = fields_of(silent), gates = {}, looked = {}, any = #silent + #gates > 0 }
+    for i, gate in ipairs(gates) do found.gates[i] = { needle = gate[1], fields = fields_of(gate[2]) } end
+    return found
+  end
+end
+
 -- Add a SKU to `due` unless its sums are stale.
-local function claim_sku(prefix, sku, meta, now_us, revision, due, n, alerts)
+local function claim_sku(prefix, sku, meta, now_us, sums_revision, due, n, alerts, asked)
   local key = prefix .. 'pos:' .. sku
-  local known = call('HMGET', key, '=', '>')
+  local known = call('HMGET', key, '=', '>', unpack(asked.fields))
   local head = known[1]
   local version, cause, before, open, generation, available, open_cause, alerted, made_under =
     unpack_text(LEAD_FORMAT, head)
-  if made_under ~= revision then return false end
+  if made_under ~= sums_revision then return false end
   if before == 0 then
     open, generation = OPEN + FIRST, ABSENT
   else
@@ -59,22 +118,25 @@ local function claim_sku(prefix, sku, meta, now_us, revision, due, n, alerts)
     alerts[#alerts + 1] = sku
     alerts[#alerts + 1] = alerts_of(key)
   end
+  if asked.any then look_around(asked, key, sku, known) end
   return true
 end
 
 local function claim(keys, args)
-  local now_us, lease_ms, revision, business_ms, limit = unpack(cmsgpack.unpack(args[1]))
+  local now_us, lease_ms, revision, sums_revision, business_ms, limit, silent, gates = unpack(cmsgpack.unpack(args[1]))
   local prefix = prefix_of(keys)
   local meta = meta_of(keys[1])
   if revision < meta.revision then return { 'REFUSED', meta.revision } end
   local now_ms = floor(now_us / 1000)
   take_over(keys[1], meta, revision)
   wake(prefix, business_ms, now_ms, limit)
+  local lapsed = holds.sweep(prefix, now_us, meta.floor, SWEPT_MAX)
 
   local due, stale, alerts, lease, n = {}, {}, {}, {}, 0
+  local asked = asked_of(silent, gates)
   local until_ms = int(now_ms + lease_ms)
   for i, sku in ipairs(call('ZRANGEBYSCORE', prefix .. 'due', '-inf', now_ms, 'LIMIT', 0, limit)) do
-    if claim_sku(prefix, sku, meta, now_us, revision, due, n, alerts) then
+    if claim_sku(prefix, sku, meta, now_us, sums_revision, due, n, alerts, asked) then
       n = n + DUE_VALUES
     else
       stale[#stale + 1] = sku
@@ -82,7 +144,10 @@ local function claim(keys, args)
     lease[2 * i - 1], lease[2 * i] = until_ms, sku
   end
   wide('ZADD', prefix .. 'due', lease)
-  return { 'OK', meta.generation, meta.recovered and 1 or 0, max(business_ms, meta.t), stale, due, alerts }
+  local recovered = meta.recovered and 1 or 0
+  return {
+    'OK', meta.generation, recovered, max(business_ms, meta.t), stale, due, alerts, lapsed, asked.looked,
+  }
 end
 
 register('penstock_claim', claim)

@@ -18,7 +18,7 @@ local MOVEMENT_FORMAT, MOVEMENT_BYTES = '<i6i6', 12
 -- A SKU at hand is an array, too. It begins as a position: the one it was read with, NAME false when there is none (a
 -- table less for each line). Then comes what is known of the SKU in this call, and the figures of its head.
 local SKU, KEY, OLDER, QUEUED, WAS, MARK, OFFSET, OTHERS, ALERTS = 11, 12, 13, 14, 15, 16, 17, 18, 19
--- VERSION, log timestamp of the oldest change not yet claimed (ms), the claim with `alerts` as text, policy revision of
+-- VERSION, log timestamp of the oldest change not yet claimed (ms), the claim with `alerts` as text, sums_revision of
 -- the sums (0: none), number of classes, newest event time (ms), unrouted, held, sum of max(0, ATP) of the
 -- locations that count, newest day with demand, its units
 local VERSION, CAUSE, CLAIM, REVISION, CLASSES, NEWEST, UNROUTED, HELD, BASE = 20, 21, 22, 23, 24, 25, 26, 27, 28
@@ -112,4 +112,22 @@ local function add_to_class(s, class, units)
     s[CLASSES] = i + 1
   end
   s[SUMS + class + 1] = s[SUMS + class + 1] + units
+end
+
+-- What a SKU has at some locations, as the sums hold it: by class (from 0), and what counts for `available`. `places` is
+-- one list: field, class, floor and base of each. For those that are silent, whose stock does not count now.
+local function part_at(key, places)
+  local by_class, base, fields = {}, 0, {}
+  for i = 1, #places, 4 do fields[#fields + 1] = places[i] end
+  if #fields == 0 then return by_class, base end
+  for i, text in ipairs(call('HMGET', key, unpack(fields))) do
+    if text then
+      local p, at = position_of('', text), 4 * i - 3
+      local atp = p[ON_HAND] - p[RESERVED] - p[UNAVAILABLE]
+      local class = places[at + 1]
+      by_class[class] = (by_class[class] or 0) + above(atp - places[at + 2])
+      if places[at + 3] == 1 then base = base + above(atp) end
+    end
+  end
+  return by_class, base
 end

@@ -1,7 +1,7 @@
 -- inspect: whether the figures of SKUs agree with each other, and some that are told of all SKUs. Writes nothing.
 --
 -- KEYS[1]  {s}:meta
--- ARGV[1]  [soon_ms, late_ms, revision, fields, skus]
+-- ARGV[1]  [soon_ms, late_ms, sums_revision, fields, skus]
 --            soon_ms  no claim lasts longer than to this time, late_ms what was due before is long overdue
 --            fields   so many fields are read in all, and those of one SKU
 -- ARGV[2]  places, as rebuild.lua takes them, each [location, class, floor, base]
@@ -63,7 +63,7 @@ local function note_paused(seen, sku, emitted)
 end
 
 -- Look at one SKU. Returns the number of fields read.
-local function look_at(seen, prefix, sku, revision, by_location)
+local function look_at(seen, prefix, sku, sums_revision, by_location)
   local key = prefix .. 'pos:' .. sku
   local flat = call('HGETALL', key)
   local head, emitted
@@ -72,7 +72,7 @@ local function look_at(seen, prefix, sku, revision, by_location)
   end
   if not head then return 1 end
   local s, positions = sku_of(sku, key, head), positions_of(flat)
-  local stranger = s[REVISION] == revision and unlisted(positions, by_location)
+  local stranger = s[REVISION] == sums_revision and unlisted(positions, by_location)
   if stranger then
     seen.unlisted[#seen.unlisted + 1] = sku
     seen.unlisted[#seen.unlisted + 1] = stranger
@@ -82,7 +82,7 @@ local function look_at(seen, prefix, sku, revision, by_location)
   for _, units in ipairs(positions.on_hand) do
     if units < 0 then seen.negative = seen.negative + 1 end
   end
-  if s[REVISION] == revision then
+  if s[REVISION] == sums_revision then
     if s[BASE] - s[UNROUTED] - s[HELD] < 0 then seen.oversold = seen.oversold + 1 end
     check_sums(seen, s, positions, by_location)
   end
@@ -97,7 +97,7 @@ local function look_at(seen, prefix, sku, revision, by_location)
 end
 
 local function inspect(keys, args)
-  local soon, late, revision, fields, skus = unpack(cmsgpack.unpack(args[1]))
+  local soon, late, sums_revision, fields, skus = unpack(cmsgpack.unpack(args[1]))
   local by_location = places_by_location(cmsgpack.unpack(args[2]))
   local seen = {
     soon = soon, late = late, known = 0, oversold = 0, negative = 0,
@@ -106,7 +106,7 @@ local function inspect(keys, args)
   local prefix, done = prefix_of(keys), 0
   while done < #skus and fields > 0 do
     done = done + 1
-    fields = fields - look_at(seen, prefix, skus[done], revision, by_location)
+    fields = fields - look_at(seen, prefix, skus[done], sums_revision, by_location)
   end
   return cmsgpack.pack({
     done, seen.known, seen.oversold, seen.negative, seen.promised, seen.paused, seen.faults, seen.unlisted,

@@ -1,8 +1,10 @@
 -- The record of an order number: facts that only grow, and what is open by them.
 --
--- `order:<order>` is a hash: `e:<hash>` an event met, `p:<channel>` the event that placed it first,
+-- `order:<order>` is a hash: `e:<hash>` an event met, `p:<channel>` the event that placed it first and its time (ms),
 -- `a:<channel>US<sku>` asked, `c:<channel>US<sku>` cancelled, `s:<channel>US<sku>US<location>` shipped,
--- `v:<channel>` void, `u:<sku>` what is open and was added to the unrouted units of the SKU.
+-- `v:<channel>` void, `u:<sku>` what is open and was added to the unrouted units of the SKU. For answers.lua:
+-- `r:<sku>US<time>US<location>US<s or d>` came back, sellable or damaged; `n:<channel>US<sku>US<location>US<time>`
+-- shipped by a supplier whose figures are net of orders.
 --
 --     open = max(0, asked - cancelled - shipped) by channel, 0 when void or not placed;
 --     facts that name no channel count once against the total
@@ -29,6 +31,9 @@ local function learn(record, field, value)
   elseif kind == 'u:' then
     value = tonumber(value)
     if value ~= 0 then record.open = record.open + 1 end
+  elseif kind == 'r:' or kind == 'n:' then
+    value = tonumber(value)
+    record.answers = true
   end
   record.facts[field] = value
 end
@@ -38,11 +43,12 @@ local function order_of(run, order)
   if record then return record end
   record = {
     key = run.prefix .. 'order:' .. order, facts = {}, changed = {}, channels = {}, given = {},
-    open = 0, expires = false,
+    open = 0, expires = false, answers = false, by_sku = false,
   }
   local flat = call('HGETALL', record.key)
   for i = 1, #flat, 2 do learn(record, flat[i], flat[i + 1]) end
   record.expires = #flat > 0 and record.open == 0
+  if record.answers then index(record) end
   run.orders[order] = record
   return record
 end
@@ -54,6 +60,7 @@ end
 
 local function add(record, field, quantity)
   note(record, field, (record.facts[field] or 0) + quantity)
+  if record.by_sku then learn_answer(record, field, quantity) end
 end
 
 local function known_to_order(record, hash)
@@ -90,15 +97,17 @@ end
 local function place_order(run, s, i)
   local record, channel, quantity = order_of(run, run.lines[i + 2]), run.lines[i + 3], run.lines[i + 4]
   local first = record.facts['p:' .. channel]
+  local before = record.by_sku and standing(record, s[SKU])
   if not first then
     record.channels[#record.channels + 1] = channel
-    note(record, 'p:' .. channel, run.hash)
-  elseif first ~= run.hash then
+    note(record, 'p:' .. channel, run.hash .. US .. int(run.time))
+  elseif string.match(first, '^[^\31]*') ~= run.hash then
     return
   end
   add(record, 'a:' .. channel .. US .. s[SKU], quantity)
   add_demand(run, s, quantity)
   rebalance(s, record)
+  if before then settle_answers(run, s, record, run.lines[i + 2], before) end
 end
 
 local function cancel(run, s, i)
@@ -113,9 +122,37 @@ local function ship(run, s, i)
   local lines = run.lines
   local record, quantity = order_of(run, lines[i + 2]), lines[i + 4]
   local item = lines[i + 3] .. US .. s[SKU]
+  local before = record.by_sku and standing(record, s[SKU])
   add(record, 's:' .. item .. US .. lines[i + 5], quantity)
   give(record, item, quantity)
   rebalance(s, record)
+  if before then settle_answers(run, s, record, lines[i + 2], before) end
+end
+
+-- A shipment by a supplier whose figures are net of orders: moves its stock, too.
+local function ship_netted(run, s, i)
+  local lines, at = run.lines, 4 * run.lines[i + 5]
+  local record, quantity = order_of(run, lines[i + 2]), lines[i + 4]
+  local item, location = lines[i + 3] .. US .. s[SKU], sub(run.places[at + 1], 3)
+  index(record)
+  local before = standing(record, s[SKU])
+  add(record, 's:' .. item .. US .. location, quantity)
+  add(record, 'n:' .. item .. US .. location .. US .. int(run.time), quantity)
+  give(record, item, quantity)
+  rebalance(s, record)
+  settle_answers(run, s, record, lines[i + 2], before, at)
+end
+
+-- Goods of an order came back.
+local function take_back(run, s, i)
+  local lines, at = run.lines, 4 * run.lines[i + 5]
+  local record = order_of(run, lines[i + 2])
+  index(record)
+  local before = standing(record, s[SKU])
+  local field = 'r:' .. s[SKU] .. US .. int(run.time) .. US .. sub(run.places[at + 1], 3) .. US
+  if lines[i + 3] > 0 then add(record, field .. 's', lines[i + 3]) end
+  if lines[i + 4] > 0 then add(record, field .. 'd', lines[i + 4]) end
+  settle_answers(run, s, record, lines[i + 2], before, at)
 end
 
 -- Give up the order, or a channel's part of it: of all SKUs of this shard that were ever open in it.

@@ -1,4 +1,4 @@
--- What movements, counts and announcements do to the positions of a SKU.
+-- What movements and counts do to the positions of a SKU.
 --
 -- Everything is read where it is first needed and written at the end: a read that fails leaves nothing
 -- half done. Sums move by the difference at the touched position, if they were made under the policy that
@@ -140,19 +140,23 @@ local function keep(p, time, delta)
   p[MOVEMENTS] = evict(p, known, newest - WINDOW_MS)
 end
 
-local function move(run, s, i)
-  local lines, time = run.lines, run.time
-  local at, delta, sold = 4 * lines[i + 2], lines[i + 3], lines[i + 5]
-  local p = position_at(s, run.places[at + 1])
-  if delta ~= 0 then
-    local counted_at = p[COUNTED_AT]
-    if counted_at and time <= counted_at then
-      run.absorbed = run.absorbed + 1
-      delta = 0
-    else
-      keep(p, time, delta)
-    end
+-- What a change of on_hand still weighs: nothing if a count had seen it. Otherwise it is kept for counts to come.
+local function kept_of(run, p, time, delta)
+  if delta == 0 then return 0 end
+  local counted_at = p[COUNTED_AT]
+  if counted_at and time <= counted_at then
+    run.absorbed = run.absorbed + 1
+    return 0
   end
+  keep(p, time, delta)
+  return delta
+end
+
+local function move(run, s, i)
+  local lines = run.lines
+  local at, sold = 4 * lines[i + 2], lines[i + 5]
+  local p = position_at(s, run.places[at + 1])
+  local delta = kept_of(run, p, run.time, lines[i + 3])
   shift_position(run, s, p, at, delta, lines[i + 4])
   if sold > 0 then add_demand(run, s, sold) end
 end
@@ -175,21 +179,6 @@ local function count(run, s, i)
   if p[EVICTED] > time then alert(s, 'drift:' .. sub(name, 3), time) else p[EVICTED] = 0 end
   shift_position(run, s, p, at, quantity + later - p[ON_HAND], 0)
   p[COUNTED_AT], p[COUNTED] = time, quantity
-end
-
-local function announce(run, s, i)
-  local lines = run.lines
-  local name, reference = run.places[4 * lines[i + 2] + 1], lines[i + 3]
-  local p, known = position_at(s, name), run.references[reference]
-  if not known then
-    known = { key = run.prefix .. 'ref:' .. reference, net = {} }
-    run.references[reference] = known
-  end
-  local field = s[SKU] .. US .. sub(name, 3)
-  local before = known.net[field] or tonumber(call('HGET', known.key, field) or 0)
-  local after = before + lines[i + 4]
-  known.net[field] = after
-  p[UNDER_WAY] = p[UNDER_WAY] + max(0, after) - max(0, before)
 end
 
 local function write_alerts(s, set)
@@ -243,21 +232,4 @@ local function write_sku(run, s)
   set[2] = head_of(s)
   wide('HSET', s[KEY], set)
   wide('HDEL', s[KEY], gone)
-end
-
-local function write_references(references)
-  for _, reference in pairs(references) do
-    local set, gone = {}, {}
-    for field, net in pairs(reference.net) do
-      if net == 0 then
-        gone[#gone + 1] = field
-      else
-        set[#set + 1] = field
-        set[#set + 1] = net
-      end
-    end
-    wide('HSET', reference.key, set)
-    wide('HDEL', reference.key, gone)
-    call('PEXPIRE', reference.key, RECORD_TTL_MS)
-  end
 end

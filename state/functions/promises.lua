@@ -1,16 +1,35 @@
--- promises: what the records of orders hold promised, and what their SKUs say. Writes nothing.
+-- promises: what the records of orders and holds keep promised, and what their SKUs say. Writes nothing.
 --
 -- KEYS[1]  {s}:meta
--- ARGV[1]  [fields, skus, orders, told]
---            fields  so many fields are read in all, and those of one order
+-- ARGV[1]  [fields, skus, records, told]
+--            fields  so many fields are read in all, and those of one record
 --            skus    the only ones that are asked for; none: all
+--            records their keys: `order:<order>`, `hold:<hold>`
 --            told    1: also what these SKUs say
--- Returns  msgpack of [orders looked at, the first of `orders`, held, heads]
---            held   in one list: order, the number of values that follow, sku, units, ...
+-- Returns  msgpack of [records looked at, the first of `records`, held, heads]
+--            held   in one list: record, the number of values that follow, sku, units, ...
 --            heads  in one list, if it is to be told: of each of `skus` its version (0: not known), and the units that it
 --                   says are promised
 --
 -- Atomic because both move together.
+
+-- What a hold keeps of all SKUs, or of some, at locations and of the pool.
+local function held_of_hold(key, skus)
+  local found, wanted = {}, {}
+  for _, sku in ipairs(skus) do wanted[sku] = true end
+  local flat = call('HGETALL', key)
+  for i = 1, #flat, 2 do
+    local kind, item = sub(flat[i], 1, 2), sub(flat[i], 3)
+    if kind == 'u:' or kind == 'l:' then
+      local sku = (kind == 'u:') and item or string.match(item, '^[^\31]*')
+      if #skus == 0 or wanted[sku] then
+        found[#found + 1] = sku
+        found[#found + 1] = tonumber(string.match(flat[i + 1], '^%S+'))
+      end
+    end
+  end
+  return found, #flat / 2
+end
 
 local function held_of_all(key)
   local found = {}
@@ -50,16 +69,22 @@ local function head_and_promise(key, sku)
 end
 
 local function promises(keys, args)
-  local fields, skus, orders, told = unpack(cmsgpack.unpack(args[1]))
+  local fields, skus, records, told = unpack(cmsgpack.unpack(args[1]))
   local prefix, held, heads, done = prefix_of(keys), {}, {}, 0
-  while done < #orders and fields > 0 do
+  while done < #records and fields > 0 do
     done = done + 1
-    local key = prefix .. 'order:' .. orders[done]
+    local key = prefix .. records[done]
     local found, read
-    if #skus > 0 then found, read = held_of_some(key, skus) else found, read = held_of_all(key) end
+    if sub(records[done], 1, 5) == 'hold:' then
+      found, read = held_of_hold(key, skus)
+    elseif #skus > 0 then
+      found, read = held_of_some(key, skus)
+    else
+      found, read = held_of_all(key)
+    end
     fields = fields - read
     if #found > 0 then
-      held[#held + 1] = orders[done]
+      held[#held + 1] = records[done]
       held[#held + 1] = #found
       for _, each in ipairs(found) do held[#held + 1] = each end
     end

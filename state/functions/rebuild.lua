@@ -1,7 +1,7 @@
 -- rebuild: the class sums of SKUs, made anew from their positions under the policy in force.
 --
 -- KEYS[1]  {s}:meta
--- ARGV[1]  [now_us, revision, places, skus]; a SKU that has stock at a location not listed is left as it is:
+-- ARGV[1]  [now_us, revision, sums_revision, places, skus]; a SKU that has stock at a location not listed is left as it is:
 --          it came there after the caller looked, and is claimed as stale once more
 -- Returns  msgpack of one of
 --          ["REFUSED", revision] the caller's policy is older than the shard's
@@ -54,20 +54,20 @@ local function places_by_location(places)
   return found
 end
 
-local function rebuild_sku(prefix, sku, by_location, meta, now_us, revision)
+local function rebuild_sku(prefix, sku, by_location, meta, now_us, sums_revision)
   local key = prefix .. 'pos:' .. sku
   local head = call('HGET', key, '=')
   local positions = head and positions_of(call('HGETALL', key))
   if not positions or unlisted(positions, by_location) then return 0 end
   local s = sku_of(sku, key, head)
-  s[VERSION], s[REVISION] = next_version(s[VERSION], now_us, meta.floor), revision
+  s[VERSION], s[REVISION] = next_version(s[VERSION], now_us, meta.floor), sums_revision
   add_up(s, positions, by_location)
   call('HSET', key, '=', head_of(s))
   return 1
 end
 
 local function rebuild(keys, args)
-  local now_us, revision, places, skus = unpack(cmsgpack.unpack(args[1]))
+  local now_us, revision, sums_revision, places, skus = unpack(cmsgpack.unpack(args[1]))
   local prefix = prefix_of(keys)
   local meta = meta_of(keys[1])
   if revision < meta.revision then return cmsgpack.pack({ 'REFUSED', meta.revision }) end
@@ -75,7 +75,7 @@ local function rebuild(keys, args)
   take_over(keys[1], meta, revision)
   local by_location, rebuilt, due = places_by_location(places), 0, {}
   for _, sku in ipairs(skus) do
-    local done = rebuild_sku(prefix, sku, by_location, meta, now_us, revision)
+    local done = rebuild_sku(prefix, sku, by_location, meta, now_us, sums_revision)
     if done == 1 or call('HEXISTS', prefix .. 'pos:' .. sku, '=') == 1 then due[#due + 1] = sku end
     rebuilt = rebuilt + done
   end

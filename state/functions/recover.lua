@@ -2,7 +2,8 @@
 --
 -- KEYS[1]  {s}:meta
 -- ARGV[1]  [now_us, server, begin, skew_ms, chunk]
---            begin 1 starts a recovery, 2 its repetition a minute later, 0 goes on with the one under way
+--            begin 1 starts a recovery, 2 its repetition a minute later, 0 goes on with the one under way; 3 only ends
+--                  all trust, so that everything is emitted once more
 -- Returns  ["OK", done, generation] as msgpack
 --
 -- Atomic because the new generation, which voids every claim and every trust at once, the version floor
@@ -17,7 +18,11 @@ local function recover(keys, args)
   local meta = meta_of(keys[1])
   local now_ms = floor(now_us / 1000)
   call('ZCARD', prefix .. 'due')
-  if begin > 0 then
+  if begin == 3 then
+    meta.generation = next_version(meta.generation, now_us, 0)
+    meta.cursor = '0'
+    call('HSET', keys[1], 'generation', meta.generation, 'cursor', '0')
+  elseif begin > 0 then
     meta.generation = next_version(meta.generation, now_us, 0)
     meta.floor = max(meta.floor, now_us + 2000 * skew_ms)
     meta.cursor = '0'

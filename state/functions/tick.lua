@@ -1,7 +1,8 @@
 -- tick: once a second, to every shard, also when nothing moves.
 --
 -- KEYS[1]  {s}:meta
--- ARGV[1]  [now_us, server, revision, business_ms, parts]; part [mark, after, upto]: no events of this shard in between
+-- ARGV[1]  [now_us, server, revision, business_ms, parts, pace_us]; part [mark, after, upto]: no events of this shard in
+--          between; pace_us: how far apart SKUs come up after a new policy, 0 = leave that to other callers
 -- Returns  msgpack of one of
 --          ["LOST", [[mark, where the shard stands], ...]] and nothing was done
 --          ["OK", recover, revision, business_ms, due now, due since (ms) or 0, touching]
@@ -10,9 +11,12 @@
 --
 -- Atomic because the marks may only move if none of them is behind. It is also how a shard that rolled
 -- back is noticed when all is quiet, how the newest business time reaches every shard, and how a newer
--- policy takes over: SKUs are made due with a raised version, a chunk a call.
+-- policy takes over: SKUs are made due with a raised version, a chunk a call. When there are many they come up one
+-- after the other, and not before those that somebody found to be pressing: a SKU that is due sooner stays so.
 
 local TOUCH_CHUNK = 500
+local SPREAD_MIN_MS = 100
+local HASHED, HASH_MAX, HASH_STEP = 16, 65521, 40503 -- the last bytes of a SKU, a prime, and what sets near ones apart
 
 local function raise_version(key, now_us, version_floor)
   local head = call('HGET', key, '=')
@@ -20,15 +24,27 @@ local function raise_version(key, now_us, version_floor)
   call('HSET', key, '=', with_version(head, next_version(version, now_us, version_floor), cause))
 end
 
-local function touch_chunk(prefix, key, meta, now_us)
+-- By how much later a SKU comes up, within the spread.
+local function later_ms(sku, spread_ms)
+  local hash = 0
+  for i = max(1, #sku - HASHED + 1), #sku do hash = (31 * hash + byte(sku, i)) % HASH_MAX end
+  return floor(hash * HASH_STEP % HASH_MAX * spread_ms / HASH_MAX)
+end
+
+local function touch_chunk(prefix, key, meta, now_us, pace_us)
+  local spread_ms = floor(call('ZCARD', prefix .. 'due') * pace_us / 1000)
   local found = call('ZSCAN', prefix .. 'due', meta.touch, 'COUNT', TOUCH_CHUNK)
-  local skus = {}
+  local list, n, now_ms = {}, 0, floor(now_us / 1000)
   for i = 1, #found[2], 2 do
     local sku = found[2][i]
     raise_version(prefix .. 'pos:' .. sku, now_us, meta.floor)
-    skus[#skus + 1] = sku
+    local later = (spread_ms < SPREAD_MIN_MS) and 0 or later_ms(sku, spread_ms)
+    list[n + 1], list[n + 2] = int(now_ms + later), sku
+    n = n + 2
   end
-  make_due(prefix .. 'due', floor(now_us / 1000), skus)
+  for i = 1, n, WIDE do
+    call('ZADD', prefix .. 'due', 'LT', unpack(list, i, min(i + WIDE - 1, n)))
+  end
   if found[1] == '0' then
     call('HDEL', key, 'touch')
     return 0
@@ -47,7 +63,7 @@ local function take_over(key, meta, revision)
 end
 
 local function tick(keys, args)
-  local now_us, server, revision, business_ms, parts = unpack(cmsgpack.unpack(args[1]))
+  local now_us, server, revision, business_ms, parts, pace_us = unpack(cmsgpack.unpack(args[1]))
   local prefix = prefix_of(keys)
   local marks, lost = marks_of(prefix .. 'mark', parts)
   if #lost > 0 then return cmsgpack.pack({ 'LOST', lost }) end
@@ -66,7 +82,7 @@ local function tick(keys, args)
   if business_ms > meta.t then call('HSET', keys[1], 't', business_ms) end
   take_over(keys[1], meta, revision)
   local touching = 0
-  if meta.touch ~= '' then touching = touch_chunk(prefix, keys[1], meta, now_us) end
+  if meta.touch ~= '' and pace_us > 0 then touching = touch_chunk(prefix, keys[1], meta, now_us, pace_us) end
   return cmsgpack.pack({ 'OK', recover, meta.revision, max(meta.t, business_ms), due, since, touching })
 end
 

@@ -199,7 +199,9 @@ def publish(store: Store, server: RedisServer) -> None:
     now_ms = START_MS + 1_000
 
     def claim(_turn: int) -> None:
-        for reply in store.claim({0: Claim(now_ms * 1000, 60_000, 1, now_ms, CLAIM_MAX)}).values():
+        for reply in store.claim(
+            {0: Claim(now_ms * 1000, 60_000, 1, 1, now_ms, CLAIM_MAX)}
+        ).values():
             assert isinstance(reply, Claimed)
             assert len(reply.due) == CLAIM_MAX
             claimed.append(reply)
@@ -217,7 +219,7 @@ def publish(store: Store, server: RedisServer) -> None:
 
     def touch(turn: int) -> None:
         # A newer policy: its SKUs are made due, a chunk a call.
-        call = Tick(now_ms * 1000, "x", 2 + turn, 0)
+        call = Tick(now_ms * 1000, "x", 2 + turn, 0, pace_us=1_000)
         while isinstance(reply := store.tick({0: call})[0], Ticked) and reply.touching:
             continue
 

@@ -76,7 +76,7 @@ class Trade:
                     )
                 )
             batch = [(self._chain, self._offset, events)]
-            calls = self._packer.pack(batch, run.policy.place, now_us(), run.policy.revision)
+            calls = self._packer.pack(batch, run.policy.place, now_us(), run.policy.sums_revision)
             run.store.apply(calls)
 
 

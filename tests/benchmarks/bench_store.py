@@ -155,7 +155,7 @@ def bench_apply(store: Store, client: Client, name: str, lines: int, make: MakeO
 
 def claim_all(store: Store, cost: Cost, now_ms: int) -> list[dict[int, Claimed]]:
     """Claim everything that is due."""
-    call = Claim(now_ms * 1000, 60_000, 1, now_ms, CLAIM_LIMIT)
+    call = Claim(now_ms * 1000, 60_000, 1, 1, now_ms, CLAIM_LIMIT)
     rounds: list[dict[int, Claimed]] = []
     while True:
         with calling(cost):

@@ -18,7 +18,7 @@ def has_functions(node: RedisServer) -> bool:
 
 
 def claims_everywhere(store: Store) -> bool:
-    replies = store.claim(dict.fromkeys(range(SHARDS), Claim(1, 1, 1, 0, 1)))
+    replies = store.claim(dict.fromkeys(range(SHARDS), Claim(1, 1, 1, 1, 0, 1)))
     return [type(reply) for reply in replies.values()] == [Claimed] * SHARDS
 
 

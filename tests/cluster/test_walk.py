@@ -33,7 +33,7 @@ def run(redis_cluster: RedisCluster, cluster_client: ClusterClient) -> Runtime:
     """Stock of many SKUs, some of it ordered, over all primaries."""
     keys = Keys("w")
     policy = PolicyInForce(
-        InForce(1, Policy(locations=(Location("wh", "warehouse"),))), CodeTable()
+        InForce(1, Policy(locations=(Location("wh", "warehouse"),)), 1), CodeTable()
     )
     server = Server(redis_cluster.url, cluster_client, None)
     store = Store(cluster_client, keys, SHARDS)

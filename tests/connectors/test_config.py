@@ -5,13 +5,16 @@ from pathlib import Path
 import pytest
 
 from connectors.config import ConfigError, check, load, load_with_codes, warnings
+from state.categories import Category
 from state.policy import (
     AdRule,
     Campaign,
     Channel,
+    ChannelOverride,
     FloorOverride,
     Floors,
     Location,
+    Pack,
     Policy,
     Source,
     Unknown,
@@ -102,6 +105,54 @@ def test_a_whole_file_becomes_the_policy_that_it_says(tmp_path: Path) -> None:
     ]
 
 
+def test_rules_of_single_skus_become_overrides(tmp_path: Path) -> None:
+    (tmp_path / "wine.csv").write_text("name,sku\nred,W1\nwhite,W2\nred,W1\n")
+    (tmp_path / "penstock.yaml").write_text("""\
+categories:
+  - {id: wine, skus: ["W-*"], file: wine.csv}
+policies:
+  overrides:
+    - {sku: A1, floor: 3, cap: 4}
+    - {category: wine, channel: "sho*", buffer: {risk: 0.01}, share_bp: 50}
+    - {sku: B, buffer: {units: 0}, cutoff: 2}
+    - {sku: C}
+channels:
+  - {id: shop, buffer: {risk: 0.05}, push_lag_s: 30, packs: [{sku: "A*", units: 6}]}
+""")
+    policy = load(tmp_path / "penstock.yaml")
+    assert policy.categories == (Category("wine", ("W-*",), ("W1", "W2")),)
+    assert policy.overrides == (FloorOverride("A1", floor=3), FloorOverride("C", floor=0))
+    assert policy.channel_overrides == (
+        ChannelOverride("A1", cap=4),
+        ChannelOverride(category="wine", channel="sho*", buffer_risk_ppm=10_000, share_bp=50),
+        ChannelOverride("B", buffer_units=0, cutoff=2),
+    )
+    assert policy.channels == (
+        Channel("shop", buffer_risk_ppm=50_000, push_lag_ms=30_000, packs=(Pack("A*", 6),)),
+    )
+
+
+def test_what_is_wrong_in_the_file_of_a_category_is_told_by_its_line(tmp_path: Path) -> None:
+    (tmp_path / "wine.csv").write_text("sku\nW1\n\n \n")
+    found = check("categories: [{id: wine, file: wine.csv}]", folder=tmp_path)
+    assert [str(each) for each in found] == ["wine.csv:4: sku: expected 1..128 characters, got 0"]
+    (tmp_path / "wine.csv").write_text("name\nW1\n")
+    found = check("categories: [{id: wine, file: wine.csv}]", folder=tmp_path)
+    assert [str(each) for each in found] == [
+        "wine.csv:1: expected a column sku in the header, got name"
+    ]
+
+
+def test_a_campaign_without_an_offset_begins_in_the_time_zone_of_the_file(tmp_path: Path) -> None:
+    (tmp_path / "penstock.yaml").write_text("""\
+campaigns: [{id: g, channel: s, sku: A, lock: 1, start: "2026-12-01T00:00", end: 2026-12-02T00:00:30}]
+channels: [{id: s}]
+timezone: Asia/Taipei
+""")
+    (campaign,) = load(tmp_path / "penstock.yaml").campaigns
+    assert (campaign.start_ms, campaign.end_ms) == (1_796_054_400_000, 1_796_140_830_000)
+
+
 def test_the_example_has_no_problem() -> None:
     assert load(ROOT / "penstock.example.yaml").channels[1].buffer_units == 1
 
@@ -138,7 +189,7 @@ CASES = {
     "channels:\n  - id: a\n    cap: 1.5\n    cutoff: '1'\n    mode: life\n": [
         "3: channels[0].cap: expected integer 0..1000000000, got 1.5",
         "4: channels[0].cutoff: expected integer 0..1000000000, got '1'",
-        "5: channels[0].mode: expected shadow or live or frozen, got 'life': did you mean live?",
+        "5: channels[0].mode: expected shadow or live or frozen or zero, got 'life': did you mean live?",
     ],
     "channels:\n- {id: a}\n- {id: a}": [
         "3: channels[1].id: expected a unique id, got 'a' again (first in line 2)"
@@ -178,11 +229,37 @@ CASES = {
         ),
         "1: channels[0].locations.regions: expected all or a list, got 'north'",
     ],
-    "channels: [{id: a, buffer: {risk: 0.01}}]": [
+    "channels: [{id: a, buffer: {units: 1, risk: 0.01}}]": [
+        "1: channels[0].buffer.risk: expected units or risk, got both"
+    ],
+    "channels:\n- {id: a, buffer: {risk: 0.6}}\n- {id: b, buffer: {risk: 0.0000001}}": [
+        f"{line}: channels[{line - 2}].buffer.risk: expected number 0.000001..0.5,"
+        f" at most 6 decimals, got {risk}"
+        for line, risk in ((2, "0.6"), (3, "0.0000001"))
+    ],
+    "channels: [{id: a}]\npolicies:\n  overrides:\n  - {category: vine, cap: 3}\n  - {channel: b, cap: 3}\n"
+    "  - {channel: a, floor: 3}\n  - {location: w, cap: 3}\nlocations: [{id: w, kind: warehouse}]\n"
+    "categories:\n- {id: wine}\n- {id: wine, file: none.csv}": [
+        "4: policies.overrides[0].category: expected a listed category, got 'vine': did you mean wine?",
+        "5: policies.overrides[1].channel: expected a listed channel, got 'b'",
+        "6: policies.overrides[2].channel: expected buffer, cutoff, cap or share_bp beside it, got none",
         (
-            "1: channels[0].buffer.risk: expected units, got risk, which is not available in this"
-            " version"
-        )
+            "7: policies.overrides[3].location: expected floor beside it, got none:"
+            " no other figure is kept by location"
+        ),
+        "11: categories[1].file: expected a file, got 'none.csv'",
+        "11: categories[1].id: expected a unique id, got 'wine' again (first in line 10)",
+    ],
+    "channels: [{id: a, packs: [{sku: A, units: 0}]}]": [
+        "1: channels[0].packs[0].units: expected integer 1..1000000, got 0"
+    ],
+    "timezone: Europe/Berlin\nchannels: [{id: s}]\ncampaigns:\n- {id: g, channel: s, sku: A, lock: 1,\n"
+    "   start: 2026-03-29T02:30, end: 2026-10-25T02:30:00}": [
+        (
+            "5: campaigns[0].end: expected a time that Europe/Berlin has once, or an offset,"
+            " got 2026-10-25T02:30:00"
+        ),
+        "5: campaigns[0].start: expected a time that Europe/Berlin has, got 2026-03-29T02:30:00",
     ],
     "channels: {id: a}": ["1: channels: expected a list, got a mapping"],
     "- 1": ["1: expected a mapping, got a list"],
@@ -206,7 +283,10 @@ CASES = {
     ],
     "channels: [{id: s}]\ncampaigns:\n- {id: g, channel: s, sku: A, lock: 1,\n"
     "   start: 2026-12-01 00:00, end: 2026-12-02T00:00:00Z}": [
-        "4: campaigns[0].start: expected RFC 3339 time with an offset, got '2026-12-01 00:00'"
+        (
+            "4: campaigns[0].start: expected RFC 3339 time, or one of `timezone` without an offset,"
+            " got '2026-12-01 00:00'"
+        )
     ],
     "channels: [{id: s}]\ncampaigns:\n- {id: g, channel: s, sku: A, lock: 1,\n"
     "   start: 2026-12-02T00:00:00Z,\n   end: 2026-12-02T08:00:00+08:00}": [
@@ -264,4 +344,18 @@ def test_problems_of_a_code_table_name_its_own_line(tmp_path: Path) -> None:
 def test_a_file_beyond_its_bound_is_refused() -> None:
     assert problems("#" * (1 << 20) + "\n") == [
         "penstock.yaml:1: expected at most 1048576 bytes, got more"
+    ]
+
+
+def test_only_a_supplier_has_rules_for_the_figures_of_suppliers() -> None:
+    text = (
+        "locations:\n"
+        "  - {id: a, kind: dropship, shrink_guard_pct: 0, supplier_nets_orders: true}\n"
+        "  - {id: b, kind: store, supplier_nets_orders: false}\n"
+        "  - {id: c, kind: store, shrink_guard_pct: 50}\n"
+        "  - {id: d, kind: dropship, supplier_nets_orders: yes}\n"
+    )
+    assert problems(text) == [
+        "penstock.yaml:4: locations[2].shrink_guard_pct: expected it for a dropship location, got a store",
+        "penstock.yaml:5: locations[3].supplier_nets_orders: expected true or false, got yes",
     ]

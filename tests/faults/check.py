@@ -28,6 +28,7 @@ ORDERS = ""
 SIGNS = {
     "pos.sale": -1,
     "pos.return": 1,
+    "order.returned": 1,
     "wms.receipt": 1,
     "wms.adjustment": 1,
     "wms.shipment": -1,

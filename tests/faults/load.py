@@ -19,6 +19,7 @@ from connectors.log import AppendFailed, Outgoing
 from connectors.settings import Settings
 from flows.runtime import connected
 from state.times import ms_rfc3339
+from tests.faults.checkouts import checking_out
 
 LOCATIONS = ("wh", "wh2", "s1", "s2", "s3", "s4", "s5", "s6")
 SOURCE = "/faults"
@@ -87,6 +88,8 @@ class Trading:
         self._sku = count()
         self._lives = [self._born() for _ in range(LIVING)]
         self._orders: list[tuple[str, _Life, int]] = []
+        self._shipped: list[tuple[str, str, int]] = []
+        """Orders of which something will come back: order, SKU, quantity."""
         self._again: list[Event] = []
 
     def __iter__(self) -> Iterator[Event]:
@@ -151,6 +154,8 @@ class Trading:
 
     def _order(self, life: _Life, quantity: int) -> Event:
         chance = self._chance
+        if self._shipped and chance.random() < 0.3:
+            return self._returned(*self._shipped.pop(chance.randrange(len(self._shipped))))
         if len(self._orders) < ORDERS_OPEN_MAX and (not self._orders or chance.random() < 0.6):
             order = f"{self._prefix}o{next(self._number)}"
             self._orders.append((order, life, quantity))
@@ -159,10 +164,23 @@ class Trading:
         order, its, quantity = self._orders.pop(chance.randrange(len(self._orders)))
         roll, line = chance.random(), [{"sku": its.sku, "quantity": quantity}]
         if roll < 0.5:
+            if chance.random() < 0.5:
+                self._shipped.append((order, its.sku, quantity))
             return self._event("wms.shipment", "wh", order=order, lines=line)
         if roll < 0.9:
             return self._event("order.cancelled", order, order=order, lines=line)
         return self._event("order.cancelled", order, order=order)
+
+    def _returned(self, order: str, sku: str, shipped: int) -> Event:
+        """Goods of an order come back, now and then more than were shipped."""
+        chance = self._chance
+        back = {
+            "sku": sku,
+            "quantity": chance.randint(1, shipped + 2),
+            "condition": chance.choice(("sellable", "damaged")),
+        }
+        where = chance.choice(LOCATIONS)
+        return self._event("order.returned", order, order=order, location=where, lines=[back])
 
     def _lines(self, life: _Life, quantity: int) -> list[dict[str, Any]]:
         lines = [{"sku": life.sku, "quantity": quantity}]
@@ -187,6 +205,11 @@ def one_each(skus: Iterable[str], kind: str, name: str, quantity: int) -> Iterat
         yield Event(
             kind, sku, f"{name}-{sku}", _now_ms(), {"location": "wh", **more, "lines": [line]}
         )
+
+
+def skus_of(events: Iterable[Event]) -> Iterator[str]:
+    """Yield the SKUs of the lines of events."""
+    return (line["sku"] for event in events for line in event.data.get("lines", ()))
 
 
 class Feeder:
@@ -240,10 +263,12 @@ class Feeder:
         try:
             with ExitStack() as stack:
                 log = stack.enter_context(connected(self._settings)).log
+                checkouts = stack.enter_context(checking_out(self._settings))
                 due_s = time.monotonic()
                 size = CHUNK if self._per_s is None else max(1, round(self._per_s * BEAT_S))
                 while not self._stop.is_set() and (events := list(islice(self._events, size))):
                     self._append(log, events)
+                    checkouts.saw(skus_of(events))
                     if self._per_s is not None:
                         due_s = max(due_s + BEAT_S, time.monotonic() - 1)
                         self._stop.wait(max(0.0, due_s - time.monotonic()))

@@ -172,14 +172,16 @@ class Stage:
         words, lag, due = "no answer", 0, 0
         while time.monotonic() < deadline:
             try:
-                work = open_work(self.run)
+                work, live = open_work(self.run), self._holds()
             except Exception as error:
                 if not is_away(error):
                     raise
                 words, quiet_s = f"a server is away: {error}", None
             else:
                 words, lag, due = str(work), sum(work.lag.values()), work.due
-                if not work:
+                if not work and live:
+                    words, quiet_s = f"{live} holds live", None
+                elif not work:
                     quiet_s = quiet_s or time.monotonic()
                     if time.monotonic() - quiet_s >= QUIET_S:
                         return
@@ -188,6 +190,14 @@ class Stage:
             time.sleep(POLL_S)
         dead = [f"{w.name} ended: {w.words()[-300:]}" for w in self.workers if not w.lives][-1:]
         raise NotIdle("; ".join([words, *dead]), lag, due)
+
+    def _holds(self) -> int:
+        """How many holds live."""
+        store = self.run.store
+        pipeline = store.client.pipeline(transaction=False)
+        for shard in range(store.shards):
+            pipeline.zcard(store.keys.shard(shard, "holds"))
+        return sum(pipeline.execute())
 
     def lag(self) -> int:
         """How many messages some shard has not applied yet."""

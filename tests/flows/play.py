@@ -16,7 +16,18 @@ from flows.ingest_steps import apply, decode, normalise
 from flows.publish_steps import derive
 from flows.reading import Batch, Run
 from flows.runtime import PolicyInForce, Runtime
-from state.calls import ABSENT, Applied, Apply, Claim, Claimed, Lost, SkuState, Tick, Ticked
+from state.calls import (
+    ABSENT,
+    Applied,
+    Apply,
+    Claim,
+    Claimed,
+    Lost,
+    Rebuild,
+    SkuState,
+    Tick,
+    Ticked,
+)
 from state.keys import Keys
 from state.memory_pool import MemoryShard
 from state.messages import TOPIC_OF
@@ -65,6 +76,7 @@ class AnyStore(Protocol):
     def begin_apply(self, rounds: Sequence[Mapping[int, Apply]]) -> Callable[[], list[Any]]: ...
     def tick(self, calls: Mapping[int, Tick]) -> Mapping[int, Ticked | Lost]: ...
     def claim(self, calls: Mapping[int, Claim]) -> Mapping[int, Any]: ...
+    def rebuild(self, shard: int, call: Rebuild) -> object: ...
     def marks(self) -> list[dict[str, int]]: ...
     def read(self, sku: str) -> SkuState | None: ...
     def skus(self) -> Iterable[str]: ...
@@ -85,6 +97,9 @@ class MemoryStore:
 
     def tick(self, calls: Mapping[int, Tick]) -> dict[int, Ticked | Lost]:
         return {shard: self.kept[shard].tick(call) for shard, call in calls.items()}
+
+    def rebuild(self, shard: int, call: Rebuild) -> object:
+        return self.kept[shard].rebuild(call)
 
     def claim(self, calls: Mapping[int, Claim]) -> dict[int, Any]:
         return {shard: self.kept[shard].claim(call) for shard, call in calls.items()}
@@ -129,7 +144,7 @@ class Player:
     def __init__(self, stream: Stream, store: AnyStore) -> None:
         self.stream = stream
         self.store = store
-        policy = PolicyInForce(InForce(REVISION, POLICY), CodeTable())
+        policy = PolicyInForce(InForce(REVISION, POLICY, REVISION), CodeTable())
         settings = Settings(metrics="off", shards=store.shards)
         # Without server and log: no step that is played asks for them.
         nothing = cast("Any", None)
@@ -181,16 +196,25 @@ class Player:
         """Claim every SKU; return what would be told: available, levels, and ad states."""
         told: dict[str, tuple[int, str, str]] = {}
         while True:
-            call = Claim(NOW_MS * 1000, 60_000, REVISION, NOW_MS, 100)
+            call = Claim(NOW_MS * 1000, 60_000, REVISION, REVISION, NOW_MS, 100)
             claimed: Mapping[int, Claimed] = self.store.claim(
                 dict.fromkeys(range(self.store.shards), call)
             )
-            assert not any(reply.stale for reply in claimed.values())
-            if not any(reply.due for reply in claimed.values()):
+            if not any(reply.due or reply.stale for reply in claimed.values()):
                 return told
+            self._rebuild(claimed)
             claims = Claims(cast("Any", None), self.runtime.policy, NOW_MS, dict(claimed))
             for each in derive(self.runtime, claims)[1]:
                 told[each.settle.sku] = (each.settle.available, each.settle.levels, each.settle.ads)
+
+    def _rebuild(self, claimed: Mapping[int, Claimed]) -> None:
+        """Make sums anew that were given up: goods of an order came back, and what it tells of them has changed."""
+        policy = self.runtime.policy
+        for shard, reply in claimed.items():
+            for sku in reply.stale:
+                places = tuple(policy.place(sku, each) for each in policy.compiled.locations)
+                call = Rebuild(NOW_MS * 1000, REVISION, REVISION, places, (sku,))
+                assert self.store.rebuild(shard, call) == 1
 
     def _apply(self, records: Sequence[Record], upto: dict[Partition, int]) -> None:
         self.run.outstanding += 1

@@ -24,7 +24,8 @@ def test_the_command_line_starts_without_engine_or_client() -> None:
 def test_help_tells_of_every_command(tmp_path: Path) -> None:
     done = Shop(tmp_path).penstock("--help")
     assert done.returncode == 0
-    for command in ("init", "run", "wait", "doctor", "config", "emit", "tail", "stock", "demo"):
+    commands = ("init", "run", "wait", "doctor", "config", "emit", "tail", "stock", "demo")
+    for command in (*commands, "import", "shadow-report", "channel"):
         assert f" {command} " in done.stdout
     assert Shop(tmp_path).penstock("--version").stdout.startswith("penstock ")
 
@@ -41,6 +42,8 @@ def test_help_tells_of_every_command(tmp_path: Path) -> None:
         ("tail",),
         ("stock",),
         ("stock", "A", "--all"),
+        ("explain",),
+        ("explain", "A", "--all"),
         ("config",),
         ("dead-letters", "replay"),
         ("init", "--from", "tomorrow"),
@@ -55,7 +58,7 @@ def test_wrong_usage_is_one_line_and_exit_2(tmp_path: Path, args: tuple[str, ...
 
 @pytest.mark.parametrize(
     "args",
-    [("init",), ("emit", "-"), ("tail", "pos.sales"), ("stock", "A"), ("run", "ingest"),
+    [("init",), ("emit", "-"), ("tail", "pos.sales"), ("stock", "A"), ("explain", "A"), ("run", "ingest"),
      ("wait", "--idle"), ("dead-letters", "list")],
 )  # fmt: skip
 def test_a_server_that_is_away_is_exit_3(tmp_path: Path, args: tuple[str, ...]) -> None:

@@ -34,6 +34,7 @@ class Result:
         }
         self.sha256 = found["sha256"]
         self.end_state = lines[-2]
+        self.explained = lines[-3]
 
 
 def demo(folder: Path, *arguments: str, **servers: str) -> Result:
@@ -55,6 +56,7 @@ def assert_clean(result: Result) -> None:
     assert figures["duplicates"] == figures["planted_duplicates"] > 0
     assert figures["pauses"] > 0
     assert figures["resumes"] > 0
+    assert re.fullmatch(r"explained=([1-9]\d*)/\1", result.explained)
     assert result.code == 0
 
 

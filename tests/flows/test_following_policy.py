@@ -31,7 +31,7 @@ def config(config: Path) -> Path:
 def bring_codes(e: Engine, since_ms: int) -> None:
     """As a process that dies before it brings the policy in force anew."""
     row = (Mapping("till", "c1", "B", 1),)
-    policy_store.add_codes(e.run.server.client, e.run.keys, row, since_ms)
+    policy_store.add_codes(e.run.server.client, e.run.keys, row, lambda: since_ms)
 
 
 def test_a_policy_is_taken_up_although_no_shard_heard_of_it(valkey: Embedded, config: Path) -> None:

@@ -73,7 +73,8 @@ DATA: dict[str, st.SearchStrategy[dict[str, Any]]] = {
         }
     ),
     "wms.receipt": st.fixed_dictionaries(
-        {"location": location, "reference": reference, "lines": several}
+        {"location": location, "reference": reference, "lines": several},
+        optional={"final": st.booleans()},
     ),
     "wms.adjustment": st.fixed_dictionaries(
         {"location": location, "reason": st.just("x"), "actor": st.just("y"), "lines": several}
@@ -87,7 +88,7 @@ DATA: dict[str, st.SearchStrategy[dict[str, Any]]] = {
     "wms.transfer": st.fixed_dictionaries(
         {
             "transfer": st.sampled_from(("t1", "t2")), "from": st.just("wh"), "to": st.just("s1"),
-            "stage": st.sampled_from(("shipped", "received")), "lines": several,
+            "stage": st.sampled_from(("shipped", "received", "lost")), "lines": several,
         }
     ),
     "wms.quality": st.fixed_dictionaries(
@@ -139,6 +140,8 @@ def stream_of(drawn: list[Drawn]) -> tuple[Stream, list[Partition]]:
 
 def end_of(player: Player) -> End:
     store = player.store
+    # Asking for the levels makes sums anew that were given up.
+    levels = player.levels()
     kept = {name: state for name in SKUS if (state := store.read(name)) is not None}
     return End(
         {
@@ -146,15 +149,22 @@ def end_of(player: Player) -> End:
                 state.positions,
                 state.unrouted,
                 state.held,
-                state.sums,
+                _trimmed(state.sums),
                 state.base,
                 state.demand,
             )
             for name, state in kept.items()
         },
         open_lines(store),
-        player.levels(),
+        levels,
     )
+
+
+def _trimmed(sums: tuple[int, ...]) -> tuple[int, ...]:
+    """Leave out classes at the end without stock: they may be missing."""
+    while sums and not sums[-1]:
+        sums = sums[:-1]
+    return sums
 
 
 def open_lines(store: AnyStore) -> dict[tuple[str, str], int]:

@@ -9,6 +9,8 @@ import pytest
 
 from connectors.embedded import Embedded
 from connectors.redis_server import beside
+from flows.hold_values import Wanted
+from flows.holding import Holding
 from flows.walk_round import Findings, Round
 from state.inspection import Fault
 from state.keys import Keys
@@ -113,7 +115,7 @@ def test_promises_that_no_order_holds_are_named(e: Engine, moved: int) -> None:
     right = figure(e, "A2", "unrouted")
     put(e, "A2", unrouted=right + moved)
     assert look(e).faults == [
-        Fault("A2", "reserved", f"{right} units in orders", f"{right + moved} units")
+        Fault("A2", "reserved", f"{right} units in orders and holds", f"{right + moved} units")
     ]
 
 
@@ -302,3 +304,24 @@ def test_a_sku_at_five_hundred_locations_is_looked_at_alone(
         client.config_resetstat()
         assert (look(e).skus, named(look(e))) == (3, set())
         assert client.info("commandstats")["cmdstat_fcall"]["calls"] == 2 * 3
+
+
+def test_units_that_holds_keep_are_added_up_and_a_hold_that_nobody_swept_away_is_named(
+    e: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    holding = Holding(e.run)
+    holding.create(Wanted("cart", (("A5", 2),), channel="shop", ttl_s=1))
+    holding.create(Wanted("till", (("A5", 3), ("A6", 1)), location="s1"))
+    e.publish()
+    assert figure(e, "A5", "held") == 2
+    assert (look(e).holds, look(e).faults, look(e).suspects) == (3, [], frozenset())
+    late_ms = e.run.clock.now_ms() + 60_000
+    monkeypatch.setattr(e.run.clock, "now_ms", lambda: late_ms)
+    assert ("cart", "held") in named(look(e))
+
+
+def test_units_held_that_no_hold_keeps_are_named(e: Engine) -> None:
+    Holding(e.run).create(Wanted("cart", (("A5", 2),), channel="shop"))
+    e.publish()
+    put(e, "A5", held=3)
+    assert ("A5", "reserved") in named(look(e, look(e)))

@@ -104,11 +104,10 @@ def check_data(data: Data) -> None:
     plain: dict[str, Any] = msgspec.structs.asdict(data)
     for name, value in plain.items():
         if name == "lines":
-            # Only a cancellation may come without lines.
+            # Only a cancellation may come without lines, and a receipt that is final.
             assert isinstance(value, tuple)
-            assert (
-                (0 if data.__class__.__name__ == "OrderCancelled" else 1) <= len(value) <= LINES_MAX
-            )
+            without = type(data).__name__ == "OrderCancelled" or plain.get("final") is True
+            assert (0 if without else 1) <= len(value) <= LINES_MAX
             for line in value:
                 _check_line(type(data).__name__, line)
         elif name == "note":
@@ -131,11 +130,11 @@ def _check_line(kind: str, line: Any) -> None:
 
 def check_ops(ops: tuple[Op, ...]) -> None:
     """Hold ops to their form: known codes, a SKU, and integers of at most a thousand million."""
-    assert 1 <= len(ops) <= 2 * LINES_MAX
+    assert 1 <= len(ops) <= 2 * LINES_MAX + 1
     for op in cast("tuple[tuple[Any, ...], ...]", ops):
         assert type(op) is tuple
         code, sku, *rest = op
-        assert code in range(7)
+        assert code in range(11)
         assert len(sku) <= ID_MAX
         if code == COUNT:
             assert 0 <= op[3] <= TIME_MS_MAX

@@ -122,7 +122,7 @@ def _without_an_op(call: Apply) -> bytes:
         (properties, "effects", lambda *_: ((0, "A", "s001", 10**9 + 1, 0, 0),)),
         (properties, "effects", lambda *_: ((0, "A", "s001", 0.5, 0, 0),)),
         (properties, "effects", lambda *_: ()),
-        (properties, "effects", lambda *_: ((7, "A", "s001", 1, 0, 0),)),
+        (properties, "effects", lambda *_: ((99, "A", "s001", 1, 0, 0),)),
         (wire, "encode_apply", _without_an_op),
         (wire, "shard_of", lambda sku, n: (shard_of(sku, n) + 1) % n),
     ],

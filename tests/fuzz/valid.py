@@ -44,6 +44,8 @@ def _of(name: str, shape: inspect.Type) -> st.SearchStrategy[Any]:
             return st.integers(shape.ge, shape.le).filter(bool) | st.integers(1, 9)
         case inspect.FloatType():
             return st.floats(shape.ge, shape.le)
+        case inspect.BoolType():
+            return st.booleans()
         case inspect.LiteralType():
             return st.sampled_from(shape.values)
         case inspect.UnionType():
@@ -62,6 +64,7 @@ def _is_right(data: dict[str, Any]) -> bool:
         data.get("from", "") != data.get("to")
         and not (absolute and len(bare) < len(skus))
         and sums <= 10**9
+        and ("lines" in data or "order" in data or data.get("final", False))
     )
 
 

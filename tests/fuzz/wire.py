@@ -8,14 +8,14 @@ import msgspec
 from connectors.log import Record
 from state.calls import Place
 from state.messages import Event
-from state.ops import COUNT, INCOMING, MOVE, VOID, Op
+from state.ops import CLOSE, CONSUME, COUNT, INCOMING, MOVE, NETTED, RETURN, VOID, Op
 from state.pack import Chain, NormalEvent, Packer
 from state.shards import event_hash, shard_of
 from state.wire import encode_apply
 
 SHARDS = 3
 SLICE = 5
-WIDTHS = (6, 5, 5, 5, 5, 4, 6)
+WIDTHS = (6, 5, 5, 5, 5, 4, 6, 4, 6, 4, 6)
 """Values of each op, by its code."""
 EVENT = 6
 """Values before the ops of an event."""
@@ -34,7 +34,9 @@ def check_wire(event: Event, record: Record, ops: tuple[Op, ...]) -> None:
     )  # fmt: skip
     homes = 0
     for shard in range(SHARDS):
-        mine = [op for op in ops if op[0] == VOID or shard_of(op[1], SHARDS) == shard]
+        mine = [op for op in ops if _goes_to(op, shard)]
+        # The use of a hold goes where the event has lines.
+        mine += [op for op in ops if mine and op[0] == CONSUME]
         assert (shard in calls) == bool(mine), "a call of no use, or none"
         if mine:
             head, unpacked = _read(encode_apply(calls[shard]), digest)
@@ -42,6 +44,12 @@ def check_wire(event: Event, record: Record, ops: tuple[Op, ...]) -> None:
             assert unpacked == [list(op) for op in mine], "other ops arrive than were sent"
             homes += head[3]
     assert homes == 1, "an event is counted in one shard"
+
+
+def _goes_to(op: Op, shard: int) -> bool:
+    if op[0] in (VOID, CLOSE):
+        return True
+    return op[0] != CONSUME and shard_of(op[1], SHARDS) == shard
 
 
 def _read(argument: bytes, digest: str) -> tuple[list[Any], list[list[Any]]]:
@@ -61,5 +69,7 @@ def _ops(values: list[Any], locations: list[str]) -> Iterator[list[Any]]:
         op = values[at : at + WIDTHS[code]]
         if code in (MOVE, COUNT, INCOMING):
             op[2] = locations[op[2]]
+        elif code in (RETURN, NETTED):
+            op[5] = locations[op[5]]
         yield op
         at += WIDTHS[code]

@@ -47,6 +47,10 @@ EMPTY_WHEN_WELL = {
         "unless count by (topic, partition) (penstock_lag_messages)"
     ),
     "max by (location) (penstock_location_silent_seconds)",
+    "max by (location) (penstock_location_left_out)",
+    "count(max by (location) (penstock_location_left_out))",
+    "max by (channel, mode, by) (penstock_channel_held)",
+    "sum by (channel) (increase(penstock_breaker_trips_total[1h]))",
     # There is nothing of an hour ago.
     "rule:penstock_ads_paused:delta1h",
 }

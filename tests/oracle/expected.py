@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tests.oracle.ads import Floats, velocity
-from tests.oracle.columns import Bools, Ints, sums_at, unpack
+from tests.oracle.columns import Bools, Ints, ints, sums_at, unpack
 from tests.oracle.levels import ABSENT, available, pool_levels
 from tests.oracle.orders import all_demand, recompute_orders
 from tests.oracle.policy import Policy
@@ -37,7 +37,8 @@ class Expected:
 def work_out(stream: Stream, policy: Policy, names: Names, known: int) -> Expected:
     """Apply every rule; `known` is how many SKUs the stream has named."""
     skus = len(names.sku)
-    positions = recompute_positions(stream)
+    netted = [names.location[name] for name, at in policy.locations.items() if at.nets_orders]
+    positions = recompute_positions(stream, names, ints(sorted(netted)))
     orders = recompute_orders(stream)
     demand = all_demand(stream, orders)
     unrouted = np.zeros(skus, dtype=np.int64)
@@ -46,7 +47,8 @@ def work_out(stream: Stream, policy: Policy, names: Names, known: int) -> Expect
     touched = np.zeros(skus, dtype=bool)
     touched[unpack(positions.keys)[0]] = True
     touched[orders.placed.sku] = True
-    by_channel = pool_levels(positions, unrouted, policy, names, stream.newest_ms)
+    units_per_day = velocity(demand, stream.newest_ms, skus)
+    by_channel = pool_levels(positions, unrouted, policy, names, stream.newest_ms, units_per_day)
     shown = [
         np.full(skus, ABSENT) if channel.mode == "shadow" else by_channel[channel.id]
         for channel in policy.channels
@@ -61,6 +63,6 @@ def work_out(stream: Stream, policy: Policy, names: Names, known: int) -> Expect
         unrouted=unrouted,
         channels=[channel.id for channel in policy.channels],
         levels=np.column_stack(shown) if shown else np.zeros((skus, 0), dtype=np.int64),
-        velocity=velocity(demand, stream.newest_ms, skus),
+        velocity=units_per_day,
         units=sums_at(demand.sku, demand.units, skus),
     )

@@ -77,7 +77,7 @@ def _add(
 
 
 def all_demand(stream: Stream, orders: Orders) -> Demand:
-    """Placed orders, and the sales that settle neither an order nor a hold."""
+    """Placed orders, and the sales that settle none: an order was counted where it was placed."""
     sales: Batch = stream.batch("pos.sale")
     walk_in = sales.spread(sales.settled) == 0
     return Demand(

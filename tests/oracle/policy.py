@@ -1,15 +1,16 @@
 """The part of penstock.yaml that decides on levels and ads, as plain values with the defaults."""
 
+import csv
 from dataclasses import dataclass
 from datetime import datetime
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import yaml
 
 from tests.oracle.stream import rfc3339_ms
-
-_UNCAPPED = 1 << 62
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,15 +20,34 @@ class Location:
     kind: str = "store"
     region: str = ""
     channel: str = ""
+    nets_orders: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Category:
+    """SKUs that match a pattern, or stand in a file."""
+
+    patterns: tuple[str, ...]
+    listed: frozenset[str]
+
+    def has(self, sku: str) -> bool:
+        """Whether a SKU belongs to it."""
+        return sku in self.listed or any(fnmatchcase(sku, each) for each in self.patterns)
 
 
 @dataclass(frozen=True, slots=True)
 class Override:
-    """A floor for the SKUs and locations that match two shell patterns; the later one wins."""
+    """Figures for the SKUs, locations and channels that match; of each figure the latest wins.
+
+    `floor` is None where the entry names other figures only. `figures` are the others that it names.
+    """
 
     sku: str
+    category: str
     location: str
-    floor: int
+    channel: str
+    floor: int | None
+    figures: dict[str, int | float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +59,10 @@ class Channel:
     kinds: tuple[str, ...]
     regions: tuple[str, ...] | None
     exclude: tuple[str, ...]
-    share_bp: int
-    buffer_units: int
-    cutoff: int
-    cap: int
+    figures: dict[str, int | float]
+    """share_bp, units or risk of the buffer, cutoff, cap, pack; what is missing has its default."""
+    push_lag_s: int
+    packs: tuple[tuple[str, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +95,7 @@ class Policy:
     locations: dict[str, Location]
     floors: dict[str, int]
     overrides: tuple[Override, ...]
+    categories: dict[str, Category]
     network_threshold: int
     channels: tuple[Channel, ...]
     campaigns: tuple[Campaign, ...]
@@ -91,17 +112,28 @@ def read_policy(path: Path) -> Policy:
     rules = document.get("policies") or {}
     return Policy(
         locations={
-            each["id"]: Location(each["kind"], each.get("region", ""), each.get("channel", ""))
+            each["id"]: Location(
+                each["kind"],
+                each.get("region", ""),
+                each.get("channel", ""),
+                each.get("supplier_nets_orders", False),
+            )
             for each in document.get("locations") or ()
         },
         floors=dict(rules.get("floors") or {}),
-        overrides=tuple(
-            Override(each.get("sku", "*"), each.get("location", "*"), each["floor"])
-            for each in rules.get("overrides") or ()
-        ),
+        overrides=tuple(_override(each) for each in rules.get("overrides") or ()),
+        categories={
+            each["id"]: Category(
+                tuple(each.get("skus") or ()), _listed(path.parent, each.get("file"))
+            )
+            for each in document.get("categories") or ()
+        },
         network_threshold=rules.get("network_threshold", 0),
         channels=tuple(_channel(each) for each in document.get("channels") or ()),
-        campaigns=tuple(_campaign(each) for each in document.get("campaigns") or ()),
+        campaigns=tuple(
+            _campaign(each, ZoneInfo(document.get("timezone", "UTC")))
+            for each in document.get("campaigns") or ()
+        ),
         ads=tuple(_ad_rule(each) for each in document.get("ads") or ()),
     )
 
@@ -115,20 +147,51 @@ def _channel(entry: dict[str, Any]) -> Channel:
         kinds=tuple(places.get("kinds", ("warehouse", "store", "dropship", "dark_store"))),
         regions=None if regions == "all" else tuple(regions),
         exclude=tuple(places.get("exclude") or ()),
-        share_bp=entry.get("share_bp", 10_000),
-        buffer_units=(entry.get("buffer") or {}).get("units", 0),
-        cutoff=entry.get("cutoff", 0),
-        cap=entry.get("cap", _UNCAPPED),
+        figures=_figures(entry),
+        push_lag_s=entry.get("push_lag_s", 60),
+        packs=tuple((each["sku"], each["units"]) for each in entry.get("packs") or ()),
     )
 
 
-def _campaign(entry: dict[str, Any]) -> Campaign:
-    start, end = (_moment_ms(entry[edge]) for edge in ("start", "end"))
+def _override(entry: dict[str, Any]) -> Override:
+    figures = _figures(entry)
+    return Override(
+        entry.get("sku", "*"),
+        entry.get("category", ""),
+        entry.get("location", "*"),
+        entry.get("channel", "*"),
+        entry.get("floor", None if figures else 0),
+        figures,
+    )
+
+
+def _figures(entry: dict[str, Any]) -> dict[str, int | float]:
+    """The figures that an entry names. A buffer by risk takes the place of units, and the other way round."""
+    names = ("share_bp", "cutoff", "cap")
+    found: dict[str, int | float] = {name: entry[name] for name in names if name in entry}
+    buffer = entry.get("buffer")
+    if buffer is not None:
+        found |= {"units": buffer.get("units", 0), "risk": buffer.get("risk", 0)}
+    return found
+
+
+def _listed(folder: Path, name: str | None) -> frozenset[str]:
+    if not name:
+        return frozenset()
+    with (folder / name).open(newline="", encoding="utf-8-sig") as file:
+        return frozenset(row["sku"].strip() for row in csv.DictReader(file))
+
+
+def _campaign(entry: dict[str, Any], zone: ZoneInfo) -> Campaign:
+    start, end = (_moment_ms(entry[edge], zone) for edge in ("start", "end"))
     return Campaign(entry["channel"], entry["sku"], entry["lock"], start, end)
 
 
-def _moment_ms(moment: str | datetime) -> int:
-    """YAML turns an unquoted time into a datetime by itself."""
+def _moment_ms(moment: str | datetime, zone: ZoneInfo) -> int:
+    """YAML turns an unquoted time into a datetime by itself. Without an offset it is one of the zone."""
+    read = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
+    if read.tzinfo is None:
+        return round(read.replace(tzinfo=zone).timestamp() * 1000)
     return rfc3339_ms(moment if isinstance(moment, str) else moment.isoformat())
 
 

@@ -20,7 +20,8 @@ from tests.oracle.columns import (
     sums_by,
     unpack,
 )
-from tests.oracle.stream import Batch, Stream
+from tests.oracle.returns import returned_units, shipped_at_ms
+from tests.oracle.stream import Batch, Names, Stream
 
 FIELDS = ("on_hand", "reserved", "unavailable", "incoming", "atp", "counted_at")
 BLANK = (0, 0, 0, 0, 0, NONE)
@@ -47,9 +48,9 @@ class _Moves:
     unavailable: Ints
 
 
-def recompute_positions(stream: Stream) -> Positions:
-    """Every position that an event touched."""
-    moves = _moves(stream)
+def recompute_positions(stream: Stream, names: Names, netted: Ints) -> Positions:
+    """Every position that an event touched; `netted` are suppliers whose figures are net of orders."""
+    moves = _moves(stream, names, netted)
     count_keys, counted_at, counted = _newest_counts(stream)
     incoming_keys, incoming = _incoming(stream)
     keys = np.unique(np.concatenate([moves.key, count_keys, incoming_keys]))
@@ -75,7 +76,7 @@ def recompute_positions(stream: Stream) -> Positions:
     )
 
 
-def _moves(stream: Stream) -> _Moves:
+def _moves(stream: Stream, names: Names, netted: Ints) -> _Moves:
     """One row for each line that moves stock, with its signs."""
     parts: list[_Moves] = []
 
@@ -89,12 +90,15 @@ def _moves(stream: Stream) -> _Moves:
         time_ms = batch.spread(batch.time_ms)[moved]
         parts.append(_Moves(key, time_ms, on_hand[moved], unavailable[moved]))
 
-    for event_type in ("pos.sale", "wms.shipment"):
-        batch = stream.batch(event_type)
-        add(batch, -batch.quantity)
-    for event_type in ("pos.return", "order.returned"):
-        batch = stream.batch(event_type)
-        add(batch, batch.quantity, batch.quantity * batch.damaged)
+    sales, shipments = stream.batch("pos.sale"), stream.batch("wms.shipment")
+    add(sales, -sales.quantity)
+    shipped = pack(shipments.sku, shipments.spread(shipments.location))
+    happened_ms = shipped_at_ms(stream, netted)
+    parts.append(_Moves(shipped, happened_ms, -shipments.quantity, 0 * shipments.quantity))
+    back = stream.batch("pos.return")
+    add(back, back.quantity, back.quantity * back.damaged)
+    back, counted = stream.batch("order.returned"), returned_units(stream, names)
+    add(back, counted, counted * back.damaged)
     for event_type in ("wms.receipt", "wms.adjustment"):
         batch = stream.batch(event_type)
         add(batch, batch.quantity)
@@ -125,7 +129,8 @@ def _incoming(stream: Stream) -> tuple[Ints, Ints]:
     """Positions in rising order, and what is still announced to them."""
     announced, receipts = stream.batch("wms.announced"), stream.batch("wms.receipt")
     transfers = stream.batch("wms.transfer")
-    stage = transfers.at_stage("shipped") - transfers.at_stage("received")
+    arrived = transfers.at_stage("received") + transfers.at_stage("lost")
+    stage = transfers.at_stage("shipped") - arrived
     sides = [
         (announced, announced.location, announced.quantity),
         (receipts, receipts.location, -receipts.quantity),
@@ -136,5 +141,10 @@ def _incoming(stream: Stream) -> tuple[Ints, Ints]:
     delta = joined([signed for _, _, signed in sides])
     positions, place = np.unique(keys, return_inverse=True)
     both, (open_units,) = sums_by(pack(reference, ints(place)), delta)
-    _, place_of_reference = unpack(both)
-    return positions, sums_at(place_of_reference, np.maximum(open_units, 0), positions.size)
+    reference_of, place_of_reference = unpack(both)
+    last = receipts.final == 1
+    closed = pack(receipts.reference[last], receipts.location[last])
+    location_of = unpack(positions)[1][place_of_reference]
+    is_open = ~np.isin(pack(reference_of, location_of), closed)
+    owed = np.maximum(open_units, 0) * is_open
+    return positions, sums_at(place_of_reference, owed, positions.size)

@@ -18,7 +18,7 @@ from tests.oracle.columns import NONE, Codes, InputError, Ints, ints
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MS = timedelta(milliseconds=1)
-STAGES = ("shipped", "received", "hold", "release", "scrap")
+STAGES = ("shipped", "received", "lost", "hold", "release", "scrap")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,8 @@ class Batch:
     """All events of one type. One row an event, save sku, quantity, damaged: one row a line.
 
     Codes are NONE where the event does not name the thing. `settled` is 1 for a sale that settles
-    an order or a hold; `as_of_ms` is the moment that a count speaks of; `sizes` counts lines.
+    an order, `final` for a receipt that closes its reference; `as_of_ms` is the moment that a count
+    speaks of; `sizes` counts lines.
     """
 
     time_ms: Ints
@@ -48,6 +49,7 @@ class Batch:
     reference: Ints
     stage: Ints
     settled: Ints
+    final: Ints
     as_of_ms: Ints
     sizes: Ints
     sku: Ints
@@ -105,7 +107,8 @@ class _Builder:
         columns["channel"].append(names.channel.optional(data.get("channel")))
         columns["reference"].append(names.reference.optional(reference))
         columns["stage"].append(STAGES.index(data["stage"]) if "stage" in data else NONE)
-        columns["settled"].append(int("order" in data or "hold" in data))
+        columns["settled"].append(int("order" in data))
+        columns["final"].append(int(data.get("final", False)))
         columns["as_of_ms"].append(rfc3339_ms(as_of) if as_of else NONE)
         columns["sizes"].append(len(lines))
         sku = names.sku

@@ -29,11 +29,11 @@ def test_velocity_weighs_the_newest_fourteen_days(tmp_path: Path) -> None:
             placed("o1", 16, time="2026-03-08T00:00:00Z"),
             sale(1000, "2026-03-01T23:59:59Z"),
             sale(1000, "2026-03-15T12:00:00Z", order="o1"),
-            sale(1000, "2026-03-15T12:00:00Z", hold="h1"),
+            sale(3, "2026-03-15T12:00:00Z", hold="h1"),
         ],
     )
     weights = sum(2 ** (-day / 7) for day in range(14))
-    assert got.velocity("A") == pytest.approx((8 + 16 / 2) / weights)
+    assert got.velocity("A") == pytest.approx((8 + 16 / 2 + 3) / weights)
 
 
 RULE = AdRule("r", "shop", 2, 6, 1.0, 3.0)

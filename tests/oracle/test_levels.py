@@ -98,3 +98,49 @@ campaigns:
 """
     got = answers(tmp_path, [receipt("A", 10)], config)
     assert (got.level("A", "shop"), got.level("A", "shopee")) == (level, 10)
+
+
+def test_overrides_change_figures_of_single_skus_and_the_last_that_names_one_wins(
+    tmp_path: Path,
+) -> None:
+    config = """
+categories: [{id: wine, skus: ["W*"]}]
+policies:
+  overrides:
+    - {sku: "A*", cap: 5}
+    - {category: wine, channel: web, share_bp: 5000, buffer: {units: 1}}
+    - {sku: A2, cap: 7, cutoff: 3}
+channels:
+  - {id: shop, buffer: {units: 2}}
+  - {id: web, packs: [{sku: "?1", units: 4}]}
+  - {id: shut, mode: zero}
+"""
+    got = answers(tmp_path, [receipt(sku, 11) for sku in ("A1", "A2", "W1")], config)
+    levels = {
+        sku: [got.level(sku, each) for each in ("shop", "web", "shut")]
+        for sku in ("A1", "A2", "W1")
+    }
+    assert levels == {"A1": [5, 2, 0], "A2": [7, 7, 0], "W1": [9, 1, 0]}
+
+
+def test_a_buffer_by_risk_holds_back_what_sells_in_the_push_lag(tmp_path: Path) -> None:
+    config = """
+channels:
+  - {id: slow, buffer: {risk: 0.01}, push_lag_s: 86400}
+  - {id: fast, buffer: {risk: 0.01}, push_lag_s: 60}
+"""
+    got = answers(tmp_path, [receipt("A", 103), placed("o1", 3)], config)
+    # 3 units on the newest day are a velocity of 0.367 a day: a Poisson count of that mean is above 2 with
+    # 0.0060, above 1 with 0.0530. In a minute, with a mean of 0.000255, hardly anything sells.
+    assert (got.level("A", "slow"), got.level("A", "fast")) == (98, 100)
+
+
+def test_a_campaign_without_an_offset_runs_in_the_time_zone_of_the_file(tmp_path: Path) -> None:
+    config = """
+timezone: Asia/Taipei
+channels: [{id: shop}, {id: shopee}]
+campaigns:
+  - {id: g, channel: shopee, sku: A, lock: 3, start: "2026-03-02T20:00", end: "2026-03-02T20:00:01"}
+"""
+    got = answers(tmp_path, [receipt("A", 10)], config)
+    assert (got.level("A", "shop"), got.level("A", "shopee")) == (7, 10)

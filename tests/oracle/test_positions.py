@@ -146,3 +146,54 @@ def test_two_channels_may_use_one_order_number(tmp_path: Path) -> None:
     cancel = event("order.cancelled", {"order": "o1", "channel": "momo"})
     got = answers(tmp_path, [placed("o1", 3), placed("o1", 8, "momo"), cancel])
     assert got.unrouted("A") == 3
+
+
+def returned(order: str, units: int, time: str = NOON, condition: str = "sellable") -> Json:
+    back = line("A", units, condition=condition)
+    return event("order.returned", at("s1", back, order=order), time)
+
+
+def shipped(order: str, units: int, location: str = "s2", time: str = NOON) -> Json:
+    return event("wms.shipment", at(location, line("A", units), order=order), time)
+
+
+def test_never_more_comes_back_of_an_order_than_was_shipped(tmp_path: Path) -> None:
+    got = answers(
+        tmp_path,
+        [
+            returned("o1", 2, LATE),
+            returned("o1", 2, NOON, "damaged"),
+            shipped("o1", 3),
+            placed("o1", 9),
+            returned("never placed", 5),
+        ],
+    )
+    assert got.position("A", "s1") == {"on_hand": 8, "unavailable": 2, "atp": 6}
+
+
+def test_what_was_lost_or_closed_is_not_incoming(tmp_path: Path) -> None:
+    transfer = {"transfer": "t1", "from": "dc", "to": "s1", "lines": [line("A", 5)]}
+    final = at("dc", line("A", 7), reference="r1", final=True)
+    got = answers(
+        tmp_path,
+        [
+            event("wms.transfer", {**transfer, "stage": "shipped"}),
+            event("wms.transfer", {**transfer, "stage": "lost", "lines": [line("A", 2)]}),
+            event("wms.announced", at("dc", line("A", 10), reference="r1")),
+            event("wms.receipt", final),
+            event("wms.announced", at("s1", line("A", 1), reference="r1")),
+        ],
+    )
+    assert got.position("A", "dc") == {"on_hand": 2, "atp": 2}
+    assert got.position("A", "s1") == {"incoming": 4}
+
+
+def test_a_shipment_that_a_supplier_had_netted_changes_nothing(tmp_path: Path) -> None:
+    config = "locations: [{id: sup, kind: dropship, supplier_nets_orders: true}]"
+    stock = event("supplier.stock", at("sup", line("A", 6), as_of=NOON))
+    events = [stock, placed("old", 2, time=EARLY), shipped("old", 2, "sup", LATE)]
+    younger = [placed("new", 1, time=LATE), shipped("new", 1, "sup", LATE)]
+    got = answers(tmp_path, events, config)
+    assert got.position("A", "sup") == {"on_hand": 6, "atp": 6}
+    got = answers(tmp_path, [*events, *younger], config)
+    assert got.position("A", "sup") == {"on_hand": 5, "atp": 5}

@@ -117,7 +117,7 @@ class FailsHalfWay(Pool):
 class SumsOfAllFloors(Pool):
     def claim(self, call: Claim) -> Claimed | Refused:
         for sku in self.skus.values():
-            sku.revision = call.revision
+            sku.revision = call.sums_revision
         return super().claim(call)
 
 
@@ -128,15 +128,15 @@ class EmptyIsNew(Pool):
 
 
 class OpenIsTrusted(Pool):
-    def _claim_sku(self, name: str, now_us: int) -> Due:
-        due = super()._claim_sku(name, now_us)
+    def _claim_sku(self, name: str, call: Claim) -> Due:
+        due = super()._claim_sku(name, call)
         return due._replace(trust=self.outs[name].generation == self.generation)
 
 
 class ClaimsKeepTheVersion(Pool):
-    def _claim_sku(self, name: str, now_us: int) -> Due:
+    def _claim_sku(self, name: str, call: Claim) -> Due:
         version = self.skus[name].version
-        due = super()._claim_sku(name, now_us)
+        due = super()._claim_sku(name, call)
         self.skus[name].version = self.outs[name].token = version
         return due._replace(token=version)
 

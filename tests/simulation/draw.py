@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from state.pack import CALL_OPS_MAX
 from state.shards import shard_of
+from tests.simulation import checkout
 from tests.simulation.profiles import PROFILES, Profile
 from tests.simulation.scenario import Happening, Machine, Message, Scenario, Trouble
 from tests.simulation.shop import CODES, EPOCH_MS, LATER_MS, POLICIES, SKUS, TILL
@@ -36,6 +37,7 @@ def draw(seed: int) -> Scenario:
     happenings = [
         *_rollbacks(chance, profile, machines, shards, messages),
         *_happenings(chance, profile, len(machines), weeks=weeks),
+        *checkout.happenings(seed, FAULTS_MS - 400),
     ]
     for remap in [happening for happening in happenings if happening.kind == "remap"]:
         happenings.append(_sleep_over(chance, remap, weeks=weeks))
@@ -57,7 +59,7 @@ def draw(seed: int) -> Scenario:
         machines=machines,
         faults_ms=FAULTS_MS,
         weeks=weeks,
-        messages=tuple(messages),
+        messages=tuple(checkout.using_holds_up(seed, messages)),
         troubles=tuple(_troubles(chance, profile, machines, weeks=weeks)),
         happenings=tuple(happenings),
     )

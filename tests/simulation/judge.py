@@ -36,6 +36,8 @@ def unfinished(servers: Servers, broker: Broker) -> str:
         for sku, due_ms in pool.due.items():
             if due_ms <= soon_ms:
                 return f"{sku} of s{n} is due"
+        if pool.holds.records:
+            return f"s{n} has holds"
         if any(look_ms <= soon_ms for look_ms in pool.look.values()):
             return f"s{n} has a look to take"
         for sku, out in pool.outs.items():
@@ -118,6 +120,9 @@ def _stock(truth: Truth, servers: Servers) -> Iterator[str]:
             is_open = record.unrouted.get(sku, 0) if record else 0
             if is_open != truth.open(order, sku):
                 yield f"order {order}: expected {truth.open(order, sku)} of {sku} open, got {is_open}"
+        kept = [found.held, *(p.reserved for p in found.positions.values())] if found else []
+        if any(kept):
+            yield f"{sku}: expected nothing held and reserved, got {kept}"
         unrouted = sum(truth.open(order, sku) for order in truth.orders())
         if (found.unrouted if found else 0) != unrouted:
             yield f"{sku}: expected {unrouted} unrouted, got {found.unrouted if found else 0}"

@@ -70,7 +70,8 @@ class Machines:
     def _runtime(self, worker: Worker) -> Runtime:
         world, behind = self.world, self.servers
         wire = Wire(world, worker, lambda us: self.start_later(worker, us))
-        policy = PolicyInForce(InForce(behind.revision, behind.policy), CodeTable(behind.codes))
+        found = InForce(behind.revision, behind.policy, behind.sums_revision)
+        policy = PolicyInForce(found, CodeTable(behind.codes))
         server = cast("Server", SimServer(wire, behind))
         store, log = SimStore(wire, behind), SimLog(wire, self.broker)
         clock = SimClock(world, worker)

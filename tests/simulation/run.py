@@ -19,6 +19,7 @@ from flows.runtime import CODES_AHEAD_MS
 from state.messages import TOPIC_OF
 from state.pack import rounds
 from state.times import ms_rfc3339
+from tests.simulation import checkout
 from tests.simulation.draw import AFTER_WEEKS_MS
 from tests.simulation.judge import judge, unfinished
 from tests.simulation.log import Broker
@@ -109,6 +110,9 @@ class Simulation:
 
     def _happen(self, happening: Happening) -> None:
         world, kind = self.world, happening.kind
+        if kind in {"hold", "tend"}:
+            world.note("checkout", checkout.act(self.servers, happening))
+            return
         if kind == "roll_back":
             shard = self.servers.shards[happening.which % len(self.servers.shards)]
             undone = shard.roll_back(world.now_us - happening.ms * 1000)
@@ -157,11 +161,9 @@ class Simulation:
                 "till", CODES[at % len(CODES)], SKUS[to], 1, max(now_ms + CODES_AHEAD_MS, newest_ms)
             )
             behind.codes.append(row)
-        elif happening.extra == behind.variant:
-            return
-        else:
-            behind.variant = happening.extra
-        behind.revision = max(behind.revision + 1, now_ms)
+            behind.bring(behind.variant, now_ms)
+        elif happening.extra != behind.variant:
+            behind.bring(happening.extra, now_ms)
 
     def _end_faults(self) -> None:
         """From now on every call is answered, and every machine runs."""

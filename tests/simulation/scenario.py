@@ -6,7 +6,7 @@ from typing import Any, Literal
 TroubleKind = Literal[
     "slow", "lost", "late", "unheard", "twice", "refused", "dies", "done_dies", "freezes", "done_freezes"
 ]  # fmt: skip
-HappeningKind = Literal["roll_back", "kill", "freeze", "policy", "remap", "overlap"]
+HappeningKind = Literal["roll_back", "kill", "freeze", "policy", "remap", "overlap", "hold", "tend"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,8 @@ class Happening:
 
     `roll_back`: shard `which` goes back by `ms`, its server tells another identity only `extra` ms later.
     `kill`, `freeze`: worker `which`, for `ms`. `policy`, `remap`: worker `which` ends and starts again with variant
-    `extra`. `overlap`: for `ms` every reader is given every partition.
+    `extra`. `hold`, `tend`: a checkout makes a hold, keeps or releases one (`checkout.py`). `overlap`: for `ms`
+    every reader is given every partition.
     """
 
     at_ms: int

@@ -15,6 +15,7 @@ from state.calls import (
     Apply,
     Claim,
     Claimed,
+    Hasten,
     Lost,
     Part,
     Rebuild,
@@ -25,6 +26,7 @@ from state.calls import (
     Tick,
     Ticked,
 )
+from state.layout import layout_digest
 from state.policy import Policy, to_json
 from state.shards import shard_of
 from state.store import Store
@@ -43,12 +45,21 @@ class Servers:
     names: dict[str, str]
     """Mark -> how the trace calls it."""
     revision: int = 1
+    sums_revision: int = 1
     variant: int = 0
     codes: list[CodeRow] = field(default_factory=lambda: list(FIRST_CODES))
 
     @property
     def policy(self) -> Policy:
         return POLICIES[self.variant]
+
+    def bring(self, variant: int, now_ms: int) -> None:
+        """Bring a policy in force, as `connectors.policy_store` does."""
+        layout = layout_digest(self.policy)
+        self.variant = variant
+        self.revision = max(self.revision + 1, now_ms)
+        if layout_digest(self.policy) != layout:
+            self.sums_revision = self.revision
 
     def run(self, verb: str, shard: int, *arguments: Any) -> Any:
         """Run a call on a shard."""
@@ -95,6 +106,14 @@ class SimStore(Store):
     def rebuild(self, shard: int, call: Rebuild) -> int | Refused:
         reply: int | Refused = self._ask("rebuild", {shard: call})[shard]
         return reply
+
+    def scan(self, cursors: Mapping[int, int]) -> dict[int, tuple[int, list[str]]]:
+        return self._read(
+            lambda: "looks through the SKUs", tuple(cursors), lambda s: (0, list(self._pool(s).due))
+        )
+
+    def hasten(self, calls: Mapping[int, Hasten]) -> None:
+        self._ask("hasten", calls)
 
     def marks(self) -> list[dict[str, int]]:
         return list(
@@ -200,14 +219,15 @@ class SimServer:
     def skew_ms(self, now_ms: int) -> int:
         return now_ms - self._servers.world.true_us // 1000
 
-    def hmget(self, _key: str, *_fields: str) -> list[bytes]:
-        """Return revision and document of the policy in force."""
+    def hmget(self, _key: str, *_fields: str) -> list[bytes | None]:
+        """Return revision, document and sums revision of the policy in force, with nothing laid over it."""
 
-        def read(_part: int) -> list[bytes]:
+        def read(_part: int) -> list[bytes | None]:
             behind = self._servers
-            return [str(behind.revision).encode(), to_json(behind.policy)]
+            sums = str(behind.sums_revision).encode()
+            return [str(behind.revision).encode(), to_json(behind.policy), sums, None]
 
-        found: list[bytes] = self._ask("reads the policy", (0,), read)[0]
+        found: list[bytes | None] = self._ask("reads the policy", (0,), read)[0]
         return found
 
     def lrange(self, _key: str, _first: int, _last: int) -> list[bytes]:

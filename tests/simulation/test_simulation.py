@@ -52,7 +52,9 @@ def test_faults_of_every_kind_happen() -> None:
     assert troubles == {
         "slow", "lost", "late", "unheard", "twice", "refused", "dies", "done_dies", "freezes", "done_freezes"
     }  # fmt: skip
-    assert happenings == {"roll_back", "kill", "freeze", "policy", "remap", "overlap"}
+    assert happenings == {
+        "roll_back", "kill", "freeze", "policy", "remap", "overlap", "hold", "tend"
+    }  # fmt: skip
     assert any(scenario.weeks for scenario in scenarios)
 
 

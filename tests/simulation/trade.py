@@ -154,7 +154,12 @@ class Trade:
             lines=lines,
         )
         at_ms += self._chance.choice((-300, 0, 900))
-        yield from self._one(at_ms, "wms.receipt", location=where, reference=reference, lines=lines)
+        last: dict[str, Any] = self._chance.choice(({}, {"final": True}))
+        if last and self._chance.randrange(2):
+            lines = _lines(self._some())
+        yield from self._one(
+            at_ms, "wms.receipt", location=where, reference=reference, lines=lines, **last
+        )
 
     def _transfer(self, at_ms: int) -> Iterator[Message]:
         origin, to = self._chance.sample(LOCATIONS, 2)
@@ -169,7 +174,7 @@ class Trade:
             yield from self._one(
                 at_ms + self._chance.choice((-300, 0, 900)),
                 "wms.transfer",
-                stage="received",
+                stage=self._chance.choice(("received", "received", "lost")),
                 **facts,
             )
 
@@ -182,7 +187,7 @@ class Trade:
         later_ms = at_ms + chance.choice((-300, 0, 700))
         part = dict([chance.choice(list(asked.items()))])
         named: dict[str, Any] = {"order": order} | chance.choice(({}, {"channel": channel}))
-        what = chance.randrange(5)
+        what = chance.randrange(6)
         if what == 0:
             yield from self._one(later_ms, "order.cancelled", **named)
         elif what == 1:
@@ -196,6 +201,32 @@ class Trade:
             named["lines"] = _lines(part)
             where = self._where()
             yield from self._one(later_ms, "pos.sale", location=where, receipt="x", **named)
+        elif what == 4:
+            yield from self._shipped_and_back(later_ms, order, asked)
+
+    def _shipped_and_back(self, at_ms: int, order: str, asked: dict[str, int]) -> Iterator[Message]:
+        """Goods of an order leave, and come back: all, some or more of them, whichever is told first."""
+        chance, lines = self._chance, _lines(asked)
+        if chance.randrange(4):
+            yield from self._one(
+                at_ms, "wms.shipment", location=self._where(), order=order, lines=lines
+            )
+        # Copies tell other times: returns of one order must not differ by which of them was the earlier.
+        where, times = self._where(), chance.choice((1, 1, 2))
+        conditions: tuple[str, ...] = chance.choice((("sellable",), ("damaged",)))
+        if times == 1:
+            conditions = chance.choice((conditions, ("sellable", "damaged")))
+        for _ in range(times):
+            back = [
+                {
+                    "sku": chance.choice(list(asked)),
+                    "quantity": chance.randint(1, 3),
+                    "condition": each,
+                }
+                for each in conditions
+            ]
+            at_ms += chance.choice((-400, 0, 1000))
+            yield from self._one(at_ms, "order.returned", location=where, order=order, lines=back)
 
     def _twins(self, at_ms: int) -> Iterator[Message]:
         """Two shops use one order number, and one of them cancels a unit."""

@@ -36,19 +36,46 @@ class Truth:
     given: dict[tuple[str, str, str], int] = field(default_factory=lambda: defaultdict(int))
     """(order, channel, SKU) -> units cancelled or shipped"""
     void: set[tuple[str, str]] = field(default_factory=set)
+    shipped: dict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
+    """(order, SKU) -> units"""
+    back: dict[tuple[str, str], list[tuple[int, str, bool, int]]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
+    """(order, SKU) -> (time, location, whether damaged, units) of what came back"""
+    closed: set[tuple[str, str]] = field(default_factory=set)
+    """(location, reference) under which nothing more is to come"""
 
     def position(self, sku: str, location: str) -> Figures:
         place = (sku, location)
-        moves = self.moves.get(place, [])
+        back = self._counted_back(*place)
+        moves = self.moves.get(place, []) + [(time_ms, units) for time_ms, _, units in back]
         on_hand = sum(delta for _, delta in moves)
         if counts := self.counts.get(place):
             newest_ms = max(time_ms for time_ms, _ in counts)
             counted = min(quantity for time_ms, quantity in counts if time_ms == newest_ms)
             on_hand = counted + sum(delta for time_ms, delta in moves if time_ms > newest_ms)
         incoming = sum(
-            max(0, net) for (*where, _), net in self.under_way.items() if tuple(where) == place
+            max(0, net)
+            for (*where, reference), net in self.under_way.items()
+            if tuple(where) == place and (location, reference) not in self.closed
         )
-        return on_hand, self.unavailable.get(place, 0), incoming
+        damaged = sum(units for _, is_damaged, units in back if is_damaged)
+        return on_hand, self.unavailable.get(place, 0) + damaged, incoming
+
+    def _counted_back(self, sku: str, location: str) -> list[tuple[int, bool, int]]:
+        """What came back to a location and counts: (time, whether damaged, units)."""
+        counted = []
+        for (order, item), every in self.back.items():
+            if item != sku:
+                continue
+            known = any(name == order and sku in asked for (name, _), asked in self.asked.items())
+            left = self.shipped.get((order, sku), 0) if known else 10**9
+            for time_ms, where, is_damaged, units in sorted(every):
+                taken = min(units, left)
+                left -= taken
+                if where == location:
+                    counted.append((time_ms, is_damaged, taken))
+        return counted
 
     def open(self, order: str, sku: str) -> int:
         if (order, "") in self.void:
@@ -90,6 +117,8 @@ def _sale(truth: Truth, fact: Fact) -> None:
     truth._move(fact, fact.data["location"], -1)
     if "order" in fact.data:
         truth._give(fact)
+        for sku, quantity in fact.lines:
+            truth.shipped[fact.data["order"], sku] += quantity
 
 
 def _return(truth: Truth, fact: Fact) -> None:
@@ -101,7 +130,17 @@ def _return(truth: Truth, fact: Fact) -> None:
 
 def _receipt(truth: Truth, fact: Fact) -> None:
     truth._move(fact, fact.data["location"], 1)
-    truth._expect(fact, fact.data["location"], "delivery " + fact.data["reference"], -1)
+    reference = "delivery " + fact.data["reference"]
+    truth._expect(fact, fact.data["location"], reference, -1)
+    if fact.data.get("final"):
+        truth.closed.add((fact.data["location"], reference))
+
+
+def _order_returned(truth: Truth, fact: Fact) -> None:
+    where = fact.data["location"]
+    for line in fact.data["lines"]:
+        came = (fact.time_ms, where, line["condition"] == "damaged", line["quantity"])
+        truth.back[fact.data["order"], line["sku"]].append(came)
 
 
 def _count(truth: Truth, fact: Fact) -> None:
@@ -115,7 +154,8 @@ def _transfer(truth: Truth, fact: Fact) -> None:
         truth._move(fact, fact.data["from"], -1)
         truth._expect(fact, fact.data["to"], reference, 1)
     else:
-        truth._move(fact, fact.data["to"], 1)
+        if fact.data["stage"] == "received":
+            truth._move(fact, fact.data["to"], 1)
         truth._expect(fact, fact.data["to"], reference, -1)
 
 
@@ -142,6 +182,7 @@ _TAKES: dict[str, Callable[[Truth, Fact], None]] = {
     "pos.sale": _sale,
     "wms.shipment": _sale,
     "pos.return": _return,
+    "order.returned": _order_returned,
     "wms.receipt": _receipt,
     "wms.announced": lambda truth, fact: truth._expect(
         fact, fact.data["location"], "delivery " + fact.data["reference"], 1

@@ -6,6 +6,7 @@ from typing import TypeAlias, cast
 
 from connectors.redis_cluster import Client
 from state.keys import Keys
+from state.memory_holds import HoldRecord
 from state.memory_orders import OrderRecord
 from state.memory_pool import MemoryShard, OutRecord
 from state.memory_sku import SkuRecord
@@ -47,6 +48,10 @@ class Everything:
     outs: dict[str, tuple[int | str, ...]]
     orders: dict[str, Facts]
     references: dict[str, dict[str, int]]
+    holds: dict[str, tuple[object, ...]]
+    """Fingerprint, by, shards, order, expiry, then what it keeps, with the place that it was taken from."""
+    expiries: dict[str, int]
+    ended: dict[str, str]
 
 
 def of_memory(shard: MemoryShard) -> Everything:
@@ -73,9 +78,25 @@ def of_memory(shard: MemoryShard) -> Everything:
         references={
             reference: found
             for reference, nets in shard.references.items()
-            if (found := {UNIT.join(name): net for name, net in nets.items() if net})
+            if (found := _memory_reference(nets))
         },
+        holds={name: _memory_hold(record) for name, record in shard.holds.records.items()},
+        expiries={name: record.expiry_ms for name, record in shard.holds.records.items()},
+        ended=dict(shard.holds.ended),
     )
+
+
+def _memory_hold(record: HoldRecord) -> tuple[object, ...]:
+    lines = {
+        f"l:{sku}{UNIT}{location}" if location else f"u:{sku}": (
+            f"{units} {place.klass} {place.floor} {place.base} {revision}"
+            if location
+            else str(units)
+        )
+        for (sku, location), (units, place, revision) in record.lines.items()
+    }
+    shards = ",".join(map(str, record.shards))
+    return record.fingerprint, record.by, shards, record.order, record.expiry_ms, lines
 
 
 def _memory_sku(sku: SkuRecord) -> Figures:
@@ -100,6 +121,14 @@ def _memory_sku(sku: SkuRecord) -> Figures:
     )  # fmt: skip
 
 
+def _memory_reference(nets: dict[tuple[str, str], int]) -> dict[str, int]:
+    """Return the nets that are kept, the closed locations, and how many nets are above 0."""
+    found = {UNIT.join(name): net for name, net in nets.items() if net}
+    if open_nets := sum(net > 0 for (sku, _), net in nets.items() if sku):
+        found["+"] = open_nets
+    return found
+
+
 def _memory_out(out: OutRecord) -> tuple[int | str, ...]:
     return (
         out.token, int(out.open), out.generation, out.available, out.cause_ms, out.levels, out.ads,
@@ -108,10 +137,17 @@ def _memory_out(out: OutRecord) -> tuple[int | str, ...]:
 
 def _memory_order(record: OrderRecord) -> Facts:
     facts = {f"e:{event}": "1" for event in record.events}
-    facts |= {f"p:{channel}": event for channel, event in record.placed.items()}
+    facts |= {f"p:{by}": f"{event}{UNIT}{at}" for by, (event, at) in record.placed.items()}
     facts |= {f"a:{UNIT.join(key)}": str(n) for key, n in record.asked.items()}
     facts |= {f"c:{UNIT.join(key)}": str(n) for key, n in record.cancelled.items()}
     facts |= {f"s:{UNIT.join(key)}": str(n) for key, n in record.shipped.items()}
+    facts |= {
+        f"r:{back.sku}{UNIT}{back.time_ms}{UNIT}{back.location}{UNIT}{'sd'[back.is_damaged]}": str(
+            n
+        )
+        for back, n in record.returned.items()
+    }
+    facts |= {f"n:{UNIT.join(map(str, key))}": str(n) for key, n in record.netted.items()}
     facts |= {f"v:{channel}": "1" for channel in record.voided}
     facts |= {f"u:{sku}": str(n) for sku, n in record.unrouted.items()}
     return facts
@@ -124,10 +160,12 @@ def of_redis(client: Client, keys: Keys) -> Everything:
     pipeline = client.pipeline(transaction=False)
     for name in names:
         kind = name.removeprefix(prefix).partition(":")[0]
-        if kind in {"due", "look"}:
+        if kind in {"due", "look", "holds"}:
             pipeline.zrange(name, 0, -1, withscores=True)
         elif kind == "seen":
             pipeline.smembers(name)
+        elif kind == "ended":
+            pipeline.get(name)
         else:
             pipeline.hgetall(name)
     found: dict[str, dict[str, object]] = defaultdict(dict)
@@ -167,7 +205,15 @@ def of_redis(client: Client, keys: Keys) -> Everything:
             reference: {name: int(net) for name, net in _texts(nets).items()}
             for reference, nets in found["ref"].items()
         },
+        holds={name: _redis_hold(_texts(record)) for name, record in found["hold"].items()},
+        expiries=_scores(found["holds"].get("", [])),
+        ended={name: cast("bytes", how).decode() for name, how in found["ended"].items()},
     )  # fmt: skip
+
+
+def _redis_hold(record: Facts) -> tuple[object, ...]:
+    head = [record.pop(name) for name in "fbsox"]
+    return (*head[:4], int(head[4]), record)
 
 
 def _texts(flat: object) -> Facts:
@@ -196,10 +242,10 @@ def _redis_sku(pos: dict[bytes, bytes]) -> Figures:
         newest_ms=head.newest_ms,
         unrouted=head.unrouted,
         held=head.held,
-        base=head.base if head.revision else 0,
-        sums=list(head.sums) if head.revision else [],
+        base=head.base if head.sums_revision else 0,
+        sums=list(head.sums) if head.sums_revision else [],
         cause_ms=head.cause_ms,
-        revision=head.revision,
+        revision=head.sums_revision,
         demand=[figure for day in head.demand for figure in day],
         positions=positions,
         movements=movements,

@@ -12,6 +12,7 @@ from state.calls import (
     Claim,
     Claimed,
     Due,
+    Gate,
     Lost,
     Part,
     Place,
@@ -25,9 +26,23 @@ from state.calls import (
     Tick,
     Ticked,
 )
+from state.hold_calls import Hold, HoldAnswer, HoldState, Keep, KeepAnswer, Release
+from state.hold_store import HoldStore
 from state.keys import Keys
 from state.memory_pool import MemoryShard
-from state.ops import CANCEL, COUNT, INCOMING, MOVE, PLACE, SHIP, VOID
+from state.ops import (
+    CANCEL,
+    CLOSE,
+    CONSUME,
+    COUNT,
+    INCOMING,
+    MOVE,
+    NETTED,
+    PLACE,
+    RETURN,
+    SHIP,
+    VOID,
+)
 from state.store import Store
 from tests.state.everything import Everything, of_memory, of_redis
 
@@ -53,6 +68,11 @@ class Shard(Protocol):
     def claim(self, call: Claim) -> Claimed | Refused: ...
     def settle(self, now_us: int, items: tuple[Settle, ...]) -> int: ...
     def rebuild(self, call: Rebuild) -> int | Refused: ...
+    def hold(self, call: Hold) -> tuple[HoldAnswer, ...] | Refused: ...
+    def keep(self, call: Keep) -> KeepAnswer: ...
+    def release(self, now_us: int, items: Sequence[Release]) -> list[int]: ...
+    def sweep(self, now_us: int, limit: int) -> int: ...
+    def listed(self) -> list[HoldState]: ...
     def read(self, name: str) -> SkuState | None: ...
     def everything(self) -> Everything: ...
     def save(self) -> object: ...
@@ -61,6 +81,9 @@ class Shard(Protocol):
 
 class MemoryPool(MemoryShard):
     """The reference."""
+
+    def listed(self) -> list[HoldState]:
+        return self.holds.listed()
 
     def everything(self) -> Everything:
         return of_memory(self)
@@ -82,6 +105,7 @@ class RedisPool:
         self.keys = Keys(namespace)
         self.store = Store(client, self.keys, 1)
         self.store.load_functions()
+        self.held = HoldStore(self.store)
 
     def apply(self, call: Apply) -> Applied | Lost:
         return self.store.apply({0: call})[0]
@@ -100,6 +124,21 @@ class RedisPool:
 
     def rebuild(self, call: Rebuild) -> int | Refused:
         return self.store.rebuild(0, call)
+
+    def hold(self, call: Hold) -> tuple[HoldAnswer, ...] | Refused:
+        return self.held.hold({0: call})[0]
+
+    def keep(self, call: Keep) -> KeepAnswer:
+        return self.held.keep({0: call})[0]
+
+    def release(self, now_us: int, items: Sequence[Release]) -> list[int]:
+        return self.held.release(now_us, {0: items})[0]
+
+    def sweep(self, now_us: int, limit: int) -> int:
+        return self.held.sweep([0], now_us, limit)
+
+    def listed(self) -> list[HoldState]:
+        return list(self.held.listed(0))
 
     def read(self, name: str) -> SkuState | None:
         return self.store.read(name)
@@ -155,6 +194,26 @@ def ship(sku: str, order: str, quantity: int, channel: str = "", location: str =
     return (SHIP, sku, order, channel, quantity, location)
 
 
+def consume(hold: str, order: str = "") -> ShardOp:
+    return (CONSUME, "", hold, order)
+
+
+def take_back(
+    sku: str, order: str, sellable: int, damaged: int = 0, place: int = WAREHOUSE
+) -> ShardOp:
+    return (RETURN, sku, order, sellable, damaged, place)
+
+
+def ship_netted(
+    sku: str, order: str, quantity: int, channel: str = "", place: int = WAREHOUSE
+) -> ShardOp:
+    return (NETTED, sku, order, channel, quantity, place)
+
+
+def close(reference: str, location: str = "warehouse") -> ShardOp:
+    return (CLOSE, "", location, reference)
+
+
 @dataclass(slots=True)
 class Bench:
     """A shard with one log of several partitions before it, a clock and a policy."""
@@ -162,6 +221,7 @@ class Bench:
     shard: Shard
     now_ms: int = NOW_MS
     revision: int = 1
+    sums_revision: int = 1
     places: tuple[Place, ...] = PLACES
     offsets: dict[str, int] = field(default_factory=dict)
     after: dict[str, int] = field(default_factory=dict)
@@ -183,7 +243,7 @@ class Bench:
         """Append an event to the log."""
         offset = self.offsets[partition] = self.offsets.get(partition, -1) + 1
         self.made += 1
-        orders = [op[2] for op in ops if op[0] in (PLACE, CANCEL, VOID, SHIP)]
+        orders = [op[2] for op in ops if op[0] in (PLACE, CANCEL, VOID, SHIP, RETURN, NETTED)]
         return ShardEvent(
             offset,
             event_id or str(self.made),
@@ -201,7 +261,7 @@ class Bench:
         upto = events[-1].offset if events else after
         self.after[partition] = upto
         part = Part(partition, after, upto, events)
-        return Apply(self.now_us, self.revision, GUARD_MS, self.places, (part,))
+        return Apply(self.now_us, self.sums_revision, GUARD_MS, self.places, (part,))
 
     def send(self, *events: ShardEvent, partition: str = "log/0") -> Applied:
         reply = self.shard.apply(self.call(*events, partition=partition))
@@ -223,8 +283,21 @@ class Bench:
     def incoming(self, name: str = "A", location: str = "warehouse") -> int:
         return next((p.incoming for p in self.sku(name).positions if p.location == location), 0)
 
-    def claim(self, *, limit: int = 100, lease_ms: int = 5000, business_ms: int = 0) -> Claimed:
-        reply = self.shard.claim(Claim(self.now_us, lease_ms, self.revision, business_ms, limit))
+    def claim(
+        self,
+        *,
+        limit: int = 100,
+        lease_ms: int = 5000,
+        business_ms: int = 0,
+        silent: tuple[str, ...] = (),
+        gates: tuple[Gate, ...] = (),
+    ) -> Claimed:
+        reply = self.shard.claim(
+            Claim(
+                self.now_us, lease_ms, self.revision, self.sums_revision, business_ms, limit,
+                silent, gates,
+            )
+        )  # fmt: skip
         assert isinstance(reply, Claimed)
         return reply
 
@@ -250,9 +323,16 @@ class Bench:
             self.settle(*(self.settlement(due, generation=generation) for due in claimed.due))
 
     def tick(
-        self, *, server: str = "s1", business_ms: int = 0, parts: tuple[Part, ...] = ()
+        self,
+        *,
+        server: str = "s1",
+        business_ms: int = 0,
+        parts: tuple[Part, ...] = (),
+        pace_us: int = 1,
     ) -> Ticked:
-        reply = self.shard.tick(Tick(self.now_us, server, self.revision, business_ms, parts))
+        reply = self.shard.tick(
+            Tick(self.now_us, server, self.revision, business_ms, parts, pace_us)
+        )
         assert isinstance(reply, Ticked)
         return reply
 
@@ -260,7 +340,9 @@ class Bench:
         return self.shard.recover(Recover(self.now_us, server, begin, skew_ms, 100))
 
     def rebuild(self, *names: str) -> int:
-        reply = self.shard.rebuild(Rebuild(self.now_us, self.revision, self.places, names))
+        reply = self.shard.rebuild(
+            Rebuild(self.now_us, self.revision, self.sums_revision, self.places, names)
+        )
         assert isinstance(reply, int)
         return reply
 

@@ -5,14 +5,27 @@ from typing import TypeAlias, cast
 from hypothesis import strategies as st
 
 from state.calls import ShardEvent, ShardOp
-from state.ops import CANCEL, COUNT, INCOMING, MOVE, PLACE, SHIP, VOID
+from state.ops import (
+    CANCEL,
+    CLOSE,
+    CONSUME,
+    COUNT,
+    INCOMING,
+    MOVE,
+    NETTED,
+    PLACE,
+    RETURN,
+    SHIP,
+    VOID,
+)
 from tests.state.pools import DAY_MS, NOW_MS
 
 SKUS = ("A", "B", "ß{1}")
 LOCATIONS = ("warehouse", "shop", "platform", "closed")
 ORDERS = ("o1", "o2")
+HOLDS = ("h1", "h2", "h3")
 CHANNELS = ("shopee", "momo")
-NAMING = (PLACE, CANCEL, VOID, SHIP)
+NAMING = (PLACE, CANCEL, VOID, SHIP, RETURN, NETTED)
 PARTITIONS = ("log/0", "log/1", "log/2")
 
 sku = st.sampled_from(SKUS)
@@ -20,6 +33,7 @@ place = st.integers(0, len(LOCATIONS) - 1)
 order = st.sampled_from(ORDERS)
 channel = st.sampled_from(CHANNELS)
 any_channel = st.sampled_from(("", *CHANNELS))
+hold = st.sampled_from(HOLDS)
 quantity = st.integers(1, 9)
 delta = st.integers(-9, 9).filter(bool)
 # Few distinct times, so that counts meet movements of their own millisecond and demand loses days.
@@ -35,6 +49,12 @@ op = st.one_of(
     st.tuples(st.just(PLACE), sku, order, channel, quantity),
     st.tuples(st.just(CANCEL), sku, order, any_channel, quantity),
     st.tuples(st.just(VOID), st.just(""), order, any_channel),
+    st.tuples(st.just(CONSUME), st.just(""), hold, st.sampled_from(("", "shopee\x1fo1"))),
+    st.tuples(st.just(RETURN), sku, order, st.integers(0, 4), st.integers(0, 4), place),
+    st.tuples(st.just(NETTED), sku, order, any_channel, quantity, place),
+    st.tuples(
+        st.just(CLOSE), st.just(""), st.sampled_from(LOCATIONS), st.sampled_from(("r1", "r2"))
+    ),
     st.tuples(
         st.just(SHIP), sku, order, any_channel, quantity, st.sampled_from(LOCATIONS)
     ),

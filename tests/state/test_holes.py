@@ -166,6 +166,6 @@ def test_a_refused_call_changes_nothing(bench: Bench) -> None:
     gap = Part("log/0", 7, 9, (ShardEvent(9, "9", 1, 1, 1, 1, "", (move("A", SHOP, 1),)),))
     assert isinstance(bench.shard.apply(Apply(1, 2, GUARD_MS, PLACES, (gap,))), Lost)
     assert isinstance(bench.shard.tick(Tick(1, "s9", 3, 1 << 50, (gap,))), Lost)
-    assert isinstance(bench.shard.claim(Claim(1, 5, 1, 0, 5)), Refused)
+    assert isinstance(bench.shard.claim(Claim(1, 5, 1, 1, 0, 5)), Refused)
     assert bench.shard.everything() == before
-    assert isinstance(bench.shard.claim(Claim(bench.now_us, 5, 2, 0, 5)), Claimed)
+    assert isinstance(bench.shard.claim(Claim(bench.now_us, 5, 2, 2, 0, 5)), Claimed)

@@ -24,7 +24,7 @@ class MarksAreSet(MemoryPool):
 class SumsOfAllFloors(MemoryPool):
     def claim(self, call: Claim) -> Claimed | Refused:
         for sku in self.skus.values():
-            sku.revision = call.revision
+            sku.revision = call.sums_revision
         return super().claim(call)
 
 
@@ -42,15 +42,15 @@ class GuardOfOneSlice(MemoryPool):
 
 
 class OpenIsTrusted(MemoryPool):
-    def _claim_sku(self, name: str, now_us: int) -> Due:
-        due = super()._claim_sku(name, now_us)
+    def _claim_sku(self, name: str, call: Claim) -> Due:
+        due = super()._claim_sku(name, call)
         return due._replace(trust=self.outs[name].generation == self.generation)
 
 
 class ClaimsKeepTheVersion(MemoryPool):
-    def _claim_sku(self, name: str, now_us: int) -> Due:
+    def _claim_sku(self, name: str, call: Claim) -> Due:
         version = self.skus[name].version
-        due = super()._claim_sku(name, now_us)
+        due = super()._claim_sku(name, call)
         self.skus[name].version = self.outs[name].token = version
         return due._replace(token=version)
 
@@ -146,8 +146,8 @@ def test_o5_opens_when_incoming_follows_each_message(monkeypatch: pytest.MonkeyP
 def test_o9_opens_when_the_channel_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     placed, cancelled = OrderRecord.place, OrderRecord.cancel
 
-    def place(self: OrderRecord, _channel: str, event: str, sku: str, quantity: int) -> bool:
-        return placed(self, "any", event, sku, quantity)
+    def place(self: OrderRecord, _channel: str, event: str, ms: int, sku: str, units: int) -> bool:
+        return placed(self, "any", event, ms, sku, units)
 
     def cancel(self: OrderRecord, _channel: str, sku: str, quantity: int) -> None:
         cancelled(self, "any", sku, quantity)

@@ -7,7 +7,8 @@ import pytest
 
 from connectors.redis_cluster import Client
 from state.calls import ShardOp
-from state.keys import EXPIRING, PERMANENT, RECORD_TTL_MS, Keys
+from state.hold_calls import ENDED_MS, Hold
+from state.keys import CLOSED_TTL_MS, EXPIRING, PERMANENT, RECORD_TTL_MS, Keys
 from tests.state.pools import (
     GUARD_MS,
     HOUR_MS,
@@ -17,15 +18,21 @@ from tests.state.pools import (
     Bench,
     RedisPool,
     cancel,
+    close,
+    consume,
     count,
     incoming,
     move,
     place_order,
     ship,
+    ship_netted,
+    take_back,
     void,
 )
+from tests.state.random_holds import request
 
-LIFE_MS = {"seen": GUARD_MS, "order": RECORD_TTL_MS, "ref": RECORD_TTL_MS}
+CLOSED = {"\x1fwarehouse", "\x1fshop"}
+LIFE_MS = {"seen": GUARD_MS, "order": RECORD_TTL_MS, "ref": RECORD_TTL_MS, "ended": ENDED_MS}
 
 
 def declared(name: str, prefix: str) -> set[str]:
@@ -53,6 +60,10 @@ def any_op(draw: random.Random) -> ShardOp:
             cancel(sku, order, draw.randint(1, 5)),
             ship(sku, order, draw.randint(1, 5)),
             void(order),
+            take_back(sku, order, draw.randint(0, 2), draw.randint(0, 2), place),
+            ship_netted(sku, order, draw.randint(1, 5), place=place),
+            close(draw.choice("rs"), draw.choice(["warehouse", "shop"])),
+            consume(f"h{draw.randint(0, 60)}"),
         ]
     )
 
@@ -65,12 +76,20 @@ def used(client: Client, seed: int) -> Bench:
         bench.now_ms += draw.randint(0, HOUR_MS // 20)
         if draw.random() < 0.2:
             settle_with_a_look(bench)
+        hold(bench, f"h{draw.randint(0, 60)}", draw.choice("ABC"))
         if draw.random() < 0.05:
             bench.tick(server=draw.choice("12"))
             bench.recover()
     bench.do(move("A", SHOP, 1), place_order("A", "open", 5), incoming("A", SHOP, "r", 9))
     settle_with_a_look(bench)
+    bench.do(count("A", WAREHOUSE, bench.now_ms, 99))
+    hold(bench, "last", "A")
     return bench
+
+
+def hold(bench: Bench, name: str, sku: str) -> None:
+    wanted = request(name, {sku: 1}, bench.now_ms, ttl_ms=HOUR_MS)
+    bench.shard.hold(Hold(bench.now_us, bench.revision, bench.sums_revision, (wanted,)))
 
 
 def settle_with_a_look(bench: Bench) -> None:
@@ -88,7 +107,7 @@ def test_every_key_of_a_used_server_is_declared_and_lives_as_promised(
     client: Client, seed: int
 ) -> None:
     bench = used(client, seed)
-    orders = bench.shard.everything().orders
+    orders, references = bench.shard.everything().orders, bench.shard.everything().references
     kinds = set()
     for key in client.scan_iter(count=1000):
         name = key.decode()
@@ -96,8 +115,15 @@ def test_every_key_of_a_used_server_is_declared_and_lives_as_promised(
         kinds.add(pattern)
         life_ms = client.pttl(key)
         _, kind, *rest = name.removeprefix("shop:").split(":")
-        if pattern in PERMANENT or (kind == "order" and has_open_units(orders[rest[0]])):
+        stays = (kind == "order" and has_open_units(orders[rest[0]])) or (
+            kind == "ref" and "+" in references[rest[0]]
+        )
+        if pattern in PERMANENT or stays:
             assert life_ms == -1, name
+        elif kind == "ref" and (references[rest[0]].keys() & CLOSED):
+            # Another location of the reference may have been told of since.
+            promised = RECORD_TTL_MS if life_ms > CLOSED_TTL_MS else CLOSED_TTL_MS
+            assert promised - HOUR_MS < life_ms <= promised, name
         else:
             assert LIFE_MS[kind] - HOUR_MS < life_ms <= LIFE_MS[kind], name
     assert kinds == {pattern for pattern in PERMANENT | EXPIRING if pattern.startswith("{s}")}
@@ -120,12 +146,28 @@ def test_an_order_expires_once_it_is_closed_and_stays_when_it_opens_again(
     assert client.pttl(key) > RECORD_TTL_MS - HOUR_MS
 
 
+def test_a_reference_stays_until_all_of_it_has_come_and_a_closed_one_for_a_week(
+    client: Client,
+) -> None:
+    bench = Bench(RedisPool(client))
+    key = Keys("t").shard(0, "ref:r1")
+    bench.do(incoming("A", SHOP, "r1", 5), incoming("B", SHOP, "r1", 1))
+    assert client.pttl(key) == -1
+    bench.do(incoming("A", SHOP, "r1", -7))
+    assert client.pttl(key) == -1
+    bench.do(incoming("B", SHOP, "r1", -1))
+    assert client.pttl(key) > RECORD_TTL_MS - HOUR_MS
+    bench.do(incoming("A", SHOP, "r1", 4), close("r1", "shop"))
+    assert CLOSED_TTL_MS - HOUR_MS < client.pttl(key) <= CLOSED_TTL_MS
+
+
 def test_each_named_key_is_declared() -> None:
     keys = Keys("shop")
     names = [
         keys.store(),
         keys.policy(),
         keys.codes(),
+        keys.feeds(),
         keys.silence(),
         keys.walk(),
         keys.log_topics(),

@@ -69,6 +69,11 @@ def test_a_frozen_channel_keeps_the_level_last_emitted_once_there_is_one() -> No
     assert derive(policy, figures, "A1", 0)[1] == {"a": 9}
 
 
+def test_a_zero_channel_shows_nothing() -> None:
+    assert level(Channel("a", mode="zero"), 10) == 0
+    assert level(Channel("a", mode="zero"), 0, unrouted=4) == 0
+
+
 def test_a_campaign_lowers_the_other_channels_while_it_runs() -> None:
     policy = compiled(
         Policy(
@@ -112,7 +117,7 @@ units = st.integers(0, 60)
 channels = st.builds(
     Channel,
     st.sampled_from("abcd"),
-    mode=st.sampled_from(["live", "frozen", "shadow"]),
+    mode=st.sampled_from(["live", "frozen", "shadow", "zero"]),
     regions=st.sampled_from([None, ("north",), ("south",), ()]),
     share_bp=st.integers(0, 10_000),
     buffer_units=st.integers(0, 5),
@@ -167,7 +172,9 @@ def test_levels_equal_the_steps_written_out_one_by_one(
                 pool -= lock.lock
         quantity = pool * channel.share_bp // 10_000 - channel.buffer_units
         shown = 0 if quantity <= channel.cutoff else max(0, min(quantity, channel.cap))
-        if channel.mode == "frozen":
+        if channel.mode == "zero":
+            shown = 0
+        elif channel.mode == "frozen":
             shown = last.get(channel.id, shown)
         expected[channel.id] = shown
     figures = Figures(base, unrouted, 0, sums)

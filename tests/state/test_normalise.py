@@ -7,7 +7,20 @@ import pytest
 
 from state.messages import TYPES, Event
 from state.normalise import AHEAD_MAX_MS, Codes, effects
-from state.ops import CANCEL, COUNT, INCOMING, MOVE, PLACE, SHIP, VOID, Op
+from state.ops import (
+    CANCEL,
+    CLOSE,
+    CONSUME,
+    COUNT,
+    INCOMING,
+    MOVE,
+    NETTED,
+    PLACE,
+    RETURN,
+    SHIP,
+    VOID,
+    Op,
+)
 from state.policy import Channel, Compiled, Location, Policy, Source, Unknown
 from state.reasons import Rejection
 from state.times import rfc3339_ms
@@ -58,26 +71,38 @@ def test_a_sale_that_settles_an_order_ships_it_and_is_no_new_demand() -> None:
     )
 
 
-def test_a_sale_that_settles_a_hold_is_no_new_demand() -> None:
+def test_a_sale_of_a_hold_uses_it_up_and_is_demand() -> None:
     sale = {"location": "s1", "receipt": "r1", "hold": "h1", "lines": lines(("A", 2))}
-    assert done("pos.sale", sale) == ((MOVE, "A", "s1", -2, 0, 0),)
+    assert done("pos.sale", sale) == ((MOVE, "A", "s1", -2, 0, 2), (CONSUME, "", "h1", ""))
 
 
-@pytest.mark.parametrize(
-    ("type_name", "place"),
-    [("pos.return", {"receipt": "r1"}), ("order.returned", {"order": "o1"})],
-)
-def test_returned_goods_are_on_hand_and_the_damaged_ones_unavailable(
-    type_name: str, place: dict[str, str]
-) -> None:
-    back = [
-        {"sku": "A", "quantity": 2, "condition": "sellable"},
-        {"sku": "A", "quantity": 3, "condition": "damaged"},
-        {"sku": "B", "quantity": 1, "condition": "sellable"},
-    ]
-    assert done(type_name, {"location": "s1", "lines": back, **place}) == (
+def test_an_order_of_a_hold_uses_it_up() -> None:
+    order = {"order": "o1", "channel": "shopee", "hold": "h1", "lines": lines(("A", 2), ("B", 1))}
+    assert done("order.placed", order) == (
+        (PLACE, "A", "o1", "shopee", 2),
+        (PLACE, "B", "o1", "shopee", 1),
+        (CONSUME, "", "h1", "shopee\x1fo1"),
+    )
+
+
+BACK = [
+    {"sku": "A", "quantity": 2, "condition": "sellable"},
+    {"sku": "A", "quantity": 3, "condition": "damaged"},
+    {"sku": "B", "quantity": 1, "condition": "sellable"},
+]
+
+
+def test_goods_returned_to_a_shop_are_on_hand_and_the_damaged_ones_unavailable() -> None:
+    assert done("pos.return", {"location": "s1", "receipt": "r1", "lines": BACK}) == (
         (MOVE, "A", "s1", 5, 3, 0),
         (MOVE, "B", "s1", 1, 0, 0),
+    )
+
+
+def test_goods_of_an_order_that_came_back_are_a_fact_of_the_order() -> None:
+    assert done("order.returned", {"location": "s1", "order": "o1", "lines": BACK}) == (
+        (RETURN, "A", "o1", 2, 3, "s1"),
+        (RETURN, "B", "o1", 1, 0, "s1"),
     )
 
 
@@ -273,3 +298,34 @@ def test_every_type_that_can_be_decoded_has_a_rule() -> None:
     from state.normalise import _RULES
 
     assert set(_RULES) == set(TYPES.values())
+
+
+def test_a_final_receipt_closes_its_reference_and_may_have_no_lines() -> None:
+    final = {"location": "wh", "reference": "po", "final": True}
+    assert done("wms.receipt", final) == ((CLOSE, "", "wh", "po"),)
+    assert done("wms.receipt", {**final, "lines": lines(("A", 2))}) == (
+        (MOVE, "A", "wh", 2, 0, 0),
+        (CLOSE, "", "wh", "po"),
+    )
+
+
+def test_what_was_lost_on_its_way_is_under_way_no_more_and_nowhere_else() -> None:
+    lost = {"transfer": "t", "from": "wh", "to": "s1", "stage": "lost", "lines": lines(("A", 2))}
+    assert done("wms.transfer", lost) == ((INCOMING, "A", "s1", "transfer:t", -2),)
+
+
+def test_a_shipment_of_a_supplier_whose_figures_are_net_of_orders_is_told_apart() -> None:
+    policy = Compiled(
+        Policy(
+            locations=(
+                Location("sup-a", "dropship", supplier_nets_orders=True),
+                Location("sup-b", "dropship"),
+            )
+        )
+    )
+    shipped = {"location": "sup-a", "order": "o1", "lines": lines(("A", 2))}
+    assert done("wms.shipment", shipped, policy=policy) == ((NETTED, "A", "o1", "", 2, "sup-a"),)
+    assert done("wms.shipment", {**shipped, "location": "sup-b"}, policy=policy) == (
+        (MOVE, "A", "sup-b", -2, 0, 0),
+        (SHIP, "A", "o1", "", 2, "sup-b"),
+    )

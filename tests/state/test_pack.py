@@ -3,7 +3,7 @@
 from collections import Counter
 
 from state.calls import Apply, Part, Place
-from state.ops import COUNT, MOVE, PLACE, SHIP, VOID, Op
+from state.ops import CONSUME, COUNT, MOVE, PLACE, SHIP, VOID, Op
 from state.pack import CALL_OPS_MAX, Chain, NormalEvent, Packer, rounds
 from state.shards import shard_of
 
@@ -67,6 +67,14 @@ def test_a_cancel_without_lines_goes_to_every_shard() -> None:
     calls = pack(Packer(SHARDS, 1), Chain.starting("p", -1, SHARDS), event(0, (VOID, "", "o1", "")))
     assert sorted(calls) == list(range(SHARDS))
     assert {call.parts[0].events[0].order for call in calls.values()} == {"o1"}
+
+
+def test_a_hold_is_used_up_wherever_its_event_has_lines_and_names_no_order() -> None:
+    ops: list[Op] = [move(sku_of(0)), move(sku_of(2)), (CONSUME, "", "h", "")]
+    calls = pack(Packer(SHARDS, 1), Chain.starting("p", -1, SHARDS), event(0, *ops))
+    found = {shard: call.parts[0].events[0] for shard, call in calls.items()}
+    assert {shard: each.ops[-1] for shard, each in found.items()} == dict.fromkeys((0, 2), ops[-1])
+    assert {each.order for each in found.values()} == {""}
 
 
 def test_an_event_names_its_order_in_every_shard_that_it_touches() -> None:

@@ -1,6 +1,6 @@
 """The memory pool and the Redis functions under the same random verbs, faults included."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable
 
 import redis
@@ -19,6 +19,7 @@ from state.calls import (
     Apply,
     Claim,
     Claimed,
+    Gate,
     Lost,
     Part,
     Place,
@@ -29,10 +30,12 @@ from state.calls import (
     Tick,
     Ticked,
 )
+from state.hold_calls import RELEASED, Hold, Keep, Release
 from tests.state.everything import differences
 from tests.state.inspections import faults
 from tests.state.pools import GUARD_MS, NOW_MS, MemoryPool, RedisPool, Shard
-from tests.state.random_events import LOCATIONS, PARTITIONS, SKUS, Batch, batch, sku
+from tests.state.random_events import LOCATIONS, PARTITIONS, SKUS, Batch, batch, hold, sku
+from tests.state.random_holds import drawn
 
 
 class PoolMachine(RuleBasedStateMachine):
@@ -57,8 +60,12 @@ class PoolMachine(RuleBasedStateMachine):
         assert found == expected, f"memory {expected}, Redis {found}"
         return expected
 
+    def sums_of(self, revision: int) -> int:
+        """Return the sums revision: every other policy has the classes and floors of the one before."""
+        return max(1, revision - revision % 2)
+
     def places(self, revision: int) -> tuple[Place, ...]:
-        """Another policy has other classes and floors, and may not list the last location."""
+        """Another sums revision has other classes and floors, and may not list the last location."""
         listed = len(LOCATIONS) - (revision % 3 == 2)
         return tuple(
             Place(name, (i + revision) % 3, (i * revision) % 4, int(name != "platform"))
@@ -114,11 +121,26 @@ class PoolMachine(RuleBasedStateMachine):
         business=st.integers(0, 6),
         settled=st.sampled_from((0, 1, 3, 3)),
         lag=st.sampled_from((0, 0, 0, 1)),
+        silent=st.integers(0, len(LOCATIONS)),
+        gated=st.integers(0, len(LOCATIONS)),
     )
-    def publish(self, limit: int, lease_ms: int, business: int, settled: int, lag: int) -> None:
+    def publish(
+        self,
+        limit: int,
+        lease_ms: int,
+        business: int,
+        settled: int,
+        lag: int,
+        silent: int,
+        gated: int,
+    ) -> None:
         """Claim, make stale sums anew, claim again, settle some of it."""
         revision = max(1, self.revision - lag)
-        call = Claim(self.now_us, lease_ms, revision, NOW_MS + business, limit)
+        gates = (Gate('"shop":', tuple(LOCATIONS[:gated])), Gate('"no":', tuple(LOCATIONS[:1])))
+        call = Claim(
+            self.now_us, lease_ms, revision, self.sums_of(revision), NOW_MS + business, limit,
+            tuple(LOCATIONS[:silent]), gates[: min(gated, 2)],
+        )  # fmt: skip
         claimed = self._claim(call)
         if claimed and claimed.stale and settled:
             self._rebuild(claimed.stale, revision)
@@ -126,19 +148,68 @@ class PoolMachine(RuleBasedStateMachine):
         if settled:
             self._settle(self.claims[-settled:])
 
+    @rule(
+        names=st.lists(hold, min_size=1, max_size=2),
+        lines=st.dictionaries(sku, st.integers(1, 6), min_size=1, max_size=2),
+        at=st.sampled_from((None, None, *range(len(LOCATIONS)))),
+        ttl_ms=st.sampled_from((-5, 5, 2000, 60_000)),
+        partial=st.booleans(),
+        lag=st.sampled_from((0, 0, 0, 1)),
+    )
+    def ask_for_holds(
+        self,
+        names: list[str],
+        lines: dict[str, int],
+        at: int | None,
+        ttl_ms: int,
+        partial: bool,  # noqa: FBT001 - drawn by name
+        lag: int,
+    ) -> None:
+        """Ask for holds of the pool, or of one location, a call for one or two."""
+        revision = max(1, self.revision - lag)
+        expiry_ms = self.now_us // 1000 + ttl_ms
+        table = self.table(revision)
+        requests = drawn(names, lines, table, at, expiry_ms, partial=partial)
+        call = Hold(self.now_us, revision, revision, requests)
+        self.both(lambda shard: shard.hold(call))
+
+    @rule(
+        name=hold,
+        order=st.sampled_from(("", "shopee\x1fo1", "momo\x1fo2")),
+        what=st.sampled_from(("keep", "keep", "release", "forget", "sweep")),
+        ttl_ms=st.sampled_from((5, 90_000)),
+    )
+    def tend_a_hold(self, name: str, order: str, what: str, ttl_ms: int) -> None:
+        expiry_ms = self.now_us // 1000 + ttl_ms
+        if what == "keep":
+            keep = Keep(self.now_us, name, order, expiry_ms)
+            self.both(lambda shard: shard.keep(keep))
+        elif what == "sweep":
+            self.both(lambda shard: shard.sweep(self.now_us, 1))
+        else:
+            item = Release(name, order, "" if what == "forget" else RELEASED)
+            self.both(lambda shard: shard.release(self.now_us, [item, item]))
+        self.both(lambda shard: shard.listed())
+
     @rule(back=st.integers(0, 5))
     def settle_late(self, back: int) -> None:
         self._settle(self.claims[-1 - back :][:1])
 
-    @rule(moved=st.booleans(), business=st.integers(0, 5), lag=st.sampled_from((0, 0, 1)))
-    def tick(self, moved: bool, business: int, lag: int) -> None:  # noqa: FBT001 - drawn by name
+    @rule(
+        moved=st.booleans(),
+        business=st.integers(0, 5),
+        lag=st.sampled_from((0, 0, 1)),
+        pace_us=st.sampled_from((0, 1, 1, 400_000)),
+    )
+    def tick(self, moved: bool, business: int, lag: int, pace_us: int) -> None:  # noqa: FBT001 - drawn by name
         parts = tuple(
             Part(partition, self.after[partition], self.after[partition] + 1)
             for partition in PARTITIONS
             if moved and not self._inside(partition, self.after[partition], 1)
         )
         revision = max(1, self.revision - lag)
-        call = Tick(self.now_us, f"s{self.server}", revision, NOW_MS + business, parts)
+        server = f"s{self.server}"
+        call = Tick(self.now_us, server, revision, NOW_MS + business, parts, pace_us)
         ticked = self.both(lambda shard: shard.tick(call))
         if isinstance(ticked, Ticked) and ticked.recover:
             self._recover(ticked.recover, 1000)
@@ -194,7 +265,7 @@ class PoolMachine(RuleBasedStateMachine):
             upto = events[-1].offset if events else after
             parts.append(Part(partition, after, upto, events))
             self.after[partition] = max(upto, self.after[partition])
-        revision = max(1, self.revision - lag)
+        revision = self.sums_of(max(1, self.revision - lag))
         call = Apply(self.now_us, revision, GUARD_MS, self.table(revision), tuple(parts))
         self.sent.append(call)
         if isinstance(self.both(lambda shard: shard.apply(call)), Lost):
@@ -207,7 +278,7 @@ class PoolMachine(RuleBasedStateMachine):
         self.claims += [
             Settle(
                 due.sku, due.token, claimed.generation, due.base - due.unrouted,
-                f"levels {due.token}", f"ads {due.token % 3}",
+                f'{{"shop":{due.token}}}' if due.token % 3 else "{}", f'"no":{due.token % 3}',
                 self.now_us // 1000 + due.token % 5000,
                 NOW_MS + due.token % 8 if due.token % 2 else 0, due.alerts,
             )
@@ -224,13 +295,29 @@ class PoolMachine(RuleBasedStateMachine):
         self.both(lambda shard: shard.recover(call))
 
     def _rebuild(self, names: tuple[str, ...], revision: int) -> None:
-        call = Rebuild(self.now_us, revision, self.places(revision), names)
+        sums = self.sums_of(revision)
+        call = Rebuild(self.now_us, revision, sums, self.places(sums), names)
         self.both(lambda shard: shard.rebuild(call))
 
     @invariant()
     def both_hold_the_same(self) -> None:
         memory, stored = (shard.everything() for shard in self.shards)
         assert differences(memory, stored) == {}, differences(memory, stored)
+
+    @invariant()
+    def what_is_held_is_what_the_holds_keep(self) -> None:
+        pool = self.shards[0]
+        assert isinstance(pool, MemoryPool)
+        kept: Counter[tuple[str, str]] = Counter()
+        for state in pool.listed():
+            for line in state.lines:
+                kept[line.sku, line.location] += line.units
+        said = Counter({(name, ""): record.held for name, record in pool.skus.items()})
+        for name, record in pool.skus.items():
+            for location, position in record.positions.items():
+                said[name, location] = position.reserved
+        assert +kept == +said
+        assert min(said.values(), default=0) >= 0
 
     @invariant()
     def sums_are_what_a_full_computation_gives(self) -> None:
@@ -257,7 +344,7 @@ class PoolMachine(RuleBasedStateMachine):
         assert faults(stored, self.now_us // 1000, self.table) == []
         for name in SKUS:
             known = self.shards[0].read(name)
-            if known and known.revision:
+            if known and known.sums_revision:
                 self.both(lambda shard, name=name: shard.read(name))  # type: ignore[misc]
 
 

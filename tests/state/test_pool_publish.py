@@ -99,7 +99,7 @@ def test_settling_without_a_look_forgets_the_one_before(bench: Bench) -> None:
 
 def test_sums_of_another_policy_are_stale_until_they_are_rebuilt(bench: Bench) -> None:
     bench.do(move("A", WAREHOUSE, 5), move("A", SHOP, 5))
-    bench.revision = POLICY_2
+    bench.revision = bench.sums_revision = POLICY_2
     bench.places = tuple(place._replace(floor=2, klass=0) for place in bench.places)
     claimed = bench.claim()
     assert (claimed.due, claimed.stale) == ((), ("A",))
@@ -108,13 +108,22 @@ def test_sums_of_another_policy_are_stale_until_they_are_rebuilt(bench: Bench) -
     assert (due.sums, due.base) == ((6,), 10)
 
 
+def test_a_policy_with_the_same_classes_and_floors_leaves_sums_as_they_are(bench: Bench) -> None:
+    bench.do(move("A", WAREHOUSE, 5), move("B", SHOP, 5))
+    bench.revision = POLICY_2
+    claimed = bench.claim()
+    assert (claimed.stale, [due.sums for due in claimed.due]) == ((), [(5,), (0, 4)])
+    bench.do(move("A", SHOP, 5))
+    assert bench.claim_one().sums == (5, 4)
+
+
 def test_a_sku_that_came_to_another_location_after_the_look_is_not_rebuilt(bench: Bench) -> None:
     bench.do(move("A", WAREHOUSE, 5), move("B", WAREHOUSE, 3))
-    bench.revision = POLICY_2
+    bench.revision = bench.sums_revision = POLICY_2
     assert bench.claim().stale == ("A", "B")
     seen = (bench.places[WAREHOUSE],)
     bench.do(move("A", SHOP, 5))
-    late = Rebuild(bench.now_us, POLICY_2, seen, ("A", "B"))
+    late = Rebuild(bench.now_us, POLICY_2, POLICY_2, seen, ("A", "B"))
     assert bench.shard.rebuild(late) == 1
     claimed = bench.claim()
     assert (claimed.stale, [due.sku for due in claimed.due]) == (("A",), ["B"])
@@ -125,7 +134,7 @@ def test_a_sku_that_came_to_another_location_after_the_look_is_not_rebuilt(bench
 def test_a_location_where_nothing_is_left_need_not_be_listed_for_a_rebuild(bench: Bench) -> None:
     bench.do(move("A", WAREHOUSE, 5), move("A", SHOP, 5))
     bench.do(move("A", SHOP, -5))
-    bench.shard.rebuild(Rebuild(bench.now_us, 1, (bench.places[WAREHOUSE],), ("A",)))
+    bench.shard.rebuild(Rebuild(bench.now_us, 1, 1, (bench.places[WAREHOUSE],), ("A",)))
     assert bench.sku().sums == (5,)
 
 
@@ -133,8 +142,8 @@ def test_an_older_policy_may_neither_claim_nor_rebuild(bench: Bench) -> None:
     bench.do(move("A", SHOP, 5))
     bench.revision = POLICY_2
     bench.tick()
-    assert bench.shard.claim(Claim(bench.now_us, 5000, 1, 0, 9)) == Refused(POLICY_2)
-    old = Rebuild(bench.now_us, 1, bench.places, ("A",))
+    assert bench.shard.claim(Claim(bench.now_us, 5000, 1, 1, 0, 9)) == Refused(POLICY_2)
+    old = Rebuild(bench.now_us, 1, 1, bench.places, ("A",))
     assert bench.shard.rebuild(old) == Refused(POLICY_2)
 
 

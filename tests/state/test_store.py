@@ -113,7 +113,7 @@ def test_what_is_due_counts_over_all_shards(store: Store) -> None:
 
 def test_a_claim_and_a_tick_reach_every_shard(store: Store) -> None:
     received(store, *SKUS)
-    claimed = store.claim(dict.fromkeys(range(SHARDS), Claim(NOW_MS * 1000, 5, 1, 0, 100)))
+    claimed = store.claim(dict.fromkeys(range(SHARDS), Claim(NOW_MS * 1000, 5, 1, 1, 0, 100)))
     skus = [due.sku for each in claimed.values() if isinstance(each, Claimed) for due in each.due]
     assert sorted(skus) == sorted(SKUS)
     ticked = store.tick(dict.fromkeys(range(SHARDS), Tick(NOW_MS * 1000, "s1", 1, 0)))
@@ -124,7 +124,7 @@ def test_a_recovery_is_carried_through_in_chunks(store: Store) -> None:
     received(store, *(f"sku-{i}" for i in range(3000)))
     later = (NOW_MS + 10) * 1000
     for shard in range(SHARDS):
-        store.claim({shard: Claim(NOW_MS * 1000, 60_000, 1, 0, 5000)})
+        store.claim({shard: Claim(NOW_MS * 1000, 60_000, 1, 1, 0, 5000)})
         assert store.recover(shard, Recover(later, "s2", 1, 1000, 50)) == later
     assert store.due_by(NOW_MS + 10, 0) == 3000
 

@@ -12,7 +12,7 @@ from state.keys import Keys
 from state.store import Store
 from tests.servers.redis_servers import RedisServer
 
-CLAIMS = dict.fromkeys(range(4), Claim(1, 1, 1, 0, 1))
+CLAIMS = dict.fromkeys(range(4), Claim(1, 1, 1, 1, 0, 1))
 
 
 @pytest.fixture

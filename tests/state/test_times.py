@@ -1,12 +1,13 @@
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta, timezone
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from state.times import _read, ms_rfc3339, rfc3339_ms
+from state.times import _read, local_ms, ms_rfc3339, rfc3339_ms
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LAST_MS = 253_402_300_799_999
@@ -92,3 +93,29 @@ def outcome(read: Callable[[str], int], text: str) -> int | str:
         return read(text)
     except ValueError as error:
         return str(error)
+
+
+def test_a_time_of_day_is_placed_in_its_zone_on_both_sides_of_a_change_of_clocks() -> None:
+    berlin = ZoneInfo("Europe/Berlin")
+    for text, utc in (
+        ("2026-03-29T01:59", "2026-03-29T00:59:00Z"),
+        ("2026-03-29T03:00", "2026-03-29T01:00:00Z"),
+        ("2026-10-25T01:59", "2026-10-24T23:59:00Z"),
+        ("2026-10-25T03:00", "2026-10-25T02:00:00Z"),
+    ):
+        assert local_ms(datetime.fromisoformat(text), berlin) == rfc3339_ms(utc)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2026-03-29T02:00", "a time that Europe/Berlin has"),
+        ("2026-03-29T02:59", "a time that Europe/Berlin has"),
+        ("2026-10-25T02:00", "a time that Europe/Berlin has once, or an offset"),
+        ("2026-10-25T02:59", "a time that Europe/Berlin has once, or an offset"),
+        ("1969-12-31T23:00", "a time in the years 1970 to 9999 UTC"),
+    ],
+)
+def test_a_time_that_a_zone_skips_or_has_twice_is_refused(text: str, expected: str) -> None:
+    with pytest.raises(ValueError, match=f"^{expected}$"):
+        local_ms(datetime.fromisoformat(text), ZoneInfo("Europe/Berlin"))

@@ -71,7 +71,7 @@ def i6_a_rollback_is_noticed_while_nothing_moves(bench: Bench) -> None:
 
 def i12_workers_with_different_floors_do_not_spoil_the_sums(bench: Bench) -> None:
     bench.do(move("A", SHOP, 5))
-    bench.revision = 2
+    bench.revision = bench.sums_revision = 2
     bench.places = tuple(place._replace(floor=3) for place in PLACES)
     bench.do(move("A", SHOP, 1))
     assert bench.claim().stale == ("A",)
@@ -137,7 +137,7 @@ def p4_a_publisher_with_an_old_policy_is_refused(bench: Bench) -> None:
     bench.revision = 2
     bench.now_ms += 1
     bench.tick()
-    assert bench.shard.claim(Claim(bench.now_us, 5000, 1, 0, 9)) == Refused(2)
+    assert bench.shard.claim(Claim(bench.now_us, 5000, 1, 1, 0, 9)) == Refused(2)
     assert bench.due() == {"A": bench.now_ms}
 
 

@@ -133,7 +133,7 @@ class Publish:
     def turn(self) -> bool:
         """Tell the levels of what is due; say whether there may be more."""
         now_us = time.time_ns() // 1000
-        call = Claim(now_us, LEASE_MS, REVISION, now_us // 1000, CLAIM_LIMIT)
+        call = Claim(now_us, LEASE_MS, REVISION, REVISION, now_us // 1000, CLAIM_LIMIT)
         settles: dict[int, list[Settle]] = {}
         more = False
         for shard, claimed in self._store.claim(dict.fromkeys(range(SHARDS), call)).items():

@@ -1,0 +1,144 @@
+"""The breaker: a channel of which too much would go to zero at once freezes instead.
+
+What falls is counted over all publishers, in slots of `SLOT_MS`; this slot and the one before it count. The share is of
+the SKUs that showed anything when it began. Those beyond the share are never emitted: the batch in which it is passed
+is derived anew with the channel frozen. What fell before it, within the share, was emitted.
+
+The count of SKUs shown is kept by the differences and set right by each round of the walk.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Final
+
+import structlog
+
+from connectors.log import AppendFailed
+from flows.publish_messages import channel_frozen
+from flows.runtime import PolicyInForce, Runtime, insist
+from flows.shown import count_all
+from flows.steering import steer
+from monitoring import metrics
+from state import overlay
+from state.overlay import ACCEPT_MS, BREAKER
+
+SLOT_MS: Final = 10_000
+PCT: Final = 100
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class Moves:
+    """How many SKUs begin and end to show anything, by channel, in one batch."""
+
+    limits: Mapping[str, int]
+    """Guarded channels: the share (percent) that may go to zero at once."""
+    falls: Counter[str] = field(default_factory=Counter)
+    rises: Counter[str] = field(default_factory=Counter)
+
+    def note(self, before: Mapping[str, int], after: Mapping[str, int]) -> None:
+        """Note the levels of a SKU, as emitted last and as they would be emitted."""
+        for channel in self.limits:
+            shown, shows = before.get(channel, 0) > 0, after.get(channel, 0) > 0
+            if shown and not shows:
+                self.falls[channel] += 1
+            elif shows and not shown:
+                self.rises[channel] += 1
+
+
+def limits(policy: PolicyInForce) -> dict[str, int]:
+    """Return the guarded channels with their shares (percent): those that are live and have one below 100."""
+    rules = policy.compiled.policy
+    found = {}
+    for channel in rules.channels:
+        pct = rules.zero_guard_pct if channel.zero_guard_pct is None else channel.zero_guard_pct
+        if pct is not None and pct < PCT and channel.mode == "live":
+            found[channel.id] = pct
+    return found
+
+
+def judge(runtime: Runtime, policy: PolicyInForce, moves: Moves) -> bool:
+    """Count what moves, and freeze the channels of which too much falls; return whether any froze."""
+    froze = False
+    for channel in sorted(moves.falls.keys() | moves.rises.keys()):
+        falls, moved = moves.falls[channel], moves.rises[channel] - moves.falls[channel]
+        counts = falls > 0 and not is_accepted(runtime, policy, channel)
+        fell, shown = insist(partial(_count, runtime, channel, falls if counts else 0, moved))
+        least = policy.compiled.policy.zero_guard_min
+        if counts and fell >= least and fell * PCT > moves.limits[channel] * shown:
+            why = (
+                f"{fell} of {shown} SKUs shown ({fell * PCT // max(1, shown)} %) would go to zero within "
+                f"{2 * SLOT_MS // 1000} s, more than zero_guard_pct {moves.limits[channel]}"
+            )
+            freeze(runtime, channel, why)
+            insist(partial(_take_back, runtime, channel, falls))
+            froze = True
+    return froze
+
+
+def is_accepted(runtime: Runtime, policy: PolicyInForce, channel: str) -> bool:
+    """Say whether somebody resumed the channel a moment ago: what falls now falls with his consent."""
+    resumed_ms = policy.overlay.steered(channel).resumed_ms
+    return runtime.clock.now_ms() <= resumed_ms + ACCEPT_MS
+
+
+def _count(runtime: Runtime, channel: str, falls: int, moved: int) -> tuple[int, int]:
+    """Return how many SKUs fell of late, and how many were shown before they did."""
+    keys, slot = runtime.keys, runtime.clock.now_ms() // SLOT_MS
+    pipeline = runtime.server.client.pipeline(transaction=False)
+    pipeline.hexists(keys.shown(), channel)
+    pipeline.hincrby(keys.shown(), channel, moved)
+    pipeline.get(keys.falls(channel, slot - 1))
+    pipeline.incrby(keys.falls(channel, slot), falls)
+    pipeline.pexpire(keys.falls(channel, slot), 3 * SLOT_MS)
+    known, shown, before, now, _ = pipeline.execute()
+    if not known:
+        # Guarded from now on. What is about to be emitted is not among what was.
+        shown = count_all(runtime, [channel])[channel] + moved
+        runtime.server.client.hset(keys.shown(), channel, shown)
+    fell = int(before or 0) + int(now)
+    return fell, max(0, int(shown)) + fell
+
+
+def freeze(runtime: Runtime, channel: str, why: str) -> None:
+    """Freeze a channel, and tell why; one that another publisher froze meanwhile is told of already."""
+    now_ms = runtime.clock.now_ms()
+    held = partial(overlay.hold, channel=channel, held="frozen", now_ms=now_ms, by=BREAKER, why=why)
+    if steer(runtime, held):
+        metrics.BREAKER_TRIPS.labels(channel).inc()
+        _log.error("channel frozen", channel=channel, why=why)
+        (told,) = runtime.log.append([channel_frozen(channel, why, now_ms)])
+        # Who is not told by the log is by the metrics, for as long as the channel is frozen.
+        metrics.EMITTED_FAILED.inc(isinstance(told, AppendFailed))
+    else:
+        insist(runtime.follow_policy)
+
+
+def _take_back(runtime: Runtime, channel: str, falls: int) -> None:
+    """Take back from the counts what is not going to fall."""
+    keys, slot = runtime.keys, runtime.clock.now_ms() // SLOT_MS
+    pipeline = runtime.server.client.pipeline(transaction=False)
+    pipeline.hincrby(keys.shown(), channel, falls)
+    pipeline.delete(keys.falls(channel, slot))
+    pipeline.delete(keys.falls(channel, slot - 1))
+    pipeline.execute()
+
+
+def tell_held(policy: PolicyInForce) -> None:
+    """Tell by the metrics which channels are held, and whether by hand or by their breaker."""
+    held: dict[tuple[str, ...], float] = {}
+    for channel in policy.of_file.channels:
+        mode, steered = (
+            policy.compiled.channels[channel.id].mode,
+            policy.overlay.steered(channel.id),
+        )
+        if mode != channel.mode:
+            by = "breaker" if steered.by == BREAKER else "hand"
+            held[(channel.id, str(mode), by)] = 1
+    metrics.CHANNEL_HELD.put(held)
+    for channel_id in limits(policy):
+        # A series that begins with its first letter is no increase to Prometheus.
+        metrics.BREAKER_TRIPS.labels(channel_id)

@@ -1,0 +1,188 @@
+"""Explaining: why a channel may show what it shows, from the store and from what the log still tells.
+
+Reads only. A level that was emitted may differ from the one worked out now for a moment, or for as long as a channel
+is held: each such reason has a name, and a difference without one is a finding.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Final, Literal, NamedTuple
+
+import orjson
+
+from connectors.log import Partition, partition_of
+from flows.history import Touch, backwards
+from flows.runtime import Runtime
+from state.calls import SkuState
+from state.channel_rules import channel_rules
+from state.explain import Explainer, Explanation
+from state.inspection import AskPromises
+from state.ops import PLACE
+from state.shards import shard_of
+
+Apart = Literal["", "shadow", "not_counted", "emitting", "due", "next_look", "unknown"]
+"""Why the level last emitted is not the one worked out now; "" = it is."""
+
+CHUNK: Final = 500
+UPDATES_MAX: Final = 200_000
+"""So far back in its partition the last update of a SKU is looked for."""
+ASKED_MAX: Final = 1_000
+FIELDS_MAX: Final = 100_000
+
+
+class Told(NamedTuple):
+    """The level of one channel as it was emitted, beside the one worked out now."""
+
+    level: int | None
+    """None = nothing is emitted for the channel."""
+    apart: Apart
+    uncounted: tuple[str, ...] = ()
+    """Locations that the channel waits for, where it is `not_counted`."""
+
+
+class Update(NamedTuple):
+    """The last stock update of a SKU that the log still has."""
+
+    version: int
+    cause_time: str
+    partition: int
+    offset: int
+    log_ms: int
+    levels: dict[str, int]
+
+
+class Checked(NamedTuple):
+    """What a check of many SKUs came to; `findings` are the pairs that do not add up."""
+
+    pairs: int
+    explained: int
+    findings: tuple["Finding", ...]
+
+
+class Finding(NamedTuple):
+    """One SKU and channel that does not add up."""
+
+    sku: str
+    channel: str
+    level: int
+    emitted: int | None
+    findings: tuple[str, ...]
+
+
+class Explaining:
+    """Explains for one process, under the policy that it knows when this is made."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        policy = self._policy = runtime.policy
+        self.compiled = policy.compiled
+        self._business_ms = runtime.business_ms(runtime.store.business_ms())
+        self._explainer = Explainer(
+            policy.compiled,
+            self._business_ms,
+            policy.silent,
+            runtime.push_lags,
+            policy.sums_revision,
+        )
+        self._gates = {channel: gate.locations for channel, gate in policy.gates}
+
+    def explain(self, state: SkuState, channel: str) -> tuple[Explanation, Told]:
+        """Take a level apart and hold it against the one emitted; a difference is looked at twice."""
+        found, told = self._explain(state, channel)
+        if told.apart == "unknown":
+            again = self._runtime.store.read(state.sku)
+            if again is not None:
+                found, told = self._explain(again, channel)
+        if told.apart == "unknown":
+            text = f"emitted: expected {found.level}, got {told.level}, and nothing is under way"
+            found = found._replace(findings=(*found.findings, text))
+        return found, told
+
+    def check(self, state: SkuState) -> Iterator[Finding]:
+        """Yield the channels of a SKU of which the parts do not add up, or not to what was emitted."""
+        last = _levels(state)
+        for channel, level, findings in self._explainer.check(state, last):
+            told = last.get(channel)
+            if findings:
+                yield Finding(state.sku, channel, level, told, tuple(findings))
+            elif told != level and self._told(state, channel, level).apart == "unknown":
+                found, again = self.explain(state, channel)
+                if found.findings:
+                    yield Finding(state.sku, channel, found.level, again.level, found.findings)
+
+    def check_all(self, skus: Sequence[str]) -> Checked:
+        """Check every channel of many SKUs."""
+        pairs = 0
+        found: list[Finding] = []
+        for at in range(0, len(skus), CHUNK):
+            for state in self._runtime.store.read_many(skus[at : at + CHUNK]):
+                if state is not None:
+                    pairs += len(self.compiled.channels)
+                    found += self.check(state)
+        return Checked(pairs, pairs - len(found), tuple(found))
+
+    def last_update(self, sku: str) -> Update | None:
+        """Return the last update of a SKU, None if the log has none, or none that is new enough."""
+        log = self._runtime.log
+        ends = log.end_offsets("stock.updates")
+        n = partition_of(sku.encode(), len(ends))
+        start = max(log.start_offsets("stock.updates")[n], ends[n] - UPDATES_MAX)
+        for record in backwards(log, Partition("stock.updates", n), start, ends[n]):
+            if record.key == sku.encode() and record.value is not None:
+                data = orjson.loads(record.value)["data"]
+                return Update(
+                    data["version"], data["cause_time"], n, record.offset, record.timestamp_ms,
+                    data["levels"],
+                )  # fmt: skip
+        return None
+
+    def orders_of(self, sku: str, touches: Sequence[Touch]) -> dict[str, int]:
+        """Return the open units of a SKU by order, of the orders that these events placed."""
+        named = [op[2] for touch in touches for op in touch.ops if op[0] == PLACE and op[1] == sku]
+        records = tuple(f"order:{order}" for order in dict.fromkeys(named))[-ASKED_MAX:]
+        shard = shard_of(sku, self._runtime.store.shards)
+        if not records:
+            return {}
+        found = self._runtime.store.promises(shard, AskPromises(FIELDS_MAX, (sku,), records))
+        units = {record.partition(":")[2]: held.get(sku, 0) for record, held in found.held}
+        return {order: open_units for order, open_units in units.items() if open_units}
+
+    def _explain(self, state: SkuState, channel: str) -> tuple[Explanation, Told]:
+        found = self._explainer.explain(state, channel, _levels(state))
+        return found, self._told(state, channel, found.level)
+
+    def _told(self, state: SkuState, channel: str, level: int) -> Told:
+        told = _levels(state).get(channel)
+        if told == level:
+            return Told(told, "")
+        if self.compiled.channels[channel].mode == "shadow":
+            return Told(told, "shadow")
+        if told is None and (uncounted := self._uncounted(state, channel)):
+            return Told(told, "not_counted", uncounted)
+        if state.open:
+            return Told(told, "emitting")
+        if self._is_due(state.sku):
+            return Told(told, "due")
+        # A buffer by risk follows the measured push lag, and is looked at with the next refresh.
+        if channel_rules(self.compiled).of_channel(state.sku, channel).risk_ppm:
+            return Told(told, "next_look")
+        return Told(told, "unknown")
+
+    def _uncounted(self, state: SkuState, channel: str) -> tuple[str, ...]:
+        waits_for = self._gates.get(channel, ())
+        counted = {each.location for each in state.positions if each.counted_at_ms is not None}
+        return tuple(location for location in waits_for if location not in counted)
+
+    def _is_due(self, sku: str) -> bool:
+        runtime, store = self._runtime, self._runtime.store
+        shard = shard_of(sku, store.shards)
+        due = store.client.execute_command("ZSCORE", store.keys.shard(shard, "due"), sku)
+        look = store.client.execute_command("ZSCORE", store.keys.shard(shard, "look"), sku)
+        soon_ms = runtime.clock.now_ms() + runtime.settings.lease_ms
+        return (due is not None and float(due) <= soon_ms) or (
+            look is not None and float(look) <= self._business_ms
+        )
+
+
+def _levels(state: SkuState) -> dict[str, int]:
+    found: dict[str, int] = orjson.loads(state.levels) if state.levels else {}
+    return found

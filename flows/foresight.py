@@ -1,0 +1,82 @@
+"""Foresight: whether a new policy would take too much of a channel to zero, before any level is told under it.
+
+The breaker counts what falls as it is derived; by then what falls within the share was told. A new policy is known
+beforehand: of a sample of the SKUs, all of them in a small store, the levels under it are compared with those told
+last. A channel that would pass its share beyond what a sample may err by freezes first. What the sample does not show
+is left to the count.
+"""
+
+from collections.abc import Iterator
+from math import isqrt
+from typing import Final
+
+import orjson
+
+from flows.breaker import PCT, Moves, freeze, is_accepted, limits
+from flows.levels_now import levels_now, moment
+from flows.runtime import PolicyInForce, Runtime, insist
+from state.calls import SkuState
+
+SAMPLE: Final = 1_024
+"""SKUs looked at: some 100 ms when each lies at a few locations."""
+
+
+class Foresight:
+    """Looks at each new policy once, for one publisher, before it claims under it."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._seen = (runtime.policy_before or runtime.policy).revision
+
+    def look(self) -> None:
+        """Freeze the channels of which the policy in force would take too much to zero, if it is new."""
+        runtime = self._runtime
+        while runtime.policy.revision != self._seen:
+            policy = runtime.policy
+            self._seen = policy.revision
+            guarded = {
+                channel: pct
+                for channel, pct in limits(policy).items()
+                if not is_accepted(runtime, policy, channel)
+            }
+            if guarded:
+                # Freezing brings another policy, at which it has to look again.
+                self._judge(policy, guarded)
+
+    def _judge(self, policy: PolicyInForce, guarded: dict[str, int]) -> None:
+        runtime = self._runtime
+        moves, shown, sampled = Moves(guarded), dict.fromkeys(guarded, 0), 0
+        now = insist(lambda: moment(runtime))
+        for state in self._sample():
+            before = orjson.loads(state.levels) if state.levels else {}
+            moves.note(before, levels_now(state, policy, now))
+            for channel in guarded:
+                shown[channel] += before.get(channel, 0) > 0
+            sampled += 1
+        total = insist(self._skus)
+        for channel, pct in guarded.items():
+            fall, seen = moves.falls[channel], shown[channel]
+            # As many as a sample of this size has too many once in 40 times; all SKUs are no sample.
+            surplus = 2 * isqrt(fall) if sampled < total else 0
+            everywhere = fall * total // max(1, sampled)
+            is_enough = everywhere >= policy.compiled.policy.zero_guard_min
+            if is_enough and (fall - surplus) * PCT > pct * seen:
+                why = (
+                    f"{fall} of {seen} SKUs shown ({fall * PCT // max(1, seen)} %) that were looked at "
+                    f"would go to zero by the new policy, more than zero_guard_pct {pct}"
+                )
+                freeze(runtime, channel, why)
+
+    def _sample(self) -> Iterator[SkuState]:
+        store = self._runtime.store
+        found = insist(lambda: store.scan(dict.fromkeys(range(store.shards), 0)))
+        most = max(1, SAMPLE // store.shards)
+        skus = [sku for _, names in found.values() for sku in names[:most]]
+        yield from filter(None, insist(lambda: list(store.read_many(skus))))
+
+    def _skus(self) -> int:
+        store = self._runtime.store
+        pipeline = store.client.pipeline(transaction=False)
+        for shard in range(store.shards):
+            pipeline.zcard(store.keys.shard(shard, "due"))
+        return sum(pipeline.execute())

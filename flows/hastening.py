@@ -1,0 +1,40 @@
+"""After a new policy: what falls first.
+
+All SKUs come up again then, one after the other. Those of which a level may fall are found by their names, and
+made due at once: they are claimed before the others, for the oldest due is claimed first.
+"""
+
+from collections.abc import Iterator
+from functools import partial
+
+from flows.runtime import PolicyInForce, Runtime, insist
+from state.calls import Hasten
+from state.policy_change import PolicyChange
+
+
+def hasten(runtime: Runtime, before: PolicyInForce, after: PolicyInForce) -> Iterator[int]:
+    """Make those due at once that may fall from one policy to the next.
+
+    Yield, after some thousands of SKUs each, how many these were. May be given up half way, or done again: the
+    other SKUs come up all the same, only later.
+    """
+    change = PolicyChange(before.compiled, after.compiled)
+    falls_silent = not set(after.silent).issubset(before.silent)
+    if not falls_silent and change.none_may_fall:
+        return
+    store = runtime.store
+    cursors: dict[int, int] = dict.fromkeys(range(store.shards), 0)
+    while cursors:
+        found = insist(partial(store.scan, cursors))
+        now_ms = runtime.clock.now_ms() - runtime.settings.tick_ms
+        calls = {
+            shard: Hasten(
+                now_ms, tuple(sku for sku in names if falls_silent or change.may_fall(sku))
+            )
+            for shard, (_, names) in found.items()
+        }
+        calls = {shard: call for shard, call in calls.items() if call.skus}
+        if calls:
+            insist(partial(store.hasten, calls))
+        cursors = {shard: cursor for shard, (cursor, _) in found.items() if cursor}
+        yield sum(len(call.skus) for call in calls.values())

@@ -1,0 +1,126 @@
+"""Reading the policy file again while a flow runs: at SIGHUP, and with `PENSTOCK_CONFIG_WATCH=1` when it changes.
+
+A file with problems changes nothing: they are told in the log, and counted. A good one is brought in force for all
+processes of the store, which follow it as they follow any policy.
+"""
+
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from types import FrameType
+
+import structlog
+
+from connectors.config import DEFAULT_PATH, ConfigError
+from connectors.policy_history import By
+from connectors.redis_server import ServerAway, beside
+from flows.bringing import bring
+from flows.runtime import Runtime, is_away
+from monitoring import metrics
+from state.store import Store
+
+LOOK_S = 1.0
+STOP_S = 5.0
+TOLD_MAX = 20
+"""Problems of a file that are logged."""
+
+_asked = threading.Event()
+_log = structlog.get_logger(__name__)
+
+
+def at_terminal() -> bool:
+    """Say whether somebody sits before this process: SIGHUP means that their terminal is gone."""
+    return sys.stdin is not None and sys.stdin.isatty()
+
+
+def install() -> None:
+    """Let SIGHUP ask for the file to be read again. At a terminal it ends the process, as ever."""
+    if threading.current_thread() is threading.main_thread() and not at_terminal():
+        signal.signal(signal.SIGHUP, _ask)
+
+
+@contextmanager
+def reloading(run: Runtime) -> Iterator[None]:
+    """Read the policy file again while the block lasts, whenever that is asked for."""
+    reload = Reload(run)
+    thread = threading.Thread(target=reload.run, name="reload", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        reload.stop()
+        thread.join(STOP_S)
+
+
+class Reload:
+    """The watch over the policy file. `run` it in a thread."""
+
+    def __init__(self, run: Runtime, look_s: float = LOOK_S) -> None:
+        self._runtime, self._look_s = run, look_s
+        self._file = run.settings.config or DEFAULT_PATH
+        self._stopped = threading.Event()
+        self._loaded = self._seen = _stamp(self._file)
+
+    def stop(self) -> None:
+        """Let `run` end soon."""
+        self._stopped.set()
+        _asked.set()
+
+    def run(self) -> None:
+        """Look at the file until stopped."""
+        while True:
+            asked = _asked.wait(self._look_s)
+            _asked.clear()
+            if self._stopped.is_set():
+                return
+            if asked:
+                self.read("SIGHUP")
+            elif self._runtime.settings.config_watch == "1" and self._has_changed():
+                self.read("the file changed")
+
+    def read(self, why: str) -> None:
+        """Bring the file in force. An error is told, and never ends the process."""
+        self._loaded = self._seen = _stamp(self._file)
+        try:
+            with beside(self._runtime.server) as server:
+                keys, shards = self._runtime.keys, self._runtime.store.shards
+                own = replace(
+                    self._runtime, server=server, store=Store(server.client, keys, shards)
+                )
+                changed = bring(own, self._runtime.settings.config, By("reload", why))
+        except ConfigError as error:
+            metrics.POLICY_RELOADS.labels("refused").inc()
+            problems = [str(problem) for problem in error.problems[:TOLD_MAX]]
+            _log.warning("policy not reloaded", problems=problems)
+        except Exception as error:  # noqa: BLE001 - what it meets may not end the process
+            metrics.POLICY_RELOADS.labels("failed").inc()
+            told = [f"{type(error).__name__}: {error}"]
+            _log.warning("policy not reloaded", problems=told)
+            if is_away(error) or isinstance(error, ServerAway):
+                self._loaded = None
+                self._stopped.wait(self._look_s)
+                _asked.set()
+        else:
+            metrics.POLICY_RELOADS.labels("changed" if changed else "same").inc()
+
+    def _has_changed(self) -> bool:
+        """Say whether the file is another than the one read, and stays as it is: nobody is writing it."""
+        before, self._seen = self._seen, _stamp(self._file)
+        return self._seen is not None and self._seen != self._loaded and self._seen == before
+
+
+def _ask(_number: int, _frame: FrameType | None) -> None:
+    _asked.set()
+
+
+def _stamp(file: Path) -> tuple[int, int, int] | None:
+    """Return what tells one state of a file from another, None when there is no file."""
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino

@@ -1,0 +1,41 @@
+"""How many SKUs channels show anything of: what was emitted last, counted."""
+
+from collections import Counter
+from collections.abc import Collection, Iterable
+from functools import partial
+from itertools import islice
+from typing import Any, Final
+
+import orjson
+
+from connectors.redis_cluster import Client
+from flows.runtime import Runtime, insist
+from state.keys import Keys
+from state.shards import shard_of
+from state.wire import emitted_of
+
+CHUNK: Final = 500
+
+
+def count_shown(
+    client: Client, keys: Keys, shards: int, skus: Iterable[str], channels: Collection[str]
+) -> Counter[str]:
+    """Return, by channel, how many of some SKUs it showed anything of when they were emitted last."""
+    pipeline = client.pipeline(transaction=False)
+    for sku in skus:
+        pipeline.hget(keys.shard(shard_of(sku, shards), f"pos:{sku}"), ">")
+    found: Counter[str] = Counter()
+    for emitted in pipeline.execute():
+        levels: dict[str, Any] = orjson.loads(emitted_of((emitted or b"").decode())[0] or "{}")
+        found.update(channel for channel in channels if levels.get(channel, 0) > 0)
+    return found
+
+
+def count_all(runtime: Runtime, channels: Collection[str]) -> Counter[str]:
+    """Return the same over every SKU of the store."""
+    client, keys, shards = runtime.server.client, runtime.keys, runtime.store.shards
+    found: Counter[str] = Counter()
+    rest = iter(insist(lambda: sorted(set(runtime.store.skus()))))
+    while some := list(islice(rest, CHUNK)):
+        found += insist(partial(count_shown, client, keys, shards, some, channels))
+    return found

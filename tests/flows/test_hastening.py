@@ -1,0 +1,94 @@
+"""After a new policy, what may fall is due before the rest."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from connectors.embedded import Embedded
+from connectors.policy_history import By
+from flows import claiming
+from flows.bringing import bring
+from tests.flows.engine import Engine, engine
+from tests.flows.shop import CONFIG, lines
+
+SKUS = 400
+SPREAD = """
+categories: [{id: some, skus: ["?[0-9]0"]}]
+policies: {overrides: [{category: some, channel: shop, buffer: {units: 2}}]}
+"""
+
+
+def stocked(e: Engine) -> None:
+    names = [f"A{n:02d}" for n in range(SKUS)]
+    for start in range(0, SKUS, 100):
+        some = dict.fromkeys(names[start : start + 100], 5)
+        e.send("wms.receipt", location="wh", reference=f"r{start}", lines=lines(**some))
+    e.ingest()
+    while e.publish(1):
+        pass
+
+
+def due(e: Engine) -> dict[str, float]:
+    """Return when each SKU is due, in ms from now."""
+    now_ms = e.run.clock.now_ms()
+    found: dict[str, float] = {}
+    for shard in range(e.run.store.shards):
+        key = e.run.keys.shard(shard, "due")
+        scores: Any = e.run.server.client.zrange(key, 0, -1, withscores=True)
+        found |= {sku.decode(): at_ms - now_ms for sku, at_ms in scores}
+    return found
+
+
+def test_what_may_fall_is_told_first_and_the_rest_in_its_turn(
+    valkey: Embedded, config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(claiming, "TOUCHED_PER_S", 40)
+    with engine(valkey, config) as e:
+        stocked(e)
+        told = len(e.told("stock.updates"))
+        config.write_text(CONFIG + SPREAD)
+        bring(e.run, config, By("ann", "test"))
+        e.publish(1)
+        news = e.told("stock.updates")[told:]
+        e.publish(1)
+        fell = {f"A{n:02d}" for n in range(0, 100, 10)}
+        assert {update["sku"] for update in news} == fell
+        assert all(update["changed"] == ["shop"] for update in news)
+        left = {sku: in_ms for sku, in_ms in due(e).items() if in_ms < 60_000}
+        assert set(left) >= {f"A{n:02d}" for n in range(SKUS)} - fell
+        # 400 SKUs at 40 a second.
+        assert 8_000 < max(left.values()) < 10_500
+        assert sum(in_ms < 5_000 for in_ms in left.values()) > SKUS / 3
+
+
+def test_a_process_that_starts_with_another_file_hastens_what_falls_by_it(
+    valkey: Embedded, config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(claiming, "TOUCHED_PER_S", 40)
+    with engine(valkey, config) as e:
+        stocked(e)
+    config.write_text(CONFIG + SPREAD)
+    with engine(valkey, config) as e:
+        told = len(e.told("stock.updates"))
+        e.publish(1)
+        assert {update["sku"] for update in e.told("stock.updates")[told:]} == {
+            f"A{n:02d}" for n in range(0, 100, 10)
+        }
+
+
+def test_a_policy_that_only_gives_hastens_nothing(
+    valkey: Embedded, config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(claiming, "TOUCHED_PER_S", 40)
+    with engine(valkey, config) as e:
+        stocked(e)
+        told = len(e.told("stock.updates"))
+        config.write_text(CONFIG.replace("units: 1", "units: 0"))
+        bring(e.run, config, By("ann", "test"))
+        e.publish(2)
+        news = e.told("stock.updates")[told:]
+        assert len(news) < SKUS / 3
+        left = [in_ms for in_ms in due(e).values() if in_ms < 60_000]
+        assert len(left) + len(news) >= SKUS
+        assert sum(in_ms > 1_000 for in_ms in left) > SKUS / 2

@@ -1,0 +1,1 @@
+"""Holds under hostile claims: many processes, kills, expiries; then counted to the unit from the log."""
