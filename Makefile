@@ -82,18 +82,17 @@ ci: ## everything that CI runs: set-up, lint, all tests on all servers, monitori
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target ci-first ci-second
 
 # Both halves wait for servers most of the time: side by side they take little more than the longer one. GNU make 4.
-ci-first: ## a half of ci: tests without servers of their own and on Kafka, simulation
+ci-first: ## a half of ci: tests without servers of their own and on Kafka, simulation, holds
 	@$(MAKE) --no-print-directory test
 	@$(MAKE) --no-print-directory test-kafka
 	@$(MAKE) --no-print-directory sim
+	@$(MAKE) --no-print-directory holds-short
 
-ci-second: ## the other half of ci: long tests, monitoring, tests on a cluster, short faults, holds, a short go-live
+ci-second: ## the other half of ci: long tests, monitoring, tests on a cluster, short faults
 	@$(MAKE) --no-print-directory test-slow
 	@$(MAKE) --no-print-directory monitoring-check
 	@$(MAKE) --no-print-directory test-cluster
 	@$(MAKE) --no-print-directory faults-short
-	@$(MAKE) --no-print-directory golive-short
-	@$(MAKE) --no-print-directory holds-short
 
 lock: ## pin the newest dependencies, with hashes (wants Python 3.11, the oldest one served)
 	@python=$$(sh tools/find-python.sh --lock) && $$python -m venv --clear $(VENV)-lock

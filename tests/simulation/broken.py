@@ -139,7 +139,7 @@ RULES = (
     Rule("P7", "a recovery lifts versions above all clocks", shards.RecoveryWithoutFloor, likely=GOING_BACK),
     Rule("P8", "a recovery is repeated a minute later", shards.RecoversOnce, likely=GOING_BACK_TWICE),
     Rule("moved", "what another server than before gave out is not told",
-         patches=((Claimer, "_moved", _trusts_any_server),), likely=GOING_BACK_TWICE),
+         patches=((Claimer, "_moved", _trusts_any_server),), likely=GOING_BACK_TWICE, patience=3),
     Rule("P9", "a consumer keeps the last version", consumer="forgets the last version", likely=EMITTING),
     Rule("P10", "a change under a claim makes the SKU due again", shards.SettledIsAsleep, likely=EMITTING),
     Rule("P11", "a consumer compares whole levels", consumer="merges what changed", likely=EMITTING),

@@ -36,6 +36,8 @@ class Rule:
     consumer: Manner = "keeps the last version"
     likely: Profile = MIXED
     """The kind of runs in which it is missed most."""
+    patience: int = 1
+    """So many times as many runs are tried as of others."""
 
     def taken_out(self) -> AbstractContextManager[None]:
         """Replace what keeps the rule until the block ends."""

@@ -14,7 +14,7 @@ from stamina.instrumentation import RetryDetails, set_on_retry_hooks
 from connectors.cloudevents import structured
 from connectors.codes import CodeRow
 from connectors.log import Outgoing
-from flows import ingest_steps
+from flows import ingest_steps, rebuilding
 from flows.runtime import CODES_AHEAD_MS
 from state.messages import TOPIC_OF
 from state.pack import rounds
@@ -24,6 +24,7 @@ from tests.simulation.draw import AFTER_WEEKS_MS
 from tests.simulation.judge import judge, unfinished
 from tests.simulation.log import Broker
 from tests.simulation.process import Machines
+from tests.simulation.profiles import PROFILES
 from tests.simulation.rules import ALL_KEPT, Rule, replaced
 from tests.simulation.scenario import Copy, Happening, Message, Scenario
 from tests.simulation.shop import CODES, SKUS
@@ -267,9 +268,11 @@ def _surroundings(world: World) -> Iterator[None]:
     structlog.configure(processors=[tell])
     set_on_retry_hooks([wait])
     in_few_ops = partial(rounds, ops_max=world.scenario.call_ops)
+    # Half of the runs of each profile ask where SKUs lie before sums are made anew, as where locations are many.
+    listed_max = rebuilding.PLACES_MAX * (world.scenario.seed // len(PROFILES) % 2)
     with (
         stamina.set_testing(True, attempts=1_000_000),
-        replaced([(ingest_steps, "rounds", in_few_ops)]),
+        replaced([(ingest_steps, "rounds", in_few_ops), (rebuilding, "PLACES_MAX", listed_max)]),
     ):
         try:
             yield
