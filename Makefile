@@ -9,7 +9,7 @@ LOCK := --quiet --strip-extras --generate-hashes --allow-unsafe --no-emit-index-
 CODE := $(wildcard flows connectors state monitoring tests)
 
 .DEFAULT_GOAL := help
-.PHONY: help check-python demo test test-slow test-kafka test-cluster monitoring-check fuzz faults faults-short holds holds-short golive golive-short sim bench lint format types ci ci-first ci-second lock clean
+.PHONY: help check-python demo test test-slow test-kafka test-cluster monitoring-check fuzz faults faults-short holds holds-short golive golive-short sim bench lint format types ci ci-first ci-second ci-third lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -77,21 +77,23 @@ format: $(VENV)/.dev ## put the code into form and mend what can be mended by it
 types: $(VENV)/.dev ## check types only
 	@$(BIN)/mypy $(CODE)
 
-ci: ## everything that CI runs: set-up, lint, all tests on all servers, monitoring, simulation, short faults
+ci: ## everything that CI runs: set-up, lint, all tests on all servers, monitoring, simulation, short faults and holds
 	@$(MAKE) --no-print-directory lint
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target ci-first ci-second
+	@$(MAKE) --no-print-directory --jobs=3 --output-sync=target ci-first ci-second ci-third
 
-# Both halves wait for servers most of the time: side by side they take little more than the longer one. GNU make 4.
-ci-first: ## a half of ci: tests without servers of their own and on Kafka, simulation, holds
+# Its parts wait for servers most of the time: side by side they take little more than the longest one. GNU make 4.
+ci-first: ## a part of ci: tests without servers of their own, simulation, holds
 	@$(MAKE) --no-print-directory test
-	@$(MAKE) --no-print-directory test-kafka
 	@$(MAKE) --no-print-directory sim
 	@$(MAKE) --no-print-directory holds-short
 
-ci-second: ## the other half of ci: long tests, monitoring, tests on a cluster, short faults
+ci-second: ## a part of ci: long tests
 	@$(MAKE) --no-print-directory test-slow
-	@$(MAKE) --no-print-directory monitoring-check
+
+ci-third: ## a part of ci: tests on Kafka and on a cluster, monitoring, short faults
+	@$(MAKE) --no-print-directory test-kafka
 	@$(MAKE) --no-print-directory test-cluster
+	@$(MAKE) --no-print-directory monitoring-check
 	@$(MAKE) --no-print-directory faults-short
 
 lock: ## pin the newest dependencies, with hashes (wants Python 3.11, the oldest one served)
