@@ -1,4 +1,4 @@
-"""The simulation itself: it repeats exactly, ends exact, and tells why in few lines. That it misses every rule: `make sim`."""
+"""The simulation itself: it repeats exactly, ends exact, and tells why in few lines. `make sim` misses every rule."""
 
 import os
 import subprocess
