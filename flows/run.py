@@ -36,7 +36,7 @@ def run_flow(role: Role, *, until_idle: bool) -> int:
             build = ingest.build if role == "ingest" else publish.build
             flow = build(runtime, until_idle=until_idle)
             runtime.ending.keeps = _is_told
-            cli_main(flow, epoch_interval=EPOCH)  # type: ignore[no-untyped-call]  # the stub has no types  # type: ignore[no-untyped-call]  # Bytewax has no types here
+            cli_main(flow, epoch_interval=EPOCH)  # type: ignore[no-untyped-call]  # Bytewax has no types here
             runtime.ending.tell()
     except Exception as error:  # noqa: BLE001 - the edge: every failure becomes words and an exit code
         code, text = verdict(error)

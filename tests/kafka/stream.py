@@ -33,7 +33,8 @@ class Stream:
         self._chance = random.Random(seed)
         self._log = KafkaLog(shop.kafka.bootstrap, namespace=shop.namespace)
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="stream")
+        # A test that fails while the broker is away does not wait for it.
+        self._thread = threading.Thread(target=self._run, name="stream", daemon=True)
         self.sent = 0
         self.on_hand = Counter(dict.fromkeys(SKUS, AT_FIRST))
         self.unrouted: Counter[str] = Counter()
@@ -45,10 +46,11 @@ class Stream:
         self._thread.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, failed: type[BaseException] | None, *_: object) -> None:
         self._stop.set()
-        self._thread.join()
-        self._log.close()
+        if failed is None:
+            self._thread.join()
+            self._log.close()
 
     def expected(self) -> dict[str, tuple[int, int, int]]:
         """On hand, unrouted and available of each SKU, once all is applied."""
