@@ -4,7 +4,7 @@ Delivery guarantee: a claimed SKU is emitted and settled, or comes back when its
 of publishers may claim from the same queues.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import partial
@@ -14,10 +14,10 @@ import structlog
 from flows import stop
 from flows.breaker import tell_held
 from flows.foresight import Foresight
-from flows.hastening import hasten
+from flows.hastening import all_may_fall, hasten
 from flows.idle import Idle
 from flows.rebuilding import rebuild
-from flows.runtime import PolicyInForce, Runtime, insist
+from flows.runtime import PolicyInForce, Runtime, insist, insistent
 from flows.unsettled import Unsettled
 from monitoring import metrics
 from state.calls import REPETITION, Claim, Claimed, Lost, Refused, Tick
@@ -26,6 +26,8 @@ TICK_S = 1.0
 CLAIM_MAX = 128
 """SKUs claimed from one shard at once: bounds a batch and the time a call holds the server."""
 OUTSTANDING_MAX = 1
+AT_ONCE_US = 1
+"""Hardly any time between SKUs that come up after a new policy."""
 PATIENCE_S = 2.0
 """What falls by a new policy goes first for so long; then the other SKUs begin to come up, too."""
 TOUCHED_PER_S = 16_000
@@ -42,6 +44,15 @@ class Claims:
     policy: PolicyInForce
     business_ms: int
     by_shard: dict[int, Claimed]
+
+
+@dataclass(slots=True)
+class _Asked:
+    """A claim under way. Its `answers` are waited for once."""
+
+    policy: PolicyInForce
+    business_ms: int
+    answers: Callable[[], Mapping[int, Claimed | Refused]]
 
 
 class Claimer:
@@ -63,8 +74,13 @@ class Claimer:
         """The policy that all SKUs of the store have come up under, as far as this process knows."""
         self._hastens = self._known
         self._hastening: Iterator[int] | None = None
+        self._all_at_once = False
+        """Every SKU may fall by the new policy, and some did not come up yet."""
         self._patient_until_s = 0.0
         self._was_full = False
+        self.landing: Callable[[], object] | None = None
+        self._ahead: _Asked | None = None
+        """What was asked for while the last round is still emitted."""
         self.more = False
         """The last round left SKUs behind: claim again at once."""
 
@@ -77,29 +93,18 @@ class Claimer:
         self.more = False
         if self.outstanding >= OUTSTANDING_MAX:
             return None
-        if stop.wanted() or (self._idle is not None and self._idle.for_long(now_s)):
-            raise StopIteration
-        if now_s - self._ticked_s >= TICK_S:
-            self._tick(now_s)
-        self._foresight.look()
-        self._hasten(now_s)
-        runtime, policy = self.runtime, self.runtime.policy
-        business_ms = runtime.business_ms(self._newest_ms)
-        # As of a tick ago: what became due since then gathers further changes first.
-        gather_ms = runtime.settings.tick_ms
-        call = Claim(
-            runtime.clock.now_us() - 1000 * gather_ms,
-            runtime.settings.lease_ms + gather_ms,
-            policy.revision,
-            policy.sums_revision,
-            business_ms,
-            CLAIM_MAX,
-            policy.silent,
-            tuple(gate for _, gate in policy.gates),
-        )
-        replies = insist(
-            lambda: runtime.store.claim(dict.fromkeys(range(runtime.store.shards), call))
-        )
+        asked, self._ahead = self._ahead, None
+        if asked is None:
+            self.land()
+            if stop.wanted() or (self._idle is not None and self._idle.for_long(now_s)):
+                raise StopIteration
+            if now_s - self._ticked_s >= TICK_S:
+                self._tick(now_s)
+            self._foresight.look()
+            self._hasten(now_s)
+            asked = self._ask()
+        runtime, policy, business_ms = self.runtime, asked.policy, asked.business_ms
+        replies = asked.answers()
         moved = self._moved()
         by_shard: dict[int, Claimed] = {}
         refused = False
@@ -126,15 +131,50 @@ class Claimer:
             return None
         self.outstanding += 1
         self._unsettled.claimed(by_shard.values())
+        if self.more and not (moved or refused) and self._may_ask_ahead(now_s):
+            self._ahead = self._ask()
         return Claims(self, policy, business_ms, by_shard)
+
+    def land(self) -> object:
+        """Wait until the round is settled that is under way to be; return what came of it, None if none was."""
+        landing, self.landing = self.landing, None
+        return None if landing is None else landing()
+
+    def _may_ask_ahead(self, now_s: float) -> bool:
+        """Say whether nothing has to be done before the next claims but to settle those of this round."""
+        is_known = self._hastening is None and self.runtime.policy is self._hastens
+        return is_known and now_s - self._ticked_s < TICK_S and not stop.wanted()
+
+    def _ask(self) -> "_Asked":
+        """Ask all shards for what is due; wait for nothing."""
+        runtime, policy = self.runtime, self.runtime.policy
+        business_ms = runtime.business_ms(self._newest_ms)
+        # As of a tick ago: what became due since then gathers further changes first.
+        gather_ms = runtime.settings.tick_ms
+        call = Claim(
+            runtime.clock.now_us() - 1000 * gather_ms,
+            runtime.settings.lease_ms + gather_ms,
+            policy.revision,
+            policy.sums_revision,
+            business_ms,
+            CLAIM_MAX,
+            policy.silent,
+            tuple(gate for _, gate in policy.gates),
+        )
+        calls = dict.fromkeys(range(runtime.store.shards), call)
+        return _Asked(policy, business_ms, insistent(partial(runtime.store.begin_claim, calls)))
 
     def _hasten(self, now_s: float) -> None:
         """Go on with looking for the SKUs that a new policy may let fall."""
         policy = self.runtime.policy
         if policy is not self._hastens:
             self._hastens = policy
-            self._hastening = hasten(self.runtime, self._known, policy)
+            self._all_at_once = all_may_fall(self._known, policy)
+            self._hastening = (
+                None if self._all_at_once else hasten(self.runtime, self._known, policy)
+            )
             self._patient_until_s = now_s + PATIENCE_S
+            self._ticked_s = 0.0
         if self._hastening is None:
             return
         self.more = next(self._hastening, None) is not None
@@ -142,16 +182,17 @@ class Claimer:
             self._hastening, self._known = None, policy
             self._ticked_s = 0.0
 
-    def _pace(self, now_s: float) -> int:
+    def _pace_of(self, now_s: float) -> int:
         """Return how far apart SKUs come up after a new policy; for a while 0, when others have to fall first."""
         if self.runtime.policy is not self._hastens:
             return 0
+        if self._all_at_once:
+            return AT_ONCE_US
         falling = self._hastening is not None or self._was_full
         return 0 if falling and now_s < self._patient_until_s else self._pace_us
 
     def done(self, claims: Claims, settled: AbstractSet[str]) -> None:
         """Note that a round is over: the SKUs named were emitted, the others are left to their lease."""
-        self.outstanding -= 1
         every = [due for claimed in claims.by_shard.values() for due in claimed.due]
         left = [due for due in every if due.sku not in settled] if len(settled) < len(every) else ()
         settings = self.runtime.settings
@@ -188,13 +229,14 @@ class Claimer:
         servers = insist(lambda: runtime.server.identities(runtime.store.shards))
         self._servers = servers
         business_ms = self._newest_ms if runtime.settings.clock == "event" else 0
+        pace_us = self._pace_of(now_s)
         calls = {
             shard: Tick(
                 runtime.clock.now_us(),
                 server,
                 runtime.policy.revision,
                 business_ms,
-                pace_us=self._pace(now_s),
+                pace_us=pace_us,
             )
             for shard, server in enumerate(servers)
         }
@@ -213,6 +255,8 @@ class Claimer:
                 oldest_ms = min(oldest_ms or reply.oldest_due_ms, reply.oldest_due_ms)
         if touching:
             self._ticked_s = 0.0
+        elif self._all_at_once and pace_us:
+            self._all_at_once, self._known = False, runtime.policy
         metrics.DUE_DEPTH.set(due)
         now_ms = runtime.clock.now_ms()
         self._unsettled.due(oldest_ms, now_ms)

@@ -1,7 +1,8 @@
 """After a new policy: what falls first.
 
 All SKUs come up again then, one after the other. Those of which a level may fall are found by their names, and
-made due at once: they are claimed before the others, for the oldest due is claimed first.
+made due at once: they are claimed before the others, for the oldest due is claimed first. When every SKU may fall,
+there is nothing to find: all come up at once.
 """
 
 from collections.abc import Iterator
@@ -12,15 +13,22 @@ from state.calls import Hasten
 from state.policy_change import PolicyChange
 
 
+def all_may_fall(before: PolicyInForce, after: PolicyInForce) -> bool:
+    """Say whether there is no SKU of which two policies tell that its levels stay or rise."""
+    return (
+        not set(after.silent).issubset(before.silent)
+        or PolicyChange(before.compiled, after.compiled).all_may_fall
+    )
+
+
 def hasten(runtime: Runtime, before: PolicyInForce, after: PolicyInForce) -> Iterator[int]:
-    """Make those due at once that may fall from one policy to the next.
+    """Make those due at once that may fall from one policy to the next, where some SKUs may and others not.
 
     Yield, after some thousands of SKUs each, how many these were. May be given up half way, or done again: the
     other SKUs come up all the same, only later.
     """
     change = PolicyChange(before.compiled, after.compiled)
-    falls_silent = not set(after.silent).issubset(before.silent)
-    if not falls_silent and change.none_may_fall:
+    if change.none_may_fall:
         return
     store = runtime.store
     cursors: dict[int, int] = dict.fromkeys(range(store.shards), 0)
@@ -28,9 +36,7 @@ def hasten(runtime: Runtime, before: PolicyInForce, after: PolicyInForce) -> Ite
         found = insist(partial(store.scan, cursors))
         now_ms = runtime.clock.now_ms() - runtime.settings.tick_ms
         calls = {
-            shard: Hasten(
-                now_ms, tuple(sku for sku in names if falls_silent or change.may_fall(sku))
-            )
+            shard: Hasten(now_ms, tuple(filter(change.may_fall, names)))
             for shard, (_, names) in found.items()
         }
         calls = {shard: call for shard, call in calls.items() if call.skus}

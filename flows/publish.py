@@ -22,7 +22,7 @@ from bytewax.outputs import DynamicSink, StatelessSinkPartition
 
 from flows.claiming import Claimer, Claims
 from flows.process import serving
-from flows.publish_steps import derive, emit, settle
+from flows.publish_steps import begin_settle, derive, emit
 from flows.runtime import Runtime
 from monitoring.busy import timed, timed_source
 
@@ -47,8 +47,8 @@ def build(runtime: Runtime, *, until_idle: bool = False) -> Dataflow:
     # (claims, [Decided(shard, settle, messages, cause_ms)])
     emitted = op.map("emit", decided, step("emit", partial(emit, runtime)))
     # Emitted(claims, decided)
-    settled = op.map("settle", emitted, step("settle", partial(settle, runtime)))
-    # 42
+    # The settlement of a round is under way while the next one comes down to here.
+    settled = op.map("settle", emitted, step("settle", partial(begin_settle, runtime)))
     op.output("done", settled, Done())
     return flow
 
@@ -93,7 +93,7 @@ class Claimed(StatelessSourcePartition[Claims]):
         return None if self._claimer.more else datetime.now(UTC) + self._tick
 
 
-class Done(DynamicSink[int]):
+class Done(DynamicSink[None]):
     """The end of the flow: all that counts has happened in the steps."""
 
     def build(self, _step_id: str, _worker_index: int, _worker_count: int) -> "_Nothing":
@@ -101,6 +101,6 @@ class Done(DynamicSink[int]):
         return _Nothing()
 
 
-class _Nothing(StatelessSinkPartition[int]):
-    def write_batch(self, items: list[int]) -> None:
+class _Nothing(StatelessSinkPartition[None]):
+    def write_batch(self, items: list[None]) -> None:
         """Nothing is left to write."""

@@ -7,9 +7,9 @@ still be under way: only a closed `out` of the present generation that says the 
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import msgspec
@@ -21,7 +21,7 @@ from flows.breaker import Moves, judge, limits
 from flows.claiming import Claims
 from flows.left_out import without_closed, without_silent
 from flows.publish_messages import Message, Writer
-from flows.runtime import Runtime, insist
+from flows.runtime import Runtime, insistent
 from monitoring import metrics
 from state.ads import AdState, day_of, decide, is_quiet
 from state.calls import Due, Settle
@@ -104,12 +104,34 @@ def _count(kinds: Counter[str]) -> None:
 
 def settle(runtime: Runtime, emitted: Emitted) -> int:
     """Close the claims that were emitted. Return how many were still the latest of their SKU."""
+    return _settling(runtime, emitted)()
+
+
+def begin_settle(runtime: Runtime, emitted: Emitted) -> None:
+    """Close the claims as `settle` does, but wait only for those of the round before.
+
+    There is never more than one round under way: the claimer waits for the last, when nothing more is due.
+    """
+    owner = emitted.claims.owner
+    owner.land()
+    owner.landing = _settling(runtime, emitted)
+
+
+def _settling(runtime: Runtime, emitted: Emitted) -> Callable[[], int]:
     items: dict[int, list[Settle]] = defaultdict(list)
     for each in emitted.decided:
         items[each.shard].append(each.settle)
-    settled = insist(lambda: runtime.store.settle(runtime.clock.now_us(), items)) if items else 0
-    metrics.REFUSED_SETTLES.inc(len(emitted.decided) - settled)
-    emitted.claims.owner.done(emitted.claims, {each.settle.sku for each in emitted.decided})
+    now_us = runtime.clock.now_us()
+    answer = insistent(partial(runtime.store.begin_settle, now_us, items)) if items else int
+    owner, claims = emitted.claims.owner, emitted.claims
+    owner.outstanding -= 1
+
+    def settled() -> int:
+        found = answer()
+        metrics.REFUSED_SETTLES.inc(len(emitted.decided) - found)
+        owner.done(claims, {each.settle.sku for each in emitted.decided})
+        return found
+
     return settled
 
 

@@ -109,6 +109,17 @@ def insist(call: Callable[[], Answer]) -> Answer:
     raise AssertionError("a retry without end ended")
 
 
+def insistent(begin: Callable[[], Callable[[], Answer]]) -> Callable[[], Answer]:
+    """Begin a call now; what is returned waits for its answer, and makes the call again as `insist` does."""
+    under_way = [begin()]
+
+    def answer() -> Answer:
+        receive = under_way.pop() if under_way else begin()
+        return receive()
+
+    return partial(insist, answer)
+
+
 def _note_away(error: Exception, attempt: int) -> None:
     """Count a call that is made again, and log the first time of each call: it is waited for until it works."""
     if not is_away(error):

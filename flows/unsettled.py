@@ -1,5 +1,6 @@
 """The oldest change that no channel knows of yet, as one publisher sees it."""
 
+from collections import deque
 from collections.abc import Iterable
 
 from monitoring import metrics
@@ -10,7 +11,8 @@ class Unsettled:
     """What a publisher has claimed, what it could not emit, and what waits in the due queues."""
 
     def __init__(self) -> None:
-        self._claimed_ms = 0
+        self._claimed_ms: deque[int] = deque()
+        """The oldest change of each round that is not settled, 0 for none."""
         self._due_ms = 0
         self._given_up: list[tuple[int, int]] = []
         """(until when it is leased, log timestamp) of the oldest change of claims that were not emitted."""
@@ -29,17 +31,17 @@ class Unsettled:
     def claimed(self, by_shard: Iterable[Claimed]) -> None:
         """Note the claims of a round."""
         causes = [due.cause_ms for claimed in by_shard for due in claimed.due if due.cause_ms]
-        self._claimed_ms = min(causes, default=0)
+        self._claimed_ms.append(min(causes, default=0))
         self._tell()
 
     def settled(self, left: Iterable[Due], leased_until_ms: int) -> None:
-        """Note that the claims of the round are settled but for those left to their lease."""
+        """Note that the claims of the oldest round are settled but for those left to their lease."""
         causes = [due.cause_ms for due in left if due.cause_ms]
         if causes:
             self._given_up.append((leased_until_ms, min(causes)))
-        self._claimed_ms = 0
+        self._claimed_ms.popleft()
         self._tell()
 
     def _tell(self) -> None:
-        known = (self._claimed_ms, self._due_ms, *(cause_ms for _, cause_ms in self._given_up))
+        known = (*self._claimed_ms, self._due_ms, *(cause_ms for _, cause_ms in self._given_up))
         metrics.UNSETTLED_AGE.since(min(filter(None, known), default=0), by=self)

@@ -111,7 +111,10 @@ class Tick(NamedTuple):
     business_ms: int
     parts: tuple[Part, ...] = ()
     pace_us: int = 0
-    """After a new policy all SKUs come up again, so far apart; 0 = the caller leaves that to others."""
+    """After a new policy all SKUs come up again, so far apart; 0 = the caller leaves that to others.
+
+    Who does not know that policy yet leaves it to others in any case.
+    """
 
 
 class Ticked(NamedTuple):

@@ -131,7 +131,7 @@ class MemoryShard:
             recover = 2
         self.business_ms = max(self.business_ms, call.business_ms)
         self._take_over(call.revision)
-        if self.touching and call.pace_us:
+        if self.touching and call.pace_us and call.revision == self.revision:
             spread_ms = len(self.due) * call.pace_us // 1000
             for name in self.due:
                 self._raise_version(name, call.now_us)

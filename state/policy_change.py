@@ -39,8 +39,16 @@ class PolicyChange:
     def none_may_fall(self) -> bool:
         """Whether no level of any SKU may fall, told without looking at SKUs."""
         same_campaigns = self._campaigns[0] == self._campaigns[1]
-        for_all = self._before.one_for_all and self._after.one_for_all
-        return not self.any_may_fall and same_campaigns and for_all and not self.may_fall("")
+        return same_campaigns and self._is_for_all and not self.may_fall("")
+
+    @property
+    def all_may_fall(self) -> bool:
+        """Whether a level of every SKU may fall, told without looking at SKUs."""
+        return self.any_may_fall or (self._is_for_all and self.may_fall(""))
+
+    @property
+    def _is_for_all(self) -> bool:
+        return self._before.one_for_all and self._after.one_for_all
 
     def may_fall(self, sku: str) -> bool:
         """Say whether a level of a SKU may fall by it."""

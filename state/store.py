@@ -222,13 +222,22 @@ class Store:
 
     def claim(self, calls: Mapping[int, Claim]) -> dict[int, Claimed | Refused]:
         """Claim SKUs that are due, in each shard."""
-        packed = {shard: encode_call(call) for shard, call in calls.items()}
-        return {shard: decode_claimed(reply) for shard, reply in self.send("claim", packed)}
+        return self.begin_claim(calls)()
+
+    def begin_claim(self, calls: Mapping[int, Claim]) -> Callable[[], dict[int, Claimed | Refused]]:
+        """Send claims as `claim` does; what is returned waits for the answers, and raises as `claim` does."""
+        receive = self._begin("claim", {shard: encode_call(call) for shard, call in calls.items()})
+        return lambda: {shard: decode_claimed(reply) for shard, reply in receive()}
 
     def settle(self, now_us: int, items: Mapping[int, Sequence[Settle]]) -> int:
         """Settle claims by shard. Return how many were still the latest of their SKU."""
+        return self.begin_settle(now_us, items)()
+
+    def begin_settle(self, now_us: int, items: Mapping[int, Sequence[Settle]]) -> Callable[[], int]:
+        """Send what `settle` sends; what is returned waits for the answers, and raises as `settle` does."""
         packed = {shard: encode_settle(now_us, mine) for shard, mine in items.items()}
-        return sum(_decode(reply)[1] for _, reply in self.send("settle", packed))
+        receive = self._begin("settle", packed)
+        return lambda: sum(_decode(reply)[1] for _, reply in receive())
 
     def rebuild(self, shard: int, call: Rebuild) -> int | Refused:
         """Make the class sums of SKUs anew. Return of how many it was done."""
@@ -329,28 +338,48 @@ class Store:
 
     def send(self, verb: str, calls: Mapping[int, bytes], *more: bytes) -> list[tuple[int, Any]]:
         """Call `verb` on each shard in one round trip; return the raw answers."""
-        began = perf_counter()
-        replies = self._round_trip(verb, calls, *more)
-        if any(map(_is_without_functions, replies.values())):
-            # Started anew without them, or a primary that joined the cluster since.
-            self.load_functions()
-            failed = {s: calls[s] for s, reply in replies.items() if _is_without_functions(reply)}
-            replies |= self._round_trip(verb, failed, *more)
-        for reply in replies.values():
-            if isinstance(reply, redis.exceptions.ReadOnlyError):
-                # No primary any more; behind the same address there may be another server by now.
-                self.client.close()
-            if isinstance(reply, Exception):
-                raise reply
-        self._observe(verb, perf_counter() - began)
-        return list(replies.items())
+        return self._begin(verb, calls, *more)()
 
-    def _round_trip(self, verb: str, calls: Mapping[int, bytes], *more: bytes) -> dict[int, Any]:
+    def _begin(
+        self, verb: str, calls: Mapping[int, bytes], *more: bytes
+    ) -> Callable[[], list[tuple[int, Any]]]:
+        """Send calls of `verb`; what is returned waits for the raw answers, and raises the first error."""
+        began = perf_counter()
+        receive = self._sent(verb, calls, *more)
+        sending_s = perf_counter() - began
+
+        def answers() -> list[tuple[int, Any]]:
+            began = perf_counter()
+            replies = receive()
+            if any(map(_is_without_functions, replies.values())):
+                # Started anew without them, or a primary that joined the cluster since.
+                self.load_functions()
+                failed = {
+                    s: calls[s] for s, reply in replies.items() if _is_without_functions(reply)
+                }
+                replies |= self._sent(verb, failed, *more)()
+            for reply in replies.values():
+                if isinstance(reply, redis.exceptions.ReadOnlyError):
+                    # No primary any more; behind the same address there may be another server by now.
+                    self.client.close()
+                if isinstance(reply, Exception):
+                    raise reply
+            self._observe(verb, sending_s + perf_counter() - began)
+            return list(replies.items())
+
+        return answers
+
+    def _sent(
+        self, verb: str, calls: Mapping[int, bytes], *more: bytes
+    ) -> Callable[[], dict[int, Any]]:
         pipeline = self.client.pipeline(transaction=False)
         for shard, argument in calls.items():
             name, meta = f"penstock_{verb}", self._meta[shard]
             pipeline.execute_command("FCALL", name, 1, meta, argument, *more)
-        return dict(zip(calls, pipeline.execute(raise_on_error=False), strict=True))
+        if hasattr(pipeline, "send"):
+            receive = pipeline.send()
+            return lambda: dict(zip(calls, receive(), strict=True))
+        return lambda: dict(zip(calls, pipeline.execute(raise_on_error=False), strict=True))
 
 
 def _is_without_functions(reply: Any) -> bool:

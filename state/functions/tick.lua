@@ -2,7 +2,8 @@
 --
 -- KEYS[1]  {s}:meta
 -- ARGV[1]  [now_us, server, revision, business_ms, parts, pace_us]; part [mark, after, upto]: no events of this shard in
---          between; pace_us: how far apart SKUs come up after a new policy, 0 = leave that to other callers
+--          between; pace_us: how far apart SKUs come up after a new policy, 0 = leave that to other callers; a call
+--          under an older policy does in any case
 -- Returns  msgpack of one of
 --          ["LOST", [[mark, where the shard stands], ...]] and nothing was done
 --          ["OK", recover, revision, business_ms, due now, due since (ms) or 0, touching]
@@ -82,7 +83,9 @@ local function tick(keys, args)
   if business_ms > meta.t then call('HSET', keys[1], 't', business_ms) end
   take_over(keys[1], meta, revision)
   local touching = 0
-  if meta.touch ~= '' and pace_us > 0 then touching = touch_chunk(prefix, keys[1], meta, now_us, pace_us) end
+  if meta.touch ~= '' and pace_us > 0 and revision == meta.revision then
+    touching = touch_chunk(prefix, keys[1], meta, now_us, pace_us)
+  end
   return cmsgpack.pack({ 'OK', recover, meta.revision, max(meta.t, business_ms), due, since, touching })
 end
 

@@ -126,12 +126,12 @@ def settle() -> None:
     """Claims are settled before the log has confirmed what was emitted."""
     from flows import publish_steps
 
-    emit, close = publish_steps.emit, publish_steps.settle
+    emit = publish_steps.emit
 
     def settle_and_emit(runtime: Any, found: Any) -> Any:
         claims, decided = found
-        close(runtime, publish_steps.Emitted(claims, decided))
-        claims.owner.outstanding += 1
+        for each in decided:
+            runtime.store.settle(runtime.clock.now_us(), {each.shard: [each.settle]})
         emit(runtime, found)
         return publish_steps.Emitted(claims, [])
 

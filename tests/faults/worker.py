@@ -76,7 +76,7 @@ def record(path: Path) -> None:
         (reading.Run, "land", finished),
         (claiming.Claimer, "next_claims", handed),
         (publish_steps, "emit", emitted),
-        (publish_steps, "settle", finished),
+        (claiming.Claimer, "land", finished),
     ):
         setattr(owner, name, recorder.counting(index, getattr(owner, name)))
 

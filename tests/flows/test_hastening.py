@@ -92,3 +92,39 @@ def test_a_policy_that_only_gives_hastens_nothing(
         left = [in_ms for in_ms in due(e).values() if in_ms < 60_000]
         assert len(left) + len(news) >= SKUS
         assert sum(in_ms > 1_000 for in_ms in left) > SKUS / 2
+
+
+def test_when_every_sku_may_fall_all_come_up_at_once_and_each_is_claimed_once(
+    valkey: Embedded, config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(claiming, "TOUCHED_PER_S", 40)
+    with engine(valkey, config) as e:
+        stocked(e)
+        told = len(e.told("stock.updates"))
+        config.write_text(CONFIG.replace("units: 1", "units: 2"))
+        bring(e.run, config, By("ann", "test"))
+        assert e.publish() == SKUS
+        assert len(e.told("stock.updates")[told:]) == SKUS
+        assert min(due(e).values()) > 60_000
+
+
+def test_what_had_not_come_up_when_another_policy_followed_comes_up_at_once_all_the_same(
+    valkey: Embedded, config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second policy gives back half of what the first took, which most SKUs have not even told."""
+    monkeypatch.setattr(claiming, "TOUCHED_PER_S", 40)
+    with engine(valkey, config) as e:
+        stocked(e)
+        told = len(e.told("stock.updates"))
+        config.write_text(CONFIG + "policies: {network_threshold: 2}\n")
+        bring(e.run, config, By("ann", "test"))
+        e.now_s += 1
+        e.claimer._tick(e.now_s)
+        e.claimer._hasten(e.now_s)
+        assert e.claimer._all_at_once
+        config.write_text(CONFIG + "policies: {network_threshold: 1}\n")
+        bring(e.run, config, By("ann", "test"))
+        e.publish()
+        news = e.told("stock.updates")[told:]
+        assert {update["sku"] for update in news} == {f"A{n:02d}" for n in range(SKUS)}
+        assert all(update["levels"]["shop"] == 4 for update in news)

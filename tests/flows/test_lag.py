@@ -116,6 +116,17 @@ def test_the_oldest_change_claimed_is_told_until_it_is_settled() -> None:
     assert unsettled() == 0, "a look without a change"
 
 
+def test_rounds_are_settled_in_the_order_of_their_claims() -> None:
+    one = Unsettled()
+    one.claimed([claimed(due("A", 7_000))])
+    one.claimed([claimed(due("B", 4_000))])
+    assert unsettled() == 7
+    one.settled((), NOW_MS)
+    assert unsettled() == 4
+    one.settled((), NOW_MS)
+    assert unsettled() == 0
+
+
 def test_what_could_not_be_emitted_is_told_until_its_lease_ends() -> None:
     one = Unsettled()
     one.claimed([claimed(due("A", 4_000), due("B", 7_000))])

@@ -10,7 +10,7 @@ from connectors.settings import Settings
 from flows.claiming import Claimer
 from flows.clock import Clock
 from flows.ingest_steps import bury, decode, normalise, send
-from flows.publish_steps import derive, emit, settle
+from flows.publish_steps import begin_settle, derive, emit
 from flows.reading import OUTSTANDING_MAX, Batch, Reader
 from flows.runtime import PolicyInForce, Runtime
 from state.keys import Keys
@@ -95,7 +95,7 @@ class Machines:
             if claims is None:
                 self._rest(worker)
             else:
-                settle(runtime, emit(runtime, derive(runtime, claims)))
+                begin_settle(runtime, emit(runtime, derive(runtime, claims)))
 
     def _rest(self, worker: Worker) -> None:
         pause_us = self.pace_us or PAUSE_US[worker.machine.role]

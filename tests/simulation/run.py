@@ -14,7 +14,7 @@ from stamina.instrumentation import RetryDetails, set_on_retry_hooks
 from connectors.cloudevents import structured
 from connectors.codes import CodeRow
 from connectors.log import Outgoing
-from flows import ingest_steps, rebuilding
+from flows import claiming, ingest_steps, rebuilding
 from flows.runtime import CODES_AHEAD_MS
 from state.messages import TOPIC_OF
 from state.pack import rounds
@@ -268,12 +268,17 @@ def _surroundings(world: World) -> Iterator[None]:
     structlog.configure(processors=[tell])
     set_on_retry_hooks([wait])
     in_few_ops = partial(rounds, ops_max=world.scenario.call_ops)
+    way = world.scenario.seed // len(PROFILES)
     # Half of the runs of each profile ask where SKUs lie before sums are made anew, as where locations are many.
-    listed_max = rebuilding.PLACES_MAX * (world.scenario.seed // len(PROFILES) % 2)
-    with (
-        stamina.set_testing(True, attempts=1_000_000),
-        replaced([(ingest_steps, "rounds", in_few_ops), (rebuilding, "PLACES_MAX", listed_max)]),
-    ):
+    listed_max = rebuilding.PLACES_MAX * (way % 2)
+    # And half claim so little at once that more is due: the next is asked for while the last is emitted.
+    claim_max = claiming.CLAIM_MAX if way // 2 % 2 else 1
+    smaller = [
+        (ingest_steps, "rounds", in_few_ops),
+        (rebuilding, "PLACES_MAX", listed_max),
+        (claiming, "CLAIM_MAX", claim_max),
+    ]
+    with stamina.set_testing(True, attempts=1_000_000), replaced(smaller):
         try:
             yield
         finally:

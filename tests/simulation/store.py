@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from typing import Any, NoReturn, TypeVar
 
 import msgspec
 import redis
@@ -34,6 +35,8 @@ from tests.simulation.shards import Pool, Shard
 from tests.simulation.shop import FIRST_CODES, POLICIES
 from tests.simulation.wire import Refusal, Silence, Wire
 from tests.simulation.world import World
+
+Answer = TypeVar("Answer")
 
 
 @dataclass(slots=True)
@@ -99,9 +102,15 @@ class SimStore(Store):
         replies: dict[int, Claimed | Refused] = self._ask("claim", calls)
         return replies
 
+    def begin_claim(self, calls: Mapping[int, Claim]) -> Callable[[], dict[int, Claimed | Refused]]:
+        return self._begun(lambda: self.claim(calls))
+
     def settle(self, now_us: int, items: Mapping[int, Sequence[Settle]]) -> int:
         frozen = {shard: (now_us, tuple(mine)) for shard, mine in items.items()}
         return sum(self._ask("settle", frozen).values())
+
+    def begin_settle(self, now_us: int, items: Mapping[int, Sequence[Settle]]) -> Callable[[], int]:
+        return self._begun(lambda: self.settle(now_us, items))
 
     def rebuild(self, shard: int, call: Rebuild) -> int | Refused:
         reply: int | Refused = self._ask("rebuild", {shard: call})[shard]
@@ -132,6 +141,16 @@ class SimStore(Store):
 
     def _pool(self, shard: int) -> Pool:
         return self._servers.shards[shard].pool
+
+    def _begun(self, call: Callable[[], Answer]) -> Callable[[], Answer]:
+        """Let a call that is begun now arrive now, or as late as it is waited for: one as often as the other."""
+        if not self._wire.tosses():
+            return call
+        try:
+            found = call()
+        except redis.RedisError as error:
+            return partial(_raised, error)
+        return lambda: found
 
     def _ask(self, verb: str, calls: Mapping[int, Any]) -> Any:
         world, name = self._servers.world, self._wire.worker.name
@@ -195,6 +214,10 @@ class SimStore(Store):
 
     def _name(self, mark: str) -> str:
         return self._servers.names.get(mark, mark)
+
+
+def _raised(error: Exception) -> NoReturn:
+    raise error
 
 
 class SimServer:

@@ -69,6 +69,13 @@ class Wire:
         world.note(worker.name, f"{say()} -> {_told(trouble, len(parts))}")
         return self._in_trouble(trouble, parts, run)
 
+    def tosses(self) -> bool:
+        """Toss a coin."""
+        worker = self.worker
+        return (
+            worker.delays_us[(worker.looks + worker.calls) % len(worker.delays_us)] // 1000 % 2 == 0
+        )
+
     def pause(self, us: int) -> None:
         """Sleep."""
         self.world.sleep(self.worker, us)
