@@ -253,6 +253,8 @@ def fall_silent(at: Morning) -> None:
     at.trader.wait()
     if at.setup.without != "silence":
         at.until(lambda: at.level(kept, "shop") == 0, f"{at.silent_shop} left out")
+        # One SKU is told after the other.
+        at.idle()
     bought = _buy_what_is_shown(at, sold)
     late = at.trader.speak()
     at.trader.say("pos.return", at.silent_shop, _receipt(at, kept, "sellable"))
