@@ -79,6 +79,7 @@ class Claimer:
         self._patient_until_s = 0.0
         self._was_full = False
         self.landing: Callable[[], object] | None = None
+        """Waits for the settlement that is under way, if one is."""
         self._ahead: _Asked | None = None
         """What was asked for while the last round is still emitted."""
         self.more = False
