@@ -14,7 +14,7 @@ import structlog
 from flows import stop
 from flows.breaker import tell_held
 from flows.foresight import Foresight
-from flows.hastening import all_may_fall, hasten
+from flows.hastening import hasten
 from flows.idle import Idle
 from flows.rebuilding import rebuild
 from flows.runtime import PolicyInForce, Runtime, insist, insistent
@@ -78,7 +78,7 @@ class Claimer:
         """Every SKU may fall by the new policy, and some did not come up yet."""
         self._patient_until_s = 0.0
         self._was_full = False
-        self.landing: Callable[[], object] | None = None
+        self.flight: Callable[[], object] | None = None
         """Waits for the settlement that is under way, if one is."""
         self._ahead: _Asked | None = None
         """What was asked for while the last round is still emitted."""
@@ -138,8 +138,8 @@ class Claimer:
 
     def land(self) -> object:
         """Wait until the round is settled that is under way to be; return what came of it, None if none was."""
-        landing, self.landing = self.landing, None
-        return None if landing is None else landing()
+        flight, self.flight = self.flight, None
+        return None if flight is None else flight()
 
     def _may_ask_ahead(self, now_s: float) -> bool:
         """Say whether nothing has to be done before the next claims but to settle those of this round."""
@@ -170,10 +170,8 @@ class Claimer:
         policy = self.runtime.policy
         if policy is not self._hastens:
             self._hastens = policy
-            self._all_at_once = all_may_fall(self._known, policy)
-            self._hastening = (
-                None if self._all_at_once else hasten(self.runtime, self._known, policy)
-            )
+            self._hastening = hasten(self.runtime, self._known, policy)
+            self._all_at_once = self._hastening is None
             self._patient_until_s = now_s + PATIENCE_S
             self._ticked_s = 0.0
         if self._hastening is None:
@@ -183,7 +181,7 @@ class Claimer:
             self._hastening, self._known = None, policy
             self._ticked_s = 0.0
 
-    def _pace_of(self, now_s: float) -> int:
+    def _pace(self, now_s: float) -> int:
         """Return how far apart SKUs come up after a new policy; for a while 0, when others have to fall first."""
         if self.runtime.policy is not self._hastens:
             return 0
@@ -230,7 +228,7 @@ class Claimer:
         servers = insist(lambda: runtime.server.identities(runtime.store.shards))
         self._servers = servers
         business_ms = self._newest_ms if runtime.settings.clock == "event" else 0
-        pace_us = self._pace_of(now_s)
+        pace_us = self._pace(now_s)
         calls = {
             shard: Tick(
                 runtime.clock.now_us(),

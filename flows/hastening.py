@@ -13,21 +13,18 @@ from state.calls import Hasten
 from state.policy_change import PolicyChange
 
 
-def all_may_fall(before: PolicyInForce, after: PolicyInForce) -> bool:
-    """Say whether there is no SKU of which two policies tell that its levels stay or rise."""
-    return (
-        not set(after.silent).issubset(before.silent)
-        or PolicyChange(before.compiled, after.compiled).all_may_fall
-    )
+def hasten(runtime: Runtime, before: PolicyInForce, after: PolicyInForce) -> Iterator[int] | None:
+    """Make those due at once that may fall from one policy to the next; None when every SKU may.
 
-
-def hasten(runtime: Runtime, before: PolicyInForce, after: PolicyInForce) -> Iterator[int]:
-    """Make those due at once that may fall from one policy to the next, where some SKUs may and others not.
-
-    Yield, after some thousands of SKUs each, how many these were. May be given up half way, or done again: the
-    other SKUs come up all the same, only later.
+    What is returned yields, after some thousands of SKUs each, how many these were. May be given up half way, or
+    done again: the other SKUs come up all the same, only later.
     """
     change = PolicyChange(before.compiled, after.compiled)
+    falls_silent = not set(after.silent).issubset(before.silent)
+    return None if falls_silent or change.all_may_fall else _hastened(runtime, change)
+
+
+def _hastened(runtime: Runtime, change: PolicyChange) -> Iterator[int]:
     if change.none_may_fall:
         return
     store = runtime.store

@@ -9,13 +9,13 @@ neither applied nor kept. A batch is a value; a step adds what it found out.
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import count
+from functools import partial
 
 from connectors import dead_letters
 from connectors.events import Unread, read
 from connectors.log import AppendFailed, LogRefused, LogUnavailable, Outgoing, Partition, Record
 from flows.reading import Batch, Run
-from flows.runtime import Runtime, insist
+from flows.runtime import Runtime, insist, insistent
 from flows.shrink_guard import held_back
 from monitoring import metrics
 from state.calls import Applied, Apply, Lost
@@ -168,7 +168,7 @@ def _sent(runtime: Runtime, packer: Packer, normal: Normal) -> Callable[[], Outc
     ]
     packed = packer.pack(by_chain, policy.place, runtime.clock.now_us(), policy.sums_revision)
     turns = list(rounds(packed))
-    answers = runtime.store.begin_apply(turns)
+    answers = insistent(partial(runtime.store.begin_apply, turns))
     return lambda: _applied(runtime, normal, turns, answers)
 
 
@@ -179,16 +179,11 @@ def _applied(
     answers: Callable[[], list[dict[int, Applied | Lost]]],
 ) -> Outcome:
     """Wait until every shard has answered, and take down what became of the batch."""
-    run, attempts = normal.batch.run, count()
-
-    def ask() -> list[dict[int, Applied | Lost]]:
-        # What was under way when the connection broke may be done or not: all of it is sent again.
-        return answers() if next(attempts) == 0 else [runtime.store.apply(calls) for calls in turns]
-
+    run = normal.batch.run
     duplicates: set[tuple[str, int]] = set()
     absorbed = 0
     due_since_ms: dict[int, int] = {}
-    for calls, replies in zip(turns, insist(ask), strict=True):
+    for calls, replies in zip(turns, answers(), strict=True):
         for shard, reply in replies.items():
             if isinstance(reply, Lost):
                 run.lose(shard, reply)

@@ -114,7 +114,7 @@ def begin_settle(runtime: Runtime, emitted: Emitted) -> None:
     """
     owner = emitted.claims.owner
     owner.land()
-    owner.landing = _settling(runtime, emitted)
+    owner.flight = _settling(runtime, emitted)
 
 
 def _settling(runtime: Runtime, emitted: Emitted) -> Callable[[], int]:

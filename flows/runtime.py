@@ -110,7 +110,10 @@ def insist(call: Callable[[], Answer]) -> Answer:
 
 
 def insistent(begin: Callable[[], Callable[[], Answer]]) -> Callable[[], Answer]:
-    """Begin a call now; what is returned waits for its answer, and makes the call again as `insist` does."""
+    """Begin a call now; what is returned waits for its answer, and makes the call again as `insist` does.
+
+    What was under way when the connection broke may be done or not: all of it is sent again.
+    """
     under_way = [begin()]
 
     def answer() -> Answer:

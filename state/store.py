@@ -10,7 +10,8 @@ Errors:
     redis.ResponseError: Redis refused, say when out of memory; nothing of that call was done.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from importlib.resources import files
 from time import perf_counter
 from typing import Any, Protocol, TypeVar, cast
@@ -159,15 +160,11 @@ class Store:
         The calls of a shard are run in the order of the rounds. What is returned raises as `apply` does; then
         all rounds are to be applied again.
         """
-        pipeline = self.client.pipeline(transaction=False)
-        if not hasattr(pipeline, "send"):
-            return lambda: [self.apply(calls) for calls in rounds]
         began = perf_counter()
         places = [(turn, shard) for turn, calls in enumerate(rounds) for shard in calls]
-        for turn, shard in places:
-            argument = encode_apply(rounds[turn][shard])
-            pipeline.execute_command("FCALL", "penstock_apply", 1, self._meta[shard], argument)
-        receive = pipeline.send()
+        receive = self._sent(
+            "apply", ((shard, encode_apply(rounds[turn][shard])) for turn, shard in places)
+        )
         sending_s = perf_counter() - began
 
         def answers() -> list[dict[int, Applied | Lost]]:
@@ -345,19 +342,20 @@ class Store:
     ) -> Callable[[], list[tuple[int, Any]]]:
         """Send calls of `verb`; what is returned waits for the raw answers, and raises the first error."""
         began = perf_counter()
-        receive = self._sent(verb, calls, *more)
+        receive = self._sent(verb, calls.items(), *more)
         sending_s = perf_counter() - began
 
         def answers() -> list[tuple[int, Any]]:
             began = perf_counter()
-            replies = receive()
+            replies = dict(zip(calls, receive(), strict=True))
             if any(map(_is_without_functions, replies.values())):
                 # Started anew without them, or a primary that joined the cluster since.
                 self.load_functions()
                 failed = {
                     s: calls[s] for s, reply in replies.items() if _is_without_functions(reply)
                 }
-                replies |= self._sent(verb, failed, *more)()
+                again = self._sent(verb, failed.items(), *more)()
+                replies |= dict(zip(failed, again, strict=True))
             for reply in replies.values():
                 if isinstance(reply, redis.exceptions.ReadOnlyError):
                     # No primary any more; behind the same address there may be another server by now.
@@ -370,16 +368,17 @@ class Store:
         return answers
 
     def _sent(
-        self, verb: str, calls: Mapping[int, bytes], *more: bytes
-    ) -> Callable[[], dict[int, Any]]:
+        self, verb: str, calls: Iterable[tuple[int, bytes]], *more: bytes
+    ) -> Callable[[], list[Any]]:
+        """Send calls, each to its shard; what is returned waits for the replies, errors among them."""
         pipeline = self.client.pipeline(transaction=False)
-        for shard, argument in calls.items():
+        for shard, argument in calls:
             name, meta = f"penstock_{verb}", self._meta[shard]
             pipeline.execute_command("FCALL", name, 1, meta, argument, *more)
         if hasattr(pipeline, "send"):
-            receive = pipeline.send()
-            return lambda: dict(zip(calls, receive(), strict=True))
-        return lambda: dict(zip(calls, pipeline.execute(raise_on_error=False), strict=True))
+            receive: Callable[[], list[Any]] = pipeline.send()
+            return receive
+        return partial(pipeline.execute, raise_on_error=False)
 
 
 def _is_without_functions(reply: Any) -> bool:

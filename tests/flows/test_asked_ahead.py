@@ -90,7 +90,7 @@ def test_who_stops_tells_what_was_claimed_ahead(
             tell_all(e)
         assert len(told(e)) == 2
         assert still_open(e, names) == 0
-        assert e.claimer.landing is None
+        assert e.claimer.flight is None
 
 
 def test_claims_whose_answers_are_cut_off_come_back(valkey: Embedded, config: Path) -> None:

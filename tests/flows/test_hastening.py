@@ -29,6 +29,23 @@ def stocked(e: Engine) -> None:
         pass
 
 
+@pytest.fixture(autouse=True)
+def slowly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """SKUs come up so slowly after a new policy that it tells which of them were in a hurry."""
+    monkeypatch.setattr(claiming, "TOUCHED_PER_S", 40)
+
+
+def told(e: Engine) -> list[dict[str, Any]]:
+    return e.told("stock.updates")
+
+
+def change(e: Engine, config: Path, text: str) -> int:
+    """Bring a configuration in force. Return how many updates were told before."""
+    config.write_text(text)
+    bring(e.run, config, By("ann", "test"))
+    return len(told(e))
+
+
 def due(e: Engine) -> dict[str, float]:
     """Return when each SKU is due, in ms from now."""
     now_ms = e.run.clock.now_ms()
@@ -41,16 +58,13 @@ def due(e: Engine) -> dict[str, float]:
 
 
 def test_what_may_fall_is_told_first_and_the_rest_in_its_turn(
-    valkey: Embedded, config: Path, monkeypatch: pytest.MonkeyPatch
+    valkey: Embedded, config: Path
 ) -> None:
-    monkeypatch.setattr(claiming, "TOUCHED_PER_S", 40)
     with engine(valkey, config) as e:
         stocked(e)
-        told = len(e.told("stock.updates"))
-        config.write_text(CONFIG + SPREAD)
-        bring(e.run, config, By("ann", "test"))
+        before = change(e, config, CONFIG + SPREAD)
         e.publish(1)
-        news = e.told("stock.updates")[told:]
+        news = told(e)[before:]
         e.publish(1)
         fell = {f"A{n:02d}" for n in range(0, 100, 10)}
         assert {update["sku"] for update in news} == fell
@@ -63,31 +77,25 @@ def test_what_may_fall_is_told_first_and_the_rest_in_its_turn(
 
 
 def test_a_process_that_starts_with_another_file_hastens_what_falls_by_it(
-    valkey: Embedded, config: Path, monkeypatch: pytest.MonkeyPatch
+    valkey: Embedded, config: Path
 ) -> None:
-    monkeypatch.setattr(claiming, "TOUCHED_PER_S", 40)
     with engine(valkey, config) as e:
         stocked(e)
     config.write_text(CONFIG + SPREAD)
     with engine(valkey, config) as e:
-        told = len(e.told("stock.updates"))
+        before = len(told(e))
         e.publish(1)
-        assert {update["sku"] for update in e.told("stock.updates")[told:]} == {
+        assert {update["sku"] for update in told(e)[before:]} == {
             f"A{n:02d}" for n in range(0, 100, 10)
         }
 
 
-def test_a_policy_that_only_gives_hastens_nothing(
-    valkey: Embedded, config: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(claiming, "TOUCHED_PER_S", 40)
+def test_a_policy_that_only_gives_hastens_nothing(valkey: Embedded, config: Path) -> None:
     with engine(valkey, config) as e:
         stocked(e)
-        told = len(e.told("stock.updates"))
-        config.write_text(CONFIG.replace("units: 1", "units: 0"))
-        bring(e.run, config, By("ann", "test"))
+        before = change(e, config, CONFIG.replace("units: 1", "units: 0"))
         e.publish(2)
-        news = e.told("stock.updates")[told:]
+        news = told(e)[before:]
         assert len(news) < SKUS / 3
         left = [in_ms for in_ms in due(e).values() if in_ms < 60_000]
         assert len(left) + len(news) >= SKUS
@@ -95,36 +103,29 @@ def test_a_policy_that_only_gives_hastens_nothing(
 
 
 def test_when_every_sku_may_fall_all_come_up_at_once_and_each_is_claimed_once(
-    valkey: Embedded, config: Path, monkeypatch: pytest.MonkeyPatch
+    valkey: Embedded, config: Path
 ) -> None:
-    monkeypatch.setattr(claiming, "TOUCHED_PER_S", 40)
     with engine(valkey, config) as e:
         stocked(e)
-        told = len(e.told("stock.updates"))
-        config.write_text(CONFIG.replace("units: 1", "units: 2"))
-        bring(e.run, config, By("ann", "test"))
+        before = change(e, config, CONFIG.replace("units: 1", "units: 2"))
         assert e.publish() == SKUS
-        assert len(e.told("stock.updates")[told:]) == SKUS
+        assert len(told(e)[before:]) == SKUS
         assert min(due(e).values()) > 60_000
 
 
 def test_what_had_not_come_up_when_another_policy_followed_comes_up_at_once_all_the_same(
-    valkey: Embedded, config: Path, monkeypatch: pytest.MonkeyPatch
+    valkey: Embedded, config: Path
 ) -> None:
     """The second policy gives back half of what the first took, which most SKUs have not even told."""
-    monkeypatch.setattr(claiming, "TOUCHED_PER_S", 40)
     with engine(valkey, config) as e:
         stocked(e)
-        told = len(e.told("stock.updates"))
-        config.write_text(CONFIG + "policies: {network_threshold: 2}\n")
-        bring(e.run, config, By("ann", "test"))
+        before = change(e, config, CONFIG + "policies: {network_threshold: 2}\n")
         e.now_s += 1
         e.claimer._tick(e.now_s)
         e.claimer._hasten(e.now_s)
         assert e.claimer._all_at_once
-        config.write_text(CONFIG + "policies: {network_threshold: 1}\n")
-        bring(e.run, config, By("ann", "test"))
+        change(e, config, CONFIG + "policies: {network_threshold: 1}\n")
         e.publish()
-        news = e.told("stock.updates")[told:]
+        news = told(e)[before:]
         assert {update["sku"] for update in news} == {f"A{n:02d}" for n in range(SKUS)}
         assert all(update["levels"]["shop"] == 4 for update in news)

@@ -30,7 +30,7 @@ WARM_S = 12.0
 """Longer than the windows of rare events are then: who has just begun is new no more."""
 WALK = "30%"
 """Of a core, where 1 % is usual: rounds must be shorter as `for` is, also on a machine that does other things."""
-RAISED_S, OVER_S = 90.0, 90.0
+RAISED_S, OVER_S = 60.0, 90.0
 SALES_PER_S = 5.0
 LOCATIONS = ("wh", "s1", "s2")
 SKUS = tuple(f"A{n}" for n in range(40))
