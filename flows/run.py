@@ -63,7 +63,8 @@ def run_all(*, until_idle: bool) -> int:
     if not reloading.at_terminal():
         # A child inherits that, and lives until it has a handler of its own.
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    children = [_start(role, settings, until_idle=until_idle) for role in ROLES]
+    with stop.held():
+        children = [_start(role, settings, until_idle=until_idle) for role in ROLES]
     _pass_on_hangups(children)
     try:
         while None in (codes := [child.poll() for child in children]):

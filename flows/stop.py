@@ -2,16 +2,35 @@
 
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
+
+_SIGNALS = signal.SIGTERM, signal.SIGINT
 
 _stop = threading.Event()
 
 
 def install() -> None:
-    """Let SIGTERM and SIGINT set the flag. Does nothing outside the main thread."""
+    """Let SIGTERM and SIGINT set the flag, also those that `held` kept. Does nothing outside the main thread."""
     if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, _set)
-        signal.signal(signal.SIGINT, _set)
+        for number in _SIGNALS:
+            signal.signal(number, _set)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+
+
+@contextmanager
+def held() -> Iterator[None]:
+    """Let SIGTERM and SIGINT wait until the block ends; in a process started inside, until it calls `install`.
+
+    A process inherits what its parent holds back (pthread_sigmask(3)), so one that is asked to stop before it has
+    a handler ends as cleanly as later.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def wanted() -> bool:

@@ -15,6 +15,7 @@ from typing import Any
 import orjson
 
 from connectors.embedded import embedded
+from flows import stop
 
 ROOT = Path(__file__).parents[2]
 TIMEOUT_S = 45
@@ -101,12 +102,13 @@ class Shop:
         return Done(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
 
     def start(self, *args: str, module: str = "flows.cli") -> subprocess.Popen[bytes]:
-        """Start a command, and leave it running."""
-        process = subprocess.Popen(
-            [sys.executable, "-m", module, *args],
-            cwd=self.folder, env=self.env, stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        )  # fmt: skip
+        """Start a command, and leave it running; asked to stop, it does so once it has a handler."""
+        with stop.held():
+            process = subprocess.Popen(
+                [sys.executable, "-m", module, *args],
+                cwd=self.folder, env=self.env, stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            )  # fmt: skip
         self.started.append(process)
         return process
 

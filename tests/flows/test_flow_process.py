@@ -73,6 +73,18 @@ def test_a_flow_that_is_asked_to_stop_ends_cleanly(shop: Shop, number: signal.Si
     assert (flow.returncode, said) == (0, b"")
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_flows_that_are_stopped_before_they_have_a_handler_end_cleanly(
+    shop: Shop, number: signal.Signals
+) -> None:
+    flow = shop.start("run")
+    assert eventually(lambda: len([x for x in processes() if x.parent == flow.pid]) == 2)
+    for process in [x.pid for x in processes() if x.parent == flow.pid]:
+        os.kill(process, number)
+    said = flow.communicate(timeout=20)[1]
+    assert (flow.returncode, said) == (0, b"")
+
+
 def test_flows_do_not_outlive_the_run_that_started_them(shop: Shop) -> None:
     shop.emit(event(1, "wms.receipt", location="wh", reference="r", lines=lines(A=5)))
     flow = shop.start("run")
