@@ -121,9 +121,10 @@ def _settling(runtime: Runtime, emitted: Emitted) -> Callable[[], int]:
     items: dict[int, list[Settle]] = defaultdict(list)
     for each in emitted.decided:
         items[each.shard].append(each.settle)
-    now_us = runtime.clock.now_us()
-    answer = insistent(partial(runtime.store.begin_settle, now_us, items)) if items else int
     owner, claims = emitted.claims.owner, emitted.claims
+    now_us, revision = runtime.clock.now_us(), claims.policy.revision
+    begin = partial(runtime.store.begin_settle, now_us, revision, items)
+    answer = insistent(begin) if items else int
     owner.outstanding -= 1
 
     def settled() -> int:

@@ -1,5 +1,6 @@
 """What is sent to a shard, and what it answers: values shared by the memory pool and the store."""
 
+from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple, TypeAlias
 
 from state import ops
@@ -229,6 +230,10 @@ class Settle(NamedTuple):
     """Business time of the next look, 0 for none."""
     alerts: tuple[tuple[str, str], ...] = ()
     """Alerts that were reported: forgotten if they are still the same."""
+
+
+Settles: TypeAlias = Mapping[int, Sequence[Settle]]
+"""What was emitted, by shard."""
 
 
 class Hasten(NamedTuple):

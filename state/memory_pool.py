@@ -134,7 +134,6 @@ class MemoryShard:
         if self.touching and call.pace_us and call.revision == self.revision:
             spread_ms = len(self.due) * call.pace_us // 1000
             for name in self.due:
-                self._raise_version(name, call.now_us)
                 later_ms = _later_ms(name, spread_ms) if spread_ms >= SPREAD_MIN_MS else 0
                 self.due[name] = min(self.due[name], now_ms + later_ms)
             self.touching = False
@@ -184,14 +183,14 @@ class MemoryShard:
             self.generation, self.recovered, business_ms, tuple(due), tuple(stale), lapsed
         )
 
-    def settle(self, now_us: int, items: tuple[Settle, ...]) -> int:
+    def settle(self, now_us: int, revision: int, items: tuple[Settle, ...]) -> int:
         """Close the claims that are still the latest of their SKU. Return how many were."""
         settled = 0
         for item in items:
             out = self.outs.get(item.sku)
             if out and out.token == item.token and item.generation == self.generation:
                 settled += 1
-                self._settle_sku(out, now_us, item)
+                self._settle_sku(out, now_us, revision, item)
         return settled
 
     def rebuild(self, call: Rebuild) -> int | Refused:
@@ -342,14 +341,14 @@ class MemoryShard:
             closed=sum(closed),
         )
 
-    def _settle_sku(self, out: OutRecord, now_us: int, item: Settle) -> None:
+    def _settle_sku(self, out: OutRecord, now_us: int, revision: int, item: Settle) -> None:
         sku = self.skus[item.sku]
         out.available, out.levels, out.ads = item.available, item.levels, item.ads
         out.generation, out.open, out.cause_ms = self.generation, False, 0
         for name, text in item.alerts:
             if sku.alerts.get(name) == text:
                 del sku.alerts[name]
-        unchanged = sku.version == item.token
+        unchanged = sku.version == item.token and revision >= self.revision
         self.due[item.sku] = item.next_due_ms if unchanged else now_us // 1000
         self.look.pop(item.sku, None)
         if item.next_look_ms:

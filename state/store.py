@@ -29,7 +29,7 @@ from state.calls import (
     Rebuild,
     Recover,
     Refused,
-    Settle,
+    Settles,
     SkuState,
     Tick,
     Ticked,
@@ -226,13 +226,13 @@ class Store:
         receive = self._begin("claim", {shard: encode_call(call) for shard, call in calls.items()})
         return lambda: {shard: decode_claimed(reply) for shard, reply in receive()}
 
-    def settle(self, now_us: int, items: Mapping[int, Sequence[Settle]]) -> int:
-        """Settle claims by shard. Return how many were still the latest of their SKU."""
-        return self.begin_settle(now_us, items)()
+    def settle(self, now_us: int, revision: int, items: Settles) -> int:
+        """Settle claims by shard, made under a policy. Return how many were still the latest of their SKU."""
+        return self.begin_settle(now_us, revision, items)()
 
-    def begin_settle(self, now_us: int, items: Mapping[int, Sequence[Settle]]) -> Callable[[], int]:
+    def begin_settle(self, now_us: int, revision: int, items: Settles) -> Callable[[], int]:
         """Send what `settle` sends; what is returned waits for the answers, and raises as `settle` does."""
-        packed = {shard: encode_settle(now_us, mine) for shard, mine in items.items()}
+        packed = {shard: encode_settle(now_us, revision, mine) for shard, mine in items.items()}
         receive = self._begin("settle", packed)
         return lambda: sum(_decode(reply)[1] for _, reply in receive())
 

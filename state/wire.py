@@ -108,14 +108,14 @@ def encode_apply(call: Apply) -> bytes:
     )
 
 
-def encode_settle(now_us: int, items: Sequence[Settle]) -> bytes:
+def encode_settle(now_us: int, revision: int, items: Sequence[Settle]) -> bytes:
     """Return the argument of `settle.lua`."""
     flat: list[Any] = []
     for sku, token, generation, available, levels, ads, due_ms, look_ms, alerts in items:
         flat += (
             sku, token, generation, available, f"{levels}{_UNIT}{ads}", due_ms, look_ms, alerts
         )  # fmt: skip
-    return _encode((now_us, flat))
+    return _encode((now_us, revision, flat))
 
 
 def encode_call(call: tuple[Any, ...]) -> bytes:

@@ -1,12 +1,13 @@
 -- settle: what was emitted is now what the channels know; when to look again.
 --
 -- KEYS[1]  {s}:meta
--- ARGV[1]  [now_us, items]; items, in one list: sku, token, generation, available, what was emitted (kept as it is),
---          next_due_ms, next_look_ms (0 for none), [[alert, text], ...]
+-- ARGV[1]  [now_us, revision, items]; revision: the policy of the claims; items, in one list: sku, token, generation,
+--          available, what was emitted (kept as it is), next_due_ms, next_look_ms (0 for none), [[alert, text], ...]
 -- Returns  ["OK", settled] as msgpack: the number of items that were still the latest claim of their SKU
 --
 -- Atomic because a claim may only be closed while it is still the latest, in the generation that it was made
--- in, and the next look depends on whether the SKU changed since.
+-- in, and the next look depends on whether the SKU changed since. What was derived under an older policy than the
+-- shard's is looked at again at once: its SKU may have come up for the new one already.
 
 local ITEM_VALUES = 8
 
@@ -33,9 +34,10 @@ local function settle_sku(key, token, generation, available, emitted, reported)
 end
 
 local function settle(keys, args)
-  local now_us, items = unpack(cmsgpack.unpack(args[1]))
+  local now_us, revision, items = unpack(cmsgpack.unpack(args[1]))
   local prefix = prefix_of(keys)
-  local generation = tonumber(call('HGET', keys[1], 'generation') or 0)
+  local meta = call('HMGET', keys[1], 'generation', 'revision')
+  local generation, is_newest = tonumber(meta[1] or 0), revision >= tonumber(meta[2] or 0)
   local now_ms = floor(now_us / 1000)
   local due, look, asleep, settled = {}, {}, {}, 0
   for i = 1, #items, ITEM_VALUES do
@@ -44,7 +46,7 @@ local function settle(keys, args)
       and settle_sku(prefix .. 'pos:' .. sku, token, generation, items[i + 3], items[i + 4], items[i + 7])
     if version then
       settled = settled + 1
-      due[#due + 1] = (version == token) and items[i + 5] or now_ms
+      due[#due + 1] = (version == token and is_newest) and items[i + 5] or now_ms
       due[#due + 1] = sku
       if next_look_ms > 0 then
         look[#look + 1] = next_look_ms

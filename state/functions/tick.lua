@@ -12,18 +12,12 @@
 --
 -- Atomic because the marks may only move if none of them is behind. It is also how a shard that rolled
 -- back is noticed when all is quiet, how the newest business time reaches every shard, and how a newer
--- policy takes over: SKUs are made due with a raised version, a chunk a call. When there are many they come up one
--- after the other, and not before those that somebody found to be pressing: a SKU that is due sooner stays so.
+-- policy takes over: SKUs are made due, a chunk a call. When there are many they come up one after the other, and not
+-- before those that somebody found to be pressing: a SKU that is due sooner stays so.
 
 local TOUCH_CHUNK = 500
 local SPREAD_MIN_MS = 100
 local HASHED, HASH_MAX, HASH_STEP = 16, 65521, 40503 -- the last bytes of a SKU, a prime, and what sets near ones apart
-
-local function raise_version(key, now_us, version_floor)
-  local head = call('HGET', key, '=')
-  local version, cause = unpack_text('<i8i8', head)
-  call('HSET', key, '=', with_version(head, next_version(version, now_us, version_floor), cause))
-end
 
 -- By how much later a SKU comes up, within the spread.
 local function later_ms(sku, spread_ms)
@@ -32,13 +26,12 @@ local function later_ms(sku, spread_ms)
   return floor(hash * HASH_STEP % HASH_MAX * spread_ms / HASH_MAX)
 end
 
-local function touch_chunk(prefix, key, meta, now_us, pace_us)
+local function touch_chunk(prefix, key, touch, now_ms, pace_us)
   local spread_ms = floor(call('ZCARD', prefix .. 'due') * pace_us / 1000)
-  local found = call('ZSCAN', prefix .. 'due', meta.touch, 'COUNT', TOUCH_CHUNK)
-  local list, n, now_ms = {}, 0, floor(now_us / 1000)
+  local found = call('ZSCAN', prefix .. 'due', touch, 'COUNT', TOUCH_CHUNK)
+  local list, n = {}, 0
   for i = 1, #found[2], 2 do
     local sku = found[2][i]
-    raise_version(prefix .. 'pos:' .. sku, now_us, meta.floor)
     local later = (spread_ms < SPREAD_MIN_MS) and 0 or later_ms(sku, spread_ms)
     list[n + 1], list[n + 2] = int(now_ms + later), sku
     n = n + 2
@@ -84,7 +77,7 @@ local function tick(keys, args)
   take_over(keys[1], meta, revision)
   local touching = 0
   if meta.touch ~= '' and pace_us > 0 and revision == meta.revision then
-    touching = touch_chunk(prefix, keys[1], meta, now_us, pace_us)
+    touching = touch_chunk(prefix, keys[1], meta.touch, now_ms, pace_us)
   end
   return cmsgpack.pack({ 'OK', recover, meta.revision, max(meta.t, business_ms), due, since, touching })
 end

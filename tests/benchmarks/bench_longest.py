@@ -212,7 +212,7 @@ def publish(store: Store, server: RedisServer) -> None:
             Settle(due.sku, due.token, reply.generation, 1, LEVELS, ADS, now_ms, 0)
             for due in reply.due
         ]
-        assert store.settle(now_ms * 1000, {0: items}) == len(items)
+        assert store.settle(now_ms * 1000, 1, {0: items}) == len(items)
 
     def recover(_turn: int) -> None:
         store.recover(0, Recover(now_ms * 1000, "x", 1, 1_000, RECOVER_CHUNK))

@@ -12,7 +12,7 @@ import tempfile
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
-from time import process_time
+from time import monotonic, process_time, sleep
 
 from connectors.settings import Settings
 from flows.claiming import Claimer
@@ -83,9 +83,10 @@ class Trade:
 def publish(run: Runtime, claimer: Claimer, spent_s: dict[str, float]) -> int:
     """Publish what is due; add the CPU time of each step, return the SKUs settled."""
     settled = 0
+    sleep(run.settings.tick_ms / 1000)  # what became due since gathers further changes first
     while True:
         at = [process_time()]
-        claims = claimer.next_claims(0.0)
+        claims = claimer.next_claims(monotonic())
         at.append(process_time())
         if claims is None:
             return settled

@@ -179,7 +179,7 @@ def settle_all(store: Store, cost: Cost, rounds: Sequence[dict[int, Claimed]], n
             for shard, got in claimed.items()
         }
         with calling(cost):
-            cost.units += store.settle(now_ms * 1000, items)
+            cost.units += store.settle(now_ms * 1000, 1, items)
 
 
 def bench(client: Client, lines: int) -> None:

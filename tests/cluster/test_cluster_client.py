@@ -52,11 +52,11 @@ def test_a_batch_asks_no_server_for_anything_but_its_commands(
 ) -> None:
     store = Store(cluster_client, Keys(), SHARDS)
     store.load_functions()
-    store.settle(1, dict.fromkeys(range(SHARDS), ()))
+    store.settle(1, 1, dict.fromkeys(range(SHARDS), ()))
     primaries = redis_cluster.primaries
     for primary in primaries:
         primary.do("CONFIG RESETSTAT")
-    store.settle(1, dict.fromkeys(range(SHARDS), ()))
+    store.settle(1, 1, dict.fromkeys(range(SHARDS), ()))
     seen: Counter[str] = Counter()
     for primary in primaries:
         for command, figures in primary.client.info("commandstats").items():

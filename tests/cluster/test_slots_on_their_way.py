@@ -56,7 +56,7 @@ def verbs(bench: Bench) -> list[Callable[[], object]]:
         lambda: shard.tick(Tick(now_us, "s2", 2, 0)),
         lambda: shard.recover(Recover(now_us, "s2", 1, 1000, 100)),
         lambda: shard.claim(Claim(now_us, 5000, 1, 1, 0, 100)),
-        lambda: shard.settle(now_us, (settle,)),
+        lambda: shard.settle(now_us, 1, (settle,)),
         lambda: shard.rebuild(Rebuild(now_us, 1, 1, PLACES, ("A",))),
     ]
 

@@ -131,7 +131,8 @@ def settle() -> None:
     def settle_and_emit(runtime: Any, found: Any) -> Any:
         claims, decided = found
         for each in decided:
-            runtime.store.settle(runtime.clock.now_us(), {each.shard: [each.settle]})
+            revision = claims.policy.revision
+            runtime.store.settle(runtime.clock.now_us(), revision, {each.shard: [each.settle]})
         emit(runtime, found)
         return publish_steps.Emitted(claims, [])
 

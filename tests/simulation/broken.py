@@ -114,6 +114,8 @@ RULES = (
     Rule("cut", "an event is never cut over two calls", shards.EventsAreCut),
     Rule("trust", "an open claim suppresses nothing", shards.OpenIsTrusted, likely=EMITTING),
     Rule("token", "only the latest claim settles", shards.AnyTokenSettles, likely=EMITTING),
+    Rule("aged", "what was derived under an old policy is looked at again", shards.OldPolicySettles,
+         likely=CHANGING),
     Rule("settle", "only what the log has confirmed is settled",
          patches=((publish_steps, "_confirmed", _all_confirmed),), likely=EMITTING),
     Rule("recover", "a shard that went back recovers", shards.NoRecovery, likely=GOING_BACK),

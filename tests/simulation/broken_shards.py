@@ -147,10 +147,10 @@ class AnyPolicyClaims(Pool):
 
 
 class AnyTokenSettles(Pool):
-    def settle(self, now_us: int, items: tuple[Settle, ...]) -> int:
+    def settle(self, now_us: int, revision: int, items: tuple[Settle, ...]) -> int:
         for item in items:
             if (out := self.outs.get(item.sku)) and item.generation == self.generation:
-                self._settle_sku(out, now_us, item)
+                self._settle_sku(out, now_us, revision, item)
         return len(items)
 
 
@@ -175,9 +175,14 @@ class RecoversOnce(Pool):
 
 
 class SettledIsAsleep(Pool):
-    def _settle_sku(self, out: OutRecord, now_us: int, item: Settle) -> None:
-        super()._settle_sku(out, now_us, item)
+    def _settle_sku(self, out: OutRecord, now_us: int, revision: int, item: Settle) -> None:
+        super()._settle_sku(out, now_us, revision, item)
         self.due[item.sku] = item.next_due_ms
+
+
+class OldPolicySettles(Pool):
+    def settle(self, now_us: int, _revision: int, items: tuple[Settle, ...]) -> int:
+        return super().settle(now_us, self.revision, items)
 
 
 def halves(call: Apply, second: int) -> Apply:

@@ -22,7 +22,7 @@ from state.calls import (
     Rebuild,
     Recover,
     Refused,
-    Settle,
+    Settles,
     SkuState,
     Tick,
     Ticked,
@@ -37,6 +37,10 @@ from tests.simulation.wire import Refusal, Silence, Wire
 from tests.simulation.world import World
 
 Answer = TypeVar("Answer")
+
+
+SKUS_OF_ONE = 2_000
+"""A SKU of the model takes the time of so many, when SKUs come up one after the other."""
 
 
 @dataclass(slots=True)
@@ -91,7 +95,11 @@ class SimStore(Store):
         return lambda: [self.apply(calls) for calls in rounds]
 
     def tick(self, calls: Mapping[int, Tick]) -> dict[int, Ticked | Lost]:
-        replies: dict[int, Ticked | Lost] = self._ask("tick", calls)
+        spread = {
+            shard: call._replace(pace_us=call.pace_us * SKUS_OF_ONE)
+            for shard, call in calls.items()
+        }
+        replies: dict[int, Ticked | Lost] = self._ask("tick", spread)
         return replies
 
     def recover(self, shard: int, call: Recover) -> int:
@@ -105,12 +113,12 @@ class SimStore(Store):
     def begin_claim(self, calls: Mapping[int, Claim]) -> Callable[[], dict[int, Claimed | Refused]]:
         return self._begun(lambda: self.claim(calls))
 
-    def settle(self, now_us: int, items: Mapping[int, Sequence[Settle]]) -> int:
-        frozen = {shard: (now_us, tuple(mine)) for shard, mine in items.items()}
+    def settle(self, now_us: int, revision: int, items: Settles) -> int:
+        frozen = {shard: (now_us, revision, tuple(mine)) for shard, mine in items.items()}
         return sum(self._ask("settle", frozen).values())
 
-    def begin_settle(self, now_us: int, items: Mapping[int, Sequence[Settle]]) -> Callable[[], int]:
-        return self._begun(lambda: self.settle(now_us, items))
+    def begin_settle(self, now_us: int, revision: int, items: Settles) -> Callable[[], int]:
+        return self._begun(lambda: self.settle(now_us, revision, items))
 
     def rebuild(self, shard: int, call: Rebuild) -> int | Refused:
         reply: int | Refused = self._ask("rebuild", {shard: call})[shard]
@@ -200,7 +208,7 @@ class SimStore(Store):
             stale = f" stale {' '.join(reply.stale)}" if reply.stale else ""
             return f"claim s{shard}: {due}{stale}" if due or stale else ""
         if verb == "settle":
-            told = " ".join(f"{item.sku} {version(item.token)} {item.levels}" for item in call[1])
+            told = " ".join(f"{item.sku} {version(item.token)} {item.levels}" for item in call[2])
             return f"settle s{shard} {told} -> {reply} settled"
         return f"{verb} s{shard} {' '.join(call.skus)}"
 

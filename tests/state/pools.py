@@ -66,7 +66,7 @@ class Shard(Protocol):
     def tick(self, call: Tick) -> Ticked | Lost: ...
     def recover(self, call: Recover) -> int: ...
     def claim(self, call: Claim) -> Claimed | Refused: ...
-    def settle(self, now_us: int, items: tuple[Settle, ...]) -> int: ...
+    def settle(self, now_us: int, revision: int, items: tuple[Settle, ...]) -> int: ...
     def rebuild(self, call: Rebuild) -> int | Refused: ...
     def hold(self, call: Hold) -> tuple[HoldAnswer, ...] | Refused: ...
     def keep(self, call: Keep) -> KeepAnswer: ...
@@ -119,8 +119,8 @@ class RedisPool:
     def claim(self, call: Claim) -> Claimed | Refused:
         return self.store.claim({0: call})[0]
 
-    def settle(self, now_us: int, items: tuple[Settle, ...]) -> int:
-        return self.store.settle(now_us, {0: items})
+    def settle(self, now_us: int, revision: int, items: tuple[Settle, ...]) -> int:
+        return self.store.settle(now_us, revision, {0: items})
 
     def rebuild(self, call: Rebuild) -> int | Refused:
         return self.store.rebuild(0, call)
@@ -313,8 +313,8 @@ class Bench:
             next_due_ms or self.now_ms + DAY_MS, next_look_ms, tuple(alerts),
         )  # fmt: skip
 
-    def settle(self, *items: Settle) -> int:
-        return self.shard.settle(self.now_us, items)
+    def settle(self, *items: Settle, revision: int = 0) -> int:
+        return self.shard.settle(self.now_us, revision or self.revision, items)
 
     def settle_all(self) -> None:
         """Claim and settle until nothing is due."""

@@ -83,9 +83,14 @@ class RecoveryLeavesSkusAsleep(MemoryPool):
 
 
 class SettledIsAsleep(MemoryPool):
-    def _settle_sku(self, out: OutRecord, now_us: int, item: Settle) -> None:
-        super()._settle_sku(out, now_us, item)
+    def _settle_sku(self, out: OutRecord, now_us: int, revision: int, item: Settle) -> None:
+        super()._settle_sku(out, now_us, revision, item)
         self.due[item.sku] = item.next_due_ms
+
+
+class OldPolicySettles(MemoryPool):
+    def settle(self, now_us: int, _revision: int, items: tuple[Settle, ...]) -> int:
+        return super().settle(now_us, self.revision, items)
 
 
 REOPENED = [
@@ -99,6 +104,7 @@ REOPENED = [
     (traces.p2_a_crash_between_emission_and_settling_ends_in_emitting_again, OpenIsTrusted),
     (traces.p3_every_claim_takes_a_new_version, ClaimsKeepTheVersion),
     (traces.p4_a_publisher_with_an_old_policy_is_refused, AnyPolicyClaims),
+    (traces.p4_what_was_derived_under_an_old_policy_is_looked_at_again, OldPolicySettles),
     (traces.p5_what_was_emitted_before_a_rollback_is_looked_at_again, RecoveryLeavesSkusAsleep),
     (traces.p6_a_claim_from_before_the_recovery_closes_nothing, RecoveryWithoutGeneration),
     (traces.p7_after_a_rollback_no_version_lies_below_one_of_a_clock_ahead, RecoveryWithoutFloor),

@@ -146,7 +146,7 @@ class PoolMachine(RuleBasedStateMachine):
             self._rebuild(claimed.stale, revision)
             self._claim(call)
         if settled:
-            self._settle(self.claims[-settled:])
+            self._settle(self.claims[-settled:], revision)
 
     @rule(
         names=st.lists(hold, min_size=1, max_size=2),
@@ -191,9 +191,9 @@ class PoolMachine(RuleBasedStateMachine):
             self.both(lambda shard: shard.release(self.now_us, [item, item]))
         self.both(lambda shard: shard.listed())
 
-    @rule(back=st.integers(0, 5))
-    def settle_late(self, back: int) -> None:
-        self._settle(self.claims[-1 - back :][:1])
+    @rule(back=st.integers(0, 5), lag=st.sampled_from((0, 0, 1)))
+    def settle_late(self, back: int, lag: int) -> None:
+        self._settle(self.claims[-1 - back :][:1], max(1, self.revision - lag))
 
     @rule(
         moved=st.booleans(),
@@ -286,9 +286,9 @@ class PoolMachine(RuleBasedStateMachine):
         ]  # fmt: skip
         return claimed
 
-    def _settle(self, items: list[Settle]) -> None:
+    def _settle(self, items: list[Settle], revision: int) -> None:
         once = tuple({item.sku: item for item in items}.values())
-        self.both(lambda shard: shard.settle(self.now_us, once))
+        self.both(lambda shard: shard.settle(self.now_us, revision, once))
 
     def _recover(self, begin: int, skew_ms: int) -> None:
         call = Recover(self.now_us, f"s{self.server}", begin, skew_ms, 100)

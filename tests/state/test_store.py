@@ -131,7 +131,7 @@ def test_a_recovery_is_carried_through_in_chunks(store: Store) -> None:
 
 def test_each_round_trip_is_observed_with_its_verb(store: Store, observed: list[str]) -> None:
     received(store, *SKUS)
-    store.settle(NOW_MS * 1000, {0: []})
+    store.settle(NOW_MS * 1000, 1, {0: []})
     assert observed == ["apply", "settle"]
 
 

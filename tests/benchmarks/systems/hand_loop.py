@@ -146,7 +146,7 @@ class Publish:
             self._producer.flush()
             if self._failed:
                 raise KafkaException(self._failed[0])
-            self._store.settle(time.time_ns() // 1000, settles)
+            self._store.settle(time.time_ns() // 1000, REVISION, settles)
         return more
 
     def _tell(self, generation: int, due: Any) -> Settle:
