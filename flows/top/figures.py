@@ -41,7 +41,11 @@ class Publish:
 
 @dataclass(frozen=True, slots=True)
 class Stock:
-    """What the last round of the walk found, how long ago it ended, and who is not heard."""
+    """What the last round of the walk found, how long ago it ended, and who is not heard.
+
+    `channels_held` tells of each channel that is steered how and by whom: `frozen by breaker`. What lies at
+    `locations_left_out` counts as nothing while they are silent.
+    """
 
     oversold_skus: int | None
     negative_positions: int | None
@@ -51,6 +55,8 @@ class Stock:
     locations_silent: int | None
     silent_s: dict[str, float]
     ads_paused: dict[str, int]
+    channels_held: dict[str, str]
+    locations_left_out: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +139,11 @@ def figures(
             _whole(worst.value("penstock_locations_silent")),
             worst.by("penstock_location_silent_seconds", "location"),
             _wholes(worst.by("penstock_ads_paused", "rule")),
+            {
+                held["channel"]: f"{held['mode']} by {held['by']}"
+                for held in worst.labels_of("penstock_channel_held", "channel")
+            },
+            [at["location"] for at in worst.labels_of("penstock_location_left_out", "location")],
         ),
         Trouble(
             rates.total("penstock_rewinds_total"),

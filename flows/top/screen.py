@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import islice
 
 from rich.text import Text
 
@@ -14,6 +15,7 @@ HEAD = "bold"
 FAINT, YELLOW, RED = "dim", "yellow", "bold red"
 LATE_S, LONG_S = 1.0, 5.0
 BUSY = 0.8
+NAMED_MAX = 5
 NOTHING = "-"
 
 
@@ -98,8 +100,16 @@ def _stock(found: Figures) -> Iterator[Text]:
         number(stock.locations_silent),
         _above(stock.locations_silent, 0, YELLOW),
     )
-    longest = sorted(stock.silent_s.items(), key=lambda each: -each[1])[:5]
+    longest = sorted(stock.silent_s.items(), key=lambda each: -each[1])[:NAMED_MAX]
     yield _line(silent, *(_fact(name, span(age_s), YELLOW) for name, age_s in longest))
+    if left_out := stock.locations_left_out:
+        names = (Text(visible(name), style=YELLOW) for name in left_out[:NAMED_MAX])
+        yield _line(_fact("locations left out", number(len(left_out)), YELLOW), *names)
+    if held := stock.channels_held:
+        # One that froze by itself waits for somebody.
+        style = {how: RED if how.endswith("breaker") else YELLOW for how in held.values()}
+        facts = (_fact(name, visible(how), style[how]) for name, how in held.items())
+        yield _line(_fact("channels held", number(len(held))), *islice(facts, NAMED_MAX))
 
 
 def _ads(found: Figures) -> Iterator[Text]:

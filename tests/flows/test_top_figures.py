@@ -166,6 +166,27 @@ def test_a_silent_location_and_a_broken_invariant_are_named() -> None:
     assert "out 0" not in plain
 
 
+def test_channels_that_are_held_and_locations_left_out_are_named() -> None:
+    text = (
+        'penstock_channel_held{channel="shopee",mode="frozen",by="breaker"} 1\n'
+        'penstock_channel_held{channel="momo",mode="zero",by="hand"} 1\n'
+        'penstock_location_left_out{location="s001"} 1\n'
+    )
+    found = shown(text, text)
+    assert found.stock.channels_held == {"momo": "zero by hand", "shopee": "frozen by breaker"}
+    assert found.stock.locations_left_out == ["s001"]
+    plain = screen(found, 1.0).plain
+    assert "locations left out 1   s001" in plain
+    assert "channels held 2   momo zero by hand   shopee frozen by breaker" in plain
+    assert (styles(found, "momo"), styles(found, "shopee")) == ({"yellow"}, {"bold red"})
+
+
+def test_where_nothing_is_held_or_left_out_no_line_is_spent_on_it() -> None:
+    plain = screen(shown(""), 1.0).plain
+    assert "left out" not in plain
+    assert "held " not in plain.replace("held back", "")
+
+
 def test_a_named_address_that_does_not_answer_is_shown() -> None:
     assert "shop2:9464   no answer" in screen(shown("", silent=["shop2:9464"]), 1.0).plain
 
