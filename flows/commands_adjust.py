@@ -38,7 +38,7 @@ def adjust(
             output.fault("adjust", f"sku: the store did not know {sku!r} before")
         before = on_hand(run, sku, location)
         try:
-            sent = send(run, "wms.adjustment", SOURCE, run.clock.now_ms(), data, location)
+            sent = send(run, "wms.adjustment", SOURCE, run.business_now_ms(), data, location)
         except Refused as refused:
             output.fault("adjust", str(refused))
             return USAGE

@@ -224,7 +224,7 @@ def _lag(run: Runtime) -> Answer:
 
 
 def _due(run: Runtime) -> Answer:
-    due = run.store.due_by(now_ms(), run.business_ms(run.store.business_ms()))
+    due = run.store.due_by(now_ms(), run.business_now_ms())
     return ("warn", f"{due} SKUs wait for a publisher") if due else ("ok", "none")
 
 

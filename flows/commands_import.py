@@ -76,15 +76,14 @@ def import_file(wanted: Wanted) -> int:
 
 
 def _as_of_ms(run: Runtime, text: str | None) -> int | None:
-    now_ms = run.clock.now_ms()
     if text is None:
-        return now_ms
+        return run.business_now_ms()
     try:
         as_of_ms = rfc3339_ms(text)
     except ValueError as error:
         output.fault("import", f"--as-of: expected {error}, got {text!r}")
         return None
-    if as_of_ms > now_ms:
+    if as_of_ms > run.clock.now_ms():
         output.fault("import", f"--as-of: expected a time that has passed, got {text!r}")
         return None
     return as_of_ms

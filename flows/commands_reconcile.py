@@ -37,7 +37,7 @@ def reconcile(
     with reached_or_made() as run:
         run.follow_policy()
         try:
-            as_of_ms = rfc3339_ms(as_of) if as_of else run.clock.now_ms()
+            as_of_ms = rfc3339_ms(as_of) if as_of else run.business_now_ms()
             # The whole file is read before anything is sent.
             chunks = list(rows_of(path, source, run))
         except (BadFile, OSError, UnicodeDecodeError) as error:

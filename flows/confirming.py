@@ -133,7 +133,7 @@ class Confirming:
         if pickup:
             data["pickup"] = pickup
         event_id = f"{channel}/{order}/{hold}"
-        value = structured(event_id, SOURCE, "order.placed", self._now_ms(), data)
+        value = structured(event_id, SOURCE, "order.placed", self._runtime.business_now_ms(), data)
         message = Outgoing(MARKETPLACE_ORDERS, order.encode(), value, STRUCTURED)
         try:
             (result,) = self._runtime.log.append([message])
@@ -142,13 +142,6 @@ class Confirming:
         if isinstance(result, AppendFailed):
             return _unknown(hold, result.error)
         return confirmed
-
-    def _now_ms(self) -> int:
-        """Return the time of the order: by business time, which must not jump where events set it."""
-        runtime = self._runtime
-        by_event = runtime.settings.clock == "event"
-        newest_ms = runtime.store.business_ms() if by_event else 0
-        return runtime.business_ms(newest_ms) or runtime.clock.now_ms()
 
 
 def _lines(answer: KeepAnswer) -> tuple[HeldLine, ...]:

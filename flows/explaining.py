@@ -75,7 +75,7 @@ class Explaining:
         self._runtime = runtime
         policy = self._policy = runtime.policy
         self.compiled = policy.compiled
-        self._business_ms = runtime.business_ms(runtime.store.business_ms())
+        self._business_ms = runtime.business_now_ms()
         self._explainer = Explainer(
             policy.compiled,
             self._business_ms,

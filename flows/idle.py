@@ -28,11 +28,10 @@ class Open:
 
 def open_work(runtime: Runtime) -> Open:
     """Return what is still to be done at this moment."""
-    store = runtime.store
-    business_ms = runtime.business_ms(store.business_ms())
+    business_ms = runtime.business_now_ms()
     # A SKU claimed and not settled yet has its lease for a due time: it is not done either.
     leased_ms = runtime.clock.now_ms() + runtime.settings.lease_ms
-    return Open(lags(runtime), store.due_by(leased_ms, business_ms))
+    return Open(lags(runtime), runtime.store.due_by(leased_ms, business_ms))
 
 
 def lags(runtime: Runtime) -> dict[Partition, int]:

@@ -27,7 +27,7 @@ class Moment(NamedTuple):
 def moment(run: Runtime) -> Moment:
     """Look up what holds now."""
     lags = push_lag.measured(run.server.client, run.keys)
-    return Moment(run.business_ms(run.store.business_ms()), lags)
+    return Moment(run.business_now_ms(), lags)
 
 
 def levels_now(state: SkuState, policy: PolicyInForce, now: Moment) -> dict[str, int]:

@@ -96,7 +96,7 @@ class Making:
     def _requests(self, wanted: Wanted) -> dict[int, HoldRequest] | NotDone:
         """Return the part of each shard, under the policy that is known now."""
         runtime, policy = self.runtime, self.runtime.policy
-        business_ms = runtime.business_ms(self._newest_ms())
+        business_ms = runtime.business_now_ms()
         fingerprint = wanted.fingerprint()
         lines: dict[int, list[PoolLine | LocationLine]] = defaultdict(list)
         for sku, quantity in wanted.units().items():
@@ -122,10 +122,6 @@ class Making:
             )
             for shard, mine in lines.items()
         }  # fmt: skip
-
-    def _newest_ms(self) -> int:
-        runtime = self.runtime
-        return runtime.store.business_ms() if runtime.settings.clock == "event" else 0
 
     def _ask(self, requests: Mapping[int, Mapping[int, HoldRequest]]) -> dict[int, Answers]:
         """Ask for holds; leave out those that have to be asked for once more."""

@@ -234,6 +234,11 @@ class Runtime:
         """Return the time that business rules run on: the system's, or the newest event's."""
         return newest_ms if self.settings.clock == "event" else self.clock.now_ms()
 
+    def business_now_ms(self) -> int:
+        """Return the business time of this moment; where events set it, the system's until there is one."""
+        by_event = self.settings.clock == "event"
+        return (self.store.business_ms() if by_event else 0) or self.clock.now_ms()
+
 
 @contextmanager
 def connected(settings: Settings) -> Iterator[Runtime]:

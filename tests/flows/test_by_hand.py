@@ -55,6 +55,32 @@ def test_an_adjustment_tells_the_figures_before_and_after(stocked: Shop) -> None
     assert event_told["value"]["data"]["reason"] == "damaged"
 
 
+def test_what_is_done_by_hand_while_events_set_the_clock_happens_then_and_not_today(
+    shop: Shop,
+) -> None:
+    shop.env["PENSTOCK_CLOCK"] = "event"
+    counted, listed = shop.folder / "positions.csv", shop.folder / "listed.csv"
+    counted.write_text("location,sku,on_hand,unavailable\nwh,A,8,0\n")
+    listed.write_text("location,sku,on_hand\nwh,A,8\n")
+
+    def has(on_hand: int) -> bool:
+        return [p["on_hand"] for p in shop.stock("A")["positions"]] == [on_hand]
+
+    received = event(1, "wms.receipt", location="wh", reference="r", lines=lines(A=5))
+    shop.emit(received | {"time": "2011-07-04T10:00:00+00:00"})
+    with running(shop, ("run", "ingest")):
+        assert eventually(lambda: shop.penstock("stock", "A").returncode == 0)
+        adjusted = shop.penstock("adjust", "A", "wh", "1", "--reason", "found", "--by", "y.lin")
+        assert (rows(adjusted)[0]["after"], has(6)) == (6, True)
+        assert shop.penstock("import", str(counted)).returncode == 0
+        assert eventually(lambda: has(8))
+        compared = shop.penstock("reconcile", str(listed), "--source", "wms")
+        assert "as_of=2011-07-04T10:00:00" in told(compared)
+        sold = event(2, "pos.sale", location="wh", receipt="x", lines=lines(A=2))
+        shop.emit(sold | {"time": "2011-07-04T11:00:00+00:00"})
+        assert eventually(lambda: has(6)), "a count of today would have seen that sale"
+
+
 def test_an_adjustment_that_makes_no_sense_is_not_sent(stocked: Shop) -> None:
     nowhere = stocked.penstock("adjust", "A", "mars", "1", "--reason", "found", "--by", "y")
     assert (nowhere.returncode, told(nowhere)) == (

@@ -21,6 +21,10 @@ LINE = re.compile(
 )
 
 
+SYNTHETIC = ("--synthetic", "--speed", "400")
+"""Slow enough that ads are looked at between two deliveries, also where other work takes most of the machine."""
+
+
 class Result:
     """Exit code, the figures of the last line, and the digest of the end state."""
 
@@ -61,7 +65,7 @@ def assert_clean(result: Result) -> None:
 
 
 def test_the_made_up_chain_ends_in_zeros_and_leaves_nothing_behind(tmp_path: Path) -> None:
-    result = demo(tmp_path, "--synthetic", "--dump", "stream.jsonl")
+    result = demo(tmp_path, *SYNTHETIC, "--dump", "stream.jsonl")
     assert_clean(result)
     with (tmp_path / "stream.jsonl").open("rb") as stream:
         assert sum(1 for _ in stream) == result.figures["events"]
@@ -107,7 +111,7 @@ def topics_of(kafka: Kafka) -> list[str]:
 @pytest.mark.parametrize(
     "arguments",
     [
-        ("--synthetic",),
+        SYNTHETIC,
         pytest.param(("--months", "1", "--speed", "max"), marks=pytest.mark.slow),
     ],
 )
@@ -130,10 +134,10 @@ def test_on_kafka_and_a_cluster_it_ends_as_on_the_embedded_store(
     tmp_path: Path, kafka: Kafka, redis_cluster: RedisCluster
 ) -> None:
     there = demo(
-        tmp_path, "--synthetic", PENSTOCK_KAFKA=kafka.bootstrap, PENSTOCK_REDIS=redis_cluster.url
+        tmp_path, *SYNTHETIC, PENSTOCK_KAFKA=kafka.bootstrap, PENSTOCK_REDIS=redis_cluster.url
     )
     assert_clean(there)
-    assert there.end_state == demo(tmp_path, "--synthetic").end_state
+    assert there.end_state == demo(tmp_path, *SYNTHETIC).end_state
     assert topics_of(kafka) == []
     assert [primary.client.dbsize() for primary in redis_cluster.primaries] == [0, 0, 0]
 
