@@ -141,7 +141,14 @@ class ClaimsKeepTheVersion(Pool):
         return due._replace(token=version)
 
 
-class AnyPolicyClaims(Pool):
+class OldPolicySettles(Pool):
+    def settle(self, now_us: int, _revision: int, items: tuple[Settle, ...]) -> int:
+        return super().settle(now_us, self.revision, items)
+
+
+class AnyPolicyClaims(OldPolicySettles):
+    """Settles them for good, too: looked at again, what an old policy said would be put right."""
+
     def claim(self, call: Claim) -> Claimed | Refused:
         return super().claim(call._replace(revision=max(call.revision, self.revision)))
 
@@ -178,11 +185,6 @@ class SettledIsAsleep(Pool):
     def _settle_sku(self, out: OutRecord, now_us: int, revision: int, item: Settle) -> None:
         super()._settle_sku(out, now_us, revision, item)
         self.due[item.sku] = item.next_due_ms
-
-
-class OldPolicySettles(Pool):
-    def settle(self, now_us: int, _revision: int, items: tuple[Settle, ...]) -> int:
-        return super().settle(now_us, self.revision, items)
 
 
 def halves(call: Apply, second: int) -> Apply:
