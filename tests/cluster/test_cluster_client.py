@@ -62,7 +62,7 @@ def test_a_batch_asks_no_server_for_anything_but_its_commands(
         for command, figures in primary.client.info("commandstats").items():
             seen[command.removeprefix("cmdstat_")] += figures["calls"]
     of_the_servers = {"info", "config|resetstat", "ping", "replconf"}
-    within_the_calls = {"exists", "hget"}
+    within_the_calls = {"exists", "hmget"}
     assert seen.keys() - of_the_servers - within_the_calls == {"fcall"}
     assert seen["fcall"] == SHARDS
 
