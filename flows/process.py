@@ -54,8 +54,8 @@ def collect_rarely() -> None:
 @contextmanager
 def running(role: str) -> Iterator[Runtime]:
     """Be a process that runs a flow, with the settings of the environment, until the block ends."""
-    stop.install()
     reloading.install()
+    stop.install()
     set_up_logging()
     collect_rarely()
     settings = environment.load()

@@ -73,11 +73,12 @@ class Reload:
     def run(self) -> None:
         """Look at the file until stopped."""
         while True:
-            asked = _asked.wait(self._look_s)
-            _asked.clear()
+            _asked.wait(self._look_s)
             if self._stopped.is_set():
                 return
-            if asked:
+            # Asked again: a signal may come as the time is over, and must not be cleared away unseen.
+            if _asked.is_set():
+                _asked.clear()
                 self.read("SIGHUP")
             elif self._runtime.settings.config_watch == "1" and self._has_changed():
                 self.read("the file changed")

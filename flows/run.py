@@ -60,12 +60,9 @@ def run_all(*, until_idle: bool) -> int:
     stop.install()
     settings = environment.load()
     config.load_with_codes(settings.config)
-    if not reloading.at_terminal():
-        # A child inherits that, and lives until it has a handler of its own.
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
     with stop.held():
         children = [_start(role, settings, until_idle=until_idle) for role in ROLES]
-    _pass_on_hangups(children)
+        _pass_on_hangups(children)
     try:
         while None in (codes := [child.poll() for child in children]):
             if any(codes) or stop.wait(WATCH_S):

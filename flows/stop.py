@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-_SIGNALS = signal.SIGTERM, signal.SIGINT
+_STOPS = signal.SIGTERM, signal.SIGINT
+_HELD = *_STOPS, signal.SIGHUP
 
 _stop = threading.Event()
 
@@ -14,19 +15,19 @@ _stop = threading.Event()
 def install() -> None:
     """Let SIGTERM and SIGINT set the flag, also those that `held` kept. Does nothing outside the main thread."""
     if threading.current_thread() is threading.main_thread():
-        for number in _SIGNALS:
+        for number in _STOPS:
             signal.signal(number, _set)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _HELD)
 
 
 @contextmanager
 def held() -> Iterator[None]:
-    """Let SIGTERM and SIGINT wait until the block ends; in a process started inside, until it calls `install`.
+    """Let SIGTERM, SIGINT and SIGHUP wait until the block ends; in a process started inside, until it calls `install`.
 
-    A process inherits what its parent holds back (pthread_sigmask(3)), so one that is asked to stop before it has
-    a handler ends as cleanly as later.
+    A process inherits what its parent holds back (pthread_sigmask(3)), so what it is told before it has
+    handlers is not lost, and does not end it.
     """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _HELD)
     try:
         yield
     finally:

@@ -85,6 +85,18 @@ def test_flows_that_are_stopped_before_they_have_a_handler_end_cleanly(
     assert (flow.returncode, said) == (0, b"")
 
 
+def test_a_hangup_before_they_have_a_handler_does_not_end_flows(shop: Shop) -> None:
+    shop.emit(event(1, "wms.receipt", location="wh", reference="r", lines=lines(A=5)))
+    flow = shop.start("run")
+    assert eventually(lambda: len([x for x in processes() if x.parent == flow.pid]) == 2)
+    for process in [flow.pid, *(x.pid for x in processes() if x.parent == flow.pid)]:
+        os.kill(process, signal.SIGHUP)
+    assert eventually(lambda: shop.penstock("stock", "A").returncode == 0)
+    flow.send_signal(signal.SIGTERM)
+    said = flow.communicate(timeout=20)[1]
+    assert (flow.returncode, said) == (0, b"")
+
+
 def test_flows_do_not_outlive_the_run_that_started_them(shop: Shop) -> None:
     shop.emit(event(1, "wms.receipt", location="wh", reference="r", lines=lines(A=5)))
     flow = shop.start("run")

@@ -1,5 +1,6 @@
 """Reading the policy file again, in one process."""
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from structlog.testing import capture_logs
 
 from connectors import policy_history
 from connectors.embedded import Embedded
+from flows import reloading
 from flows.reloading import Reload
 from monitoring import metrics
 from tests.flows.engine import Engine, engine
@@ -62,3 +64,32 @@ def test_a_file_is_read_once_it_has_changed_and_stays_as_it_is(
         assert [reload._has_changed() for _ in range(2)] == [False, True]
         config.unlink()
         assert [reload._has_changed() for _ in range(2)] == [False, False]
+
+
+def test_a_hangup_in_the_moment_in_which_waiting_ends_is_not_lost(
+    valkey: Embedded, config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class TooLate(threading.Event):
+        """Is set just after waiting has ended without it."""
+
+        def wait(self, _timeout: float | None = None) -> bool:
+            if self.is_set():
+                return True
+            self.set()
+            return False
+
+    asked = TooLate()
+    monkeypatch.setattr(reloading, "_asked", asked)
+    with engine(valkey, config) as e:
+        reload, read = Reload(e.run), []
+
+        def note(why: str) -> None:
+            read.append(why)
+            reload.stop()
+
+        monkeypatch.setattr(reload, "read", note)
+        thread = threading.Thread(target=reload.run, daemon=True)
+        thread.start()
+        thread.join(5)
+        reload.stop()
+        assert read == ["SIGHUP"]
