@@ -55,7 +55,7 @@ def collect_rarely() -> None:
 def running(role: str) -> Iterator[Runtime]:
     """Be a process that runs a flow, with the settings of the environment, until the block ends."""
     reloading.install()
-    stop.install()
+    stop.install()  # the last: what was held until now comes, and finds its handlers
     set_up_logging()
     collect_rarely()
     settings = environment.load()

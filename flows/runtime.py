@@ -236,8 +236,8 @@ class Runtime:
 
     def business_now_ms(self) -> int:
         """Return the business time of this moment; where events set it, the system's until there is one."""
-        by_event = self.settings.clock == "event"
-        return (self.store.business_ms() if by_event else 0) or self.clock.now_ms()
+        newest_ms = self.store.business_ms() if self.settings.clock == "event" else 0
+        return newest_ms or self.clock.now_ms()
 
 
 @contextmanager

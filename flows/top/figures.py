@@ -141,9 +141,9 @@ def figures(
             _wholes(worst.by("penstock_ads_paused", "rule")),
             {
                 held["channel"]: f"{held['mode']} by {held['by']}"
-                for held in worst.labels_of("penstock_channel_held", "channel")
+                for held in worst.labels_of("penstock_channel_held")
             },
-            [at["location"] for at in worst.labels_of("penstock_location_left_out", "location")],
+            sorted(_above_0(worst.by("penstock_location_left_out", "location"))),
         ),
         Trouble(
             rates.total("penstock_rewinds_total"),

@@ -9,7 +9,6 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from operator import itemgetter
 from typing import TypeVar
 
 from flows.top.readings import Labels, Reading
@@ -108,10 +107,9 @@ class Worst:
         """Return the highest by one label."""
         return {dict(labels)[label]: value for labels, value in self._highest(name).items()}
 
-    def labels_of(self, name: str, first: str) -> list[dict[str, str]]:
-        """Return the sets of labels whose value is above 0, ordered by the label that is `first`."""
-        found = [dict(labels) for labels, value in self._highest(name).items() if value > 0]
-        return sorted(found, key=itemgetter(first))
+    def labels_of(self, name: str) -> list[dict[str, str]]:
+        """Return the sets of labels whose value is above 0."""
+        return [dict(labels) for labels, value in self._highest(name).items() if value > 0]
 
     def _highest(self, name: str) -> dict[Labels, float]:
         highest: dict[Labels, float] = {}

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from itertools import islice
 
 from rich.text import Text
 
@@ -105,11 +104,14 @@ def _stock(found: Figures) -> Iterator[Text]:
     if left_out := stock.locations_left_out:
         names = (Text(visible(name), style=YELLOW) for name in left_out[:NAMED_MAX])
         yield _line(_fact("locations left out", number(len(left_out)), YELLOW), *names)
-    if held := stock.channels_held:
+    if stock.channels_held:
+        held = sorted(stock.channels_held.items())
         # One that froze by itself waits for somebody.
-        style = {how: RED if how.endswith("breaker") else YELLOW for how in held.values()}
-        facts = (_fact(name, visible(how), style[how]) for name, how in held.items())
-        yield _line(_fact("channels held", number(len(held))), *islice(facts, NAMED_MAX))
+        facts = (
+            _fact(name, visible(how), RED if how.endswith("breaker") else YELLOW)
+            for name, how in held[:NAMED_MAX]
+        )
+        yield _line(_fact("channels held", number(len(held))), *facts)
 
 
 def _ads(found: Figures) -> Iterator[Text]:

@@ -28,7 +28,7 @@ local HEAD_FORMAT = '<i8i8c34i8I2i8i8i8i8i4i8'
 -- version, cause; token (0: never claimed), open, generation, available, cause; alerts; revision or what follows as text
 local LEAD_FORMAT, LEAD_AND_REST = '<i8i8i8Bi8i8i8Bi8', '<i8i8i8Bi8i8i8Bc0'
 local CLASSES_AT = 59 -- the byte at which the number of classes stands
-local AFTER_CAUSE, AFTER_LEAD = 17, 51 -- bytes
+local AFTER_LEAD = 51 -- bytes
 local CLAIM_BYTES = 34
 local DAY_FORMAT, DAY_BYTES = '<i4i8', 12
 
@@ -67,10 +67,6 @@ end
 local function head_of(s)
   local classes = s[CLASSES]
   return pack(head_format(classes), unpack(s, VERSION, SUMS + classes)) .. s[OLDER]
-end
-
-local function with_version(head, version, cause)
-  return pack('<i8i8', version, cause) .. sub(head, AFTER_CAUSE)
 end
 
 -- Read a position into an array that has none yet.

@@ -39,6 +39,11 @@ def processes() -> list[Process]:
     ]
 
 
+def children_of(flow: subprocess.Popen[bytes]) -> list[Process]:
+    """The processes that it started and that are alive."""
+    return [each for each in processes() if each.parent == flow.pid]
+
+
 def test_two_of_each_flow_end_where_one_of_each_does(shop: Shop, tmp_path: Path) -> None:
     events = trading(1_500)
     shop.emit(*events)
@@ -78,9 +83,9 @@ def test_flows_that_are_stopped_before_they_have_a_handler_end_cleanly(
     shop: Shop, number: signal.Signals
 ) -> None:
     flow = shop.start("run")
-    assert eventually(lambda: len([x for x in processes() if x.parent == flow.pid]) == 2)
-    for process in [x.pid for x in processes() if x.parent == flow.pid]:
-        os.kill(process, number)
+    assert eventually(lambda: len(children_of(flow)) == 2)
+    for child in children_of(flow):
+        os.kill(child.pid, number)
     said = flow.communicate(timeout=20)[1]
     assert (flow.returncode, said) == (0, b"")
 
@@ -88,9 +93,9 @@ def test_flows_that_are_stopped_before_they_have_a_handler_end_cleanly(
 def test_a_hangup_before_they_have_a_handler_does_not_end_flows(shop: Shop) -> None:
     shop.emit(event(1, "wms.receipt", location="wh", reference="r", lines=lines(A=5)))
     flow = shop.start("run")
-    assert eventually(lambda: len([x for x in processes() if x.parent == flow.pid]) == 2)
-    for process in [flow.pid, *(x.pid for x in processes() if x.parent == flow.pid)]:
-        os.kill(process, signal.SIGHUP)
+    assert eventually(lambda: len(children_of(flow)) == 2)
+    for pid in (flow.pid, *(child.pid for child in children_of(flow))):
+        os.kill(pid, signal.SIGHUP)
     assert eventually(lambda: shop.penstock("stock", "A").returncode == 0)
     flow.send_signal(signal.SIGTERM)
     said = flow.communicate(timeout=20)[1]
@@ -101,7 +106,7 @@ def test_flows_do_not_outlive_the_run_that_started_them(shop: Shop) -> None:
     shop.emit(event(1, "wms.receipt", location="wh", reference="r", lines=lines(A=5)))
     flow = shop.start("run")
     assert eventually(lambda: shop.penstock("stock", "A").returncode == 0)
-    children = {each.pid for each in processes() if each.parent == flow.pid}
+    children = {each.pid for each in children_of(flow)}
     assert len(children) == 2
     flow.kill()
     flow.communicate(timeout=20)
@@ -112,7 +117,7 @@ def test_a_killed_flow_is_noticed_and_the_other_one_stopped(shop: Shop) -> None:
     shop.emit(event(1, "wms.receipt", location="wh", reference="r", lines=lines(A=5)))
     flow = shop.start("run")
     assert eventually(lambda: shop.penstock("stock", "A").returncode == 0)
-    (publish,) = [x.pid for x in processes() if x.parent == flow.pid and " publish" in x.command]
+    (publish,) = [child.pid for child in children_of(flow) if " publish" in child.command]
     os.kill(publish, signal.SIGKILL)
     said = flow.communicate(timeout=20)[1]
     assert (flow.returncode, said) == (1, b"penstock run: a flow was ended by signal 9\n")

@@ -38,7 +38,6 @@ from tests.simulation.world import World
 
 Answer = TypeVar("Answer")
 
-
 SKUS_OF_ONE = 2_000
 """A SKU of the model takes the time of so many, when SKUs come up one after the other."""
 
