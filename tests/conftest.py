@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import redis
+from hypothesis import HealthCheck, settings
 
 from connectors.embedded import Embedded, EmbeddedError, embedded
 from tests.servers.fixtures import (  # noqa: F401 - fixtures, asked for by name
@@ -16,6 +17,10 @@ from tests.servers.fixtures import (  # noqa: F401 - fixtures, asked for by name
     running_cluster,
     running_redis,
 )
+
+# Both measure the machine, not the code: on a fresh one the first text that is drawn builds a table of all characters.
+settings.register_profile("penstock", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("penstock")
 
 
 @pytest.fixture(scope="session")

@@ -37,7 +37,7 @@ def test_every_odd_message_of_the_demo_ends_as_the_demo_counts_on() -> None:
     }
 
 
-@settings(max_examples=1_500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=1_500)
 @given(st.sampled_from(SEEDS), st.randoms(use_true_random=False))
 def test_a_message_changed_anywhere_is_rejected_in_words_or_accepted_within_bounds(
     text: bytes, chance: random.Random
@@ -45,7 +45,7 @@ def test_a_message_changed_anywhere_is_rejected_in_words_or_accepted_within_boun
     check(from_text(mutated(text, chance, lambda: chance.choice(SEEDS))))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     st.lists(st.tuples(st.text(max_size=20), st.binary(max_size=20)), max_size=4).map(tuple),
     st.none() | st.binary(max_size=200),
