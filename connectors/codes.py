@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import msgspec
 
 from connectors.lint import Lint, shortened
-from state.policy import Compiled
+from state.policy.compiled import Compiled
 
 HEADER = ("system", "code", "sku", "units")
 ROWS_MAX = 1_000_000

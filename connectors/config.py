@@ -15,8 +15,8 @@ from connectors.category_file import read_skus
 from connectors.codes import Mapping, read_csv
 from connectors.config_checks import CHANNEL_SIDE, check_rows
 from connectors.lint import FILE_BYTES_MAX, Lint, Problem, Row, absent, compose, read
-from state.categories import Category
-from state.policy import (
+from state.policy.categories import Category
+from state.policy.document import (
     AdRule,
     Campaign,
     Channel,

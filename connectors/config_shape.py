@@ -20,7 +20,7 @@ from connectors.config_values import (
     number,
 )
 from connectors.lint import Field, ListOf, Table
-from state.policy import NO_CAP, SELLING_KINDS, Answer, Kind, Mode, Opening
+from state.policy.document import NO_CAP, SELLING_KINDS, Answer, Kind, Mode, Opening
 
 CATEGORY_PATTERNS_MAX = 10_000
 

@@ -12,7 +12,7 @@ import msgspec
 
 from connectors.redis_cluster import Client
 from state.keys import Keys
-from state.policy import Policy, from_json
+from state.policy.document import Policy, from_json
 
 ENTRIES_MAX: Final = 100
 DOCUMENTS_MAX: Final = 20

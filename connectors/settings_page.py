@@ -11,7 +11,7 @@ from typing import Any
 from connectors.config_shape import FILE
 from connectors.lint import Field, ListOf, Table
 from connectors.settings import Settings, expected, variable
-from state.policy import NO_CAP
+from state.policy.document import NO_CAP
 
 HEAD = """\
 # Settings

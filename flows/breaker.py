@@ -21,8 +21,8 @@ from flows.runtime import PolicyInForce, Runtime, insist
 from flows.shown import count_all
 from flows.steering import steer
 from monitoring import metrics
-from state import overlay
-from state.overlay import ACCEPT_MS, BREAKER
+from state.policy import overlay
+from state.policy.overlay import ACCEPT_MS, BREAKER
 
 SLOT_MS: Final = 10_000
 PCT: Final = 100

@@ -7,8 +7,8 @@ from flows import output, steering
 from flows.process import OK, USAGE
 from flows.reach import reached
 from flows.runtime import Runtime
-from state import overlay
-from state.overlay import Overlay
+from state.policy import overlay
+from state.policy.overlay import Overlay
 from state.times import ms_rfc3339
 
 HISTORY_SHOWN: Final = 10

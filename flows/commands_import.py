@@ -19,8 +19,8 @@ from flows.progress import Told, bar
 from flows.reach import reached_or_made
 from flows.runtime import Runtime, insist
 from flows.steering import steer
-from state import overlay
 from state.calls import ABSENT
+from state.policy import overlay
 from state.times import rfc3339_ms
 
 PROBLEMS_SHOWN: Final = 20

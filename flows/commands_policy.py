@@ -21,8 +21,8 @@ from flows.process import FINDING, OK, USAGE
 from flows.progress import bar
 from flows.reach import reached
 from flows.runtime import PolicyInForce, Runtime
-from state.layout import layout_digest
-from state.policy import to_json
+from state.policy.document import to_json
+from state.policy.sums_digest import layout_digest
 from state.times import ms_rfc3339
 
 

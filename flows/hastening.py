@@ -10,7 +10,7 @@ from functools import partial
 
 from flows.runtime import PolicyInForce, Runtime, insist
 from state.calls import Hasten
-from state.policy_change import PolicyChange
+from state.policy.impact import PolicyChange
 
 
 def hasten(runtime: Runtime, before: PolicyInForce, after: PolicyInForce) -> Iterator[int] | None:

@@ -14,10 +14,10 @@ import msgspec
 from connectors.log import Partition
 from flows.runtime import Runtime
 from monitoring import metrics
-from state import silence
+from state.demand import arrival_rhythm as silence
+from state.demand.arrival_rhythm import EXPECTED, MINUTE_MS, Rhythm
 from state.ops import COUNT, INCOMING, MOVE
 from state.pack import NormalEvent
-from state.silence import EXPECTED, MINUTE_MS, Rhythm
 
 LOOK_S = 10.0
 DEAF_AFTER_MS, FORGOTTEN_AFTER_MS = 60_000, 600_000

@@ -9,8 +9,8 @@ from connectors.cloudevents import STRUCTURED, structured
 from connectors.log import Outgoing
 from state.ads import Decision, days
 from state.calls import Due
-from state.overlay import BREAKER
-from state.policy import AdRule
+from state.policy.document import AdRule
+from state.policy.overlay import BREAKER
 from state.times import ms_rfc3339
 
 SOURCE = "/penstock"

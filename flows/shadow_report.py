@@ -19,9 +19,9 @@ from connectors.lint import Lint, did_you_mean, shortened
 from flows.levels_now import Moment, figures_now
 from flows.runtime import PolicyInForce
 from state.calls import SkuState
-from state.channel_rules import channel_rules
 from state.levels import Figures, derive
-from state.policy import Compiled, compiled
+from state.policy.channel_rules import channel_rules
+from state.policy.compiled import Compiled, compiled
 
 HEADER: Final = ("channel", "sku", "quantity")
 UNITS_MAX: Final = 1_000_000_000

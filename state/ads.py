@@ -13,8 +13,8 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from state.policy import AdRule
-from state.velocity import DAY_MS
+from state.demand.velocity import DAY_MS
+from state.policy.document import AdRule
 
 QUARTER_MS = 900_000
 """Every time zone in use is a multiple of this off UTC, so no day starts inside a quarter hour."""

@@ -78,7 +78,7 @@ class Apply(NamedTuple):
 
     now_us: int
     sums_revision: int
-    """The revision of the policy that class sums belong to: see `state/layout.py`."""
+    """The revision of the policy that class sums belong to: see `state/policy/sums_digest.py`."""
     guard_ms: int
     places: tuple[Place, ...]
     parts: tuple[Part, ...]

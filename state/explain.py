@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 from state.calls import Position, SkuState
 from state.level_steps import Step, steps
 from state.levels import NO_LAGS, Figures, derive
-from state.policy import Compiled
+from state.policy.compiled import Compiled
 
 Why = Literal["", "unlisted", "platform", "excluded", "kind", "region", "silent"]
 """Why a location adds nothing for a channel, whatever lies there; "" = it may be sold from."""

@@ -7,9 +7,10 @@ live one would: the till must go on.
 
 from functools import lru_cache
 
-from state.channel_rules import channel_rules
 from state.hold_calls import PoolRule
-from state.policy import Campaign, Compiled
+from state.policy.channel_rules import channel_rules
+from state.policy.compiled import Compiled
+from state.policy.document import Campaign
 
 
 def pool_rule(compiled: Compiled, sku: str, channel: str, business_ms: int) -> PoolRule | None:

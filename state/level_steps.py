@@ -6,11 +6,12 @@ For people, not for the hot path. The effects add up to the level: a test holds 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from state.channel_rules import channel_rules
+from state.demand.velocity import day_number, velocity_of
 from state.levels import NO_LAGS, Figures
 from state.poisson import risk_buffer
-from state.policy import NO_CAP, Channel, Compiled
-from state.velocity import day_number, velocity_of
+from state.policy.channel_rules import channel_rules
+from state.policy.compiled import Compiled
+from state.policy.document import NO_CAP, Channel
 
 WHOLE_BP = 10_000
 

@@ -9,7 +9,7 @@ All in integers, in this order:
 5. less its buffer, in units or by risk (`state/poisson.py`);
 6. 0 at or below the cut-off; in packs, where the channel sells packs; at most the cap.
 
-Overrides may change 4 to 6 for some SKUs (`state/channel_rules.py`).
+Overrides may change 4 to 6 for some SKUs (`state/policy/channel_rules.py`).
 
 `shadow` channels have no level; a `frozen` one keeps the level last emitted; that of a `zero` one is 0.
 """
@@ -19,10 +19,11 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import NamedTuple
 
-from state.channel_rules import Rules, channel_rules
+from state.demand.velocity import DAY_MS, day_number, velocity_of
 from state.poisson import risk_buffer
-from state.policy import MEMO_MAX, Campaign, Channel, Compiled
-from state.velocity import DAY_MS, day_number, velocity_of
+from state.policy.channel_rules import Rules, channel_rules
+from state.policy.compiled import MEMO_MAX, Compiled
+from state.policy.document import Campaign, Channel
 
 NO_LAGS: Mapping[str, int] = MappingProxyType({})
 

@@ -44,7 +44,7 @@ from state.ops import (
     VOID,
     Op,
 )
-from state.policy import Source
+from state.policy.document import Source
 from state.reasons import Rejection, named, shown
 from state.times import ms_rfc3339
 
@@ -63,7 +63,7 @@ _AtLocation: TypeAlias = (
 
 
 class Known(Protocol):
-    """What is asked of the policy; `state.policy.Compiled` answers it."""
+    """What is asked of the policy; `state.policy.document.Compiled` answers it."""
 
     def knows_location(self, location: str, /) -> bool:
         """Say whether events may name the location."""

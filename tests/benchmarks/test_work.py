@@ -9,7 +9,8 @@ from connectors.cloudevents import Envelope, parse
 from connectors.log import Record
 from state.messages import Event
 from state.normalise import effects
-from state.policy import Location, Policy, compiled
+from state.policy.compiled import compiled
+from state.policy.document import Location, Policy
 from state.validation import Rejection, decode
 from tests.benchmarks.filling import Message, Writer
 from tests.benchmarks.system import RESENT_WITHIN, Mode, Work

@@ -17,7 +17,7 @@ from flows.walk_round import Findings, Round
 from state.keys import Keys
 from state.ops import MOVE, PLACE
 from state.pack import Chain, NormalEvent, Packer
-from state.policy import Location, Policy
+from state.policy.document import Location, Policy
 from state.shards import shard_of, slot_of
 from state.store import Store
 from tests.servers.redis_servers import RedisCluster

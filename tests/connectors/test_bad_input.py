@@ -13,7 +13,8 @@ from connectors.log import Record
 from state.messages import Event
 from state.normalise import effects
 from state.ops import Op
-from state.policy import Channel, Compiled, Location, Policy
+from state.policy.compiled import Compiled
+from state.policy.document import Channel, Location, Policy
 from state.reasons import Rejection
 from state.times import rfc3339_ms
 from state.validation import decode

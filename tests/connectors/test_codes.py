@@ -5,7 +5,8 @@ import pytest
 
 from connectors.codes import CodeRow, CodeTable, Mapping, additions, codes, read_csv
 from connectors.lint import Lint
-from state.policy import Policy, Source, Unknown, compiled
+from state.policy.compiled import compiled
+from state.policy.document import Policy, Source, Unknown
 
 HEADER = "system,code,sku,units\n"
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from connectors.config import ConfigError, check, load, load_with_codes, warnings
-from state.categories import Category
-from state.policy import (
+from state.policy.categories import Category
+from state.policy.document import (
     AdRule,
     Campaign,
     Channel,

@@ -3,7 +3,7 @@
 import pytest
 
 from connectors.config import check, load
-from state.policy import Policy
+from state.policy.document import Policy
 
 LOCATION = "version: 1\nlocations: [{id: s1, kind: store, %s}]\n"
 

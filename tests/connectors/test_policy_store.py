@@ -10,9 +10,9 @@ from connectors import policy_history, policy_store
 from connectors.codes import Mapping
 from connectors.policy_history import By
 from connectors.redis_cluster import Client
-from state import overlay
 from state.keys import Keys
-from state.policy import Channel, Floors, Location, Policy
+from state.policy import overlay
+from state.policy.document import Channel, Floors, Location, Policy
 
 KEYS = Keys("t")
 PLAIN = Policy()

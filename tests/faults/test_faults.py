@@ -13,7 +13,7 @@ from connectors.config import load
 from state import ops
 from state.messages import Event as Decoded
 from state.normalise import effects
-from state.policy import Compiled, compiled
+from state.policy.compiled import Compiled, compiled
 from state.reasons import Rejection
 from state.validation import decode
 from tests.faults.__main__ import main, scenarios

@@ -32,7 +32,7 @@ from state.keys import Keys
 from state.memory_pool import MemoryShard
 from state.messages import TOPIC_OF
 from state.pack import Chain, Packer
-from state.policy import AdRule, Channel, Location, Policy
+from state.policy.document import AdRule, Channel, Location, Policy
 from state.shards import shard_of
 from state.store import Store
 

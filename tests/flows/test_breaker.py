@@ -12,7 +12,7 @@ from connectors.embedded import Embedded
 from flows import steering
 from flows.walk_round import Findings, Round
 from monitoring import metrics
-from state import overlay
+from state.policy import overlay
 from tests.flows.engine import Engine, engine
 from tests.flows.shop import lines
 

@@ -8,7 +8,7 @@ from connectors import policy_store
 from connectors.codes import Mapping
 from connectors.embedded import Embedded
 from flows.ingest_steps import decode, normalise
-from state.policy import Channel, Location, Policy, Source
+from state.policy.document import Channel, Location, Policy, Source
 from tests.flows.engine import Engine, engine
 from tests.flows.shop import lines
 

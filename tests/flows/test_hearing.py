@@ -10,10 +10,10 @@ from connectors.embedded import Embedded
 from connectors.log import Partition
 from flows.hearing import LOOK_S, Heard, Hearing
 from monitoring import metrics
-from state import silence
+from state.demand import arrival_rhythm as silence
+from state.demand.arrival_rhythm import HOUR_MS, MINUTE_MS
 from state.ops import MOVE, PLACE
 from state.pack import NormalEvent
-from state.silence import HOUR_MS, MINUTE_MS
 from tests.flows.engine import Engine, engine
 from tests.flows.shop import lines
 

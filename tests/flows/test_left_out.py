@@ -8,7 +8,7 @@ import pytest
 
 from connectors.embedded import Embedded
 from flows import steering
-from state import overlay
+from state.policy import overlay
 from tests.flows.engine import Engine, engine
 from tests.flows.shop import lines
 

@@ -12,8 +12,8 @@ from flows.levels_now import Moment
 from flows.runtime import PolicyInForce
 from flows.shadow_report import Report, Row, read_shown, worst_first
 from state.calls import Position, SkuState
-from state.overlay import Overlay, change_silent
-from state.policy import Channel, Location, Policy
+from state.policy.document import Channel, Location, Policy
+from state.policy.overlay import Overlay, change_silent
 
 POLICY = Policy(
     locations=(

@@ -8,7 +8,7 @@ import pytest
 
 from connectors.embedded import Embedded
 from monitoring import metrics
-from state.overlay import SILENT_MAX
+from state.policy.overlay import SILENT_MAX
 from tests.flows.engine import Engine, engine
 from tests.flows.shop import lines
 

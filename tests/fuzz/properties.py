@@ -11,7 +11,8 @@ from connectors.log import Record
 from state.messages import LINES_MAX, QUANTITY_MAX, TYPES, Data, Event
 from state.normalise import effects
 from state.ops import COUNT, Op
-from state.policy import Channel, Compiled, Location, Policy
+from state.policy.compiled import Compiled
+from state.policy.document import Channel, Location, Policy
 from state.reasons import Rejection
 from state.validation import decode
 from tests.fuzz.wire import check_wire

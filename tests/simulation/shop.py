@@ -1,7 +1,7 @@
 """The shop of the simulation: what it sells where, under which policies, and under which codes."""
 
 from connectors.codes import CodeRow
-from state.policy import AdRule, Campaign, Channel, Floors, Location, Policy, Source
+from state.policy.document import AdRule, Campaign, Channel, Floors, Location, Policy, Source
 
 SKUS = ("A", "B", "C", "D")
 LOCATIONS = ("wh", "s1", "s2")

@@ -27,8 +27,8 @@ from state.calls import (
     Tick,
     Ticked,
 )
-from state.layout import layout_digest
-from state.policy import Policy, to_json
+from state.policy.document import Policy, to_json
+from state.policy.sums_digest import layout_digest
 from state.shards import shard_of
 from state.store import Store
 from tests.simulation.shards import Pool, Shard

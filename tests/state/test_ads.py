@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from state.ads import AdState, Decision, day_of, days, decide, is_quiet
-from state.policy import AdRule
-from state.velocity import DAY_MS
+from state.demand.velocity import DAY_MS
+from state.policy.document import AdRule
 
 RULE = AdRule(
     "google-shop",

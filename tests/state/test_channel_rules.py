@@ -6,22 +6,21 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from state.categories import Category, Membership
-from state.channel_rules import channel_rules, goes_by_lag
+from state.demand.velocity import velocity_of
 from state.levels import Figures, derive, next_edge
 from state.poisson import risk_buffer
-from state.policy import (
+from state.policy.categories import Category, Membership
+from state.policy.channel_rules import channel_rules, goes_by_lag
+from state.policy.compiled import Compiled, compiled
+from state.policy.document import (
     Campaign,
     Channel,
     ChannelOverride,
-    Compiled,
     FloorOverride,
     Location,
     Pack,
     Policy,
-    compiled,
 )
-from state.velocity import velocity_of
 
 WAREHOUSE = Location("wh", "warehouse")
 DAY_MS = 86_400_000

@@ -10,19 +10,18 @@ import pytest
 from state.calls import Position, SkuState
 from state.explain import Contribution, Explainer, why_not
 from state.levels import Figures, derive
-from state.policy import (
+from state.policy.compiled import Compiled, compiled
+from state.policy.document import (
     SELLING_KINDS,
     Campaign,
     Channel,
     ChannelOverride,
-    Compiled,
     FloorOverride,
     Floors,
     Location,
     Pack,
     Policy,
     Unknown,
-    compiled,
 )
 
 POOLS = 10_000

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from state.hours import open_ms, parse_hours
+from state.policy.opening_hours import open_ms, parse_hours
 
 TAIPEI, BERLIN = "Asia/Taipei", "Europe/Berlin"
 HOUR_MS = 3_600_000

@@ -3,8 +3,8 @@
 import msgspec
 import pytest
 
-from state.layout import layout_digest
-from state.policy import (
+from state.policy.compiled import compiled
+from state.policy.document import (
     AdRule,
     Campaign,
     Channel,
@@ -13,8 +13,8 @@ from state.policy import (
     Location,
     Policy,
     Unknown,
-    compiled,
 )
+from state.policy.sums_digest import layout_digest
 
 CHAIN = Policy(
     locations=(Location("wh", "warehouse", "north"), Location("s1", "store", "north")),

@@ -2,10 +2,11 @@
 
 import random
 
-from state.categories import Category
 from state.level_steps import Step, steps
 from state.levels import Figures, derive
-from state.policy import (
+from state.policy.categories import Category
+from state.policy.compiled import compiled
+from state.policy.document import (
     Campaign,
     Channel,
     ChannelOverride,
@@ -13,7 +14,6 @@ from state.policy import (
     Location,
     Pack,
     Policy,
-    compiled,
 )
 
 DAY_MS = 86_400_000

@@ -4,7 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from state.levels import Figures, derive, next_edge
-from state.policy import Campaign, Channel, Floors, Location, Policy, compiled
+from state.policy.compiled import compiled
+from state.policy.document import Campaign, Channel, Floors, Location, Policy
 
 NORTH = Location("wh", "warehouse", "north")
 SOUTH = Location("s1", "store", "south")

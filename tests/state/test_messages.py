@@ -10,7 +10,8 @@ import pytest
 
 from state.messages import TOPIC_OF, TYPES, Count, CountLine, Event, OrderPlaced, ShipTo, Transfer
 from state.normalise import effects
-from state.policy import Compiled, Policy, Unknown
+from state.policy.compiled import Compiled
+from state.policy.document import Policy, Unknown
 from state.reasons import Rejection
 from state.times import rfc3339_ms
 from state.validation import decode

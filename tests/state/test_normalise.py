@@ -21,7 +21,8 @@ from state.ops import (
     VOID,
     Op,
 )
-from state.policy import Channel, Compiled, Location, Policy, Source, Unknown
+from state.policy.compiled import Compiled
+from state.policy.document import Channel, Location, Policy, Source, Unknown
 from state.reasons import Rejection
 from state.times import rfc3339_ms
 from state.validation import decode

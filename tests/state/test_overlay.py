@@ -1,6 +1,6 @@
-from state import overlay as over
-from state.overlay import HISTORY_MAX, SILENT_MAX, Overlay, laid_over
-from state.policy import Channel, Policy
+from state.policy import overlay as over
+from state.policy.document import Channel, Policy
+from state.policy.overlay import HISTORY_MAX, SILENT_MAX, Overlay, laid_over
 
 
 def test_an_overlay_survives_its_journey() -> None:

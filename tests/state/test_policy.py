@@ -7,18 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from state.policy import (
+from state.policy.compiled import Compiled, compiled
+from state.policy.document import (
     UNLISTED,
     AdRule,
     Channel,
-    Compiled,
     FloorOverride,
     Floors,
     Location,
     Policy,
     Source,
     Unknown,
-    compiled,
     from_json,
     to_json,
 )

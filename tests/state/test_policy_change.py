@@ -6,9 +6,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from state.categories import Category
 from state.levels import Figures, derive
-from state.policy import (
+from state.policy.categories import Category
+from state.policy.compiled import compiled
+from state.policy.document import (
     Campaign,
     Channel,
     ChannelOverride,
@@ -16,9 +17,8 @@ from state.policy import (
     Location,
     Pack,
     Policy,
-    compiled,
 )
-from state.policy_change import PolicyChange
+from state.policy.impact import PolicyChange
 from tests.state.test_level_steps import SKUS, random_policy
 
 BEFORE = Policy(

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from state.silence import (
+from state.demand.arrival_rhythm import (
     DAY_HOURS,
     EXPECTED,
     HOUR_MS,

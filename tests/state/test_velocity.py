@@ -5,7 +5,7 @@ from fractions import Fraction
 from hypothesis import given
 from hypothesis import strategies as st
 
-from state.velocity import (
+from state.demand.velocity import (
     BUCKET_DAYS,
     WEIGHTS,
     buckets,

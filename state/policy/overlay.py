@@ -11,7 +11,7 @@ from typing import Final, Literal
 import msgspec
 from msgspec.structs import replace
 
-from state.policy import Policy
+from state.policy.document import Policy
 
 Held = Literal["", "frozen", "zero"]
 """How a channel is held; "" = not, it has the mode of the file."""

@@ -8,8 +8,9 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import NamedTuple
 
-from state.categories import matcher
-from state.policy import MEMO_MAX, Channel, ChannelOverride, Compiled
+from state.policy.categories import matcher
+from state.policy.compiled import MEMO_MAX, Compiled
+from state.policy.document import Channel, ChannelOverride
 
 
 class Rules(NamedTuple):

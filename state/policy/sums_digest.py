@@ -8,7 +8,7 @@ from hashlib import blake2b
 
 import msgspec
 
-from state.policy import Policy
+from state.policy.document import Policy
 
 
 def layout_digest(policy: Policy) -> str:

@@ -4,9 +4,10 @@ Levels that fall are pressing, for what they showed is not there any more; the o
 order depends on the answer, and where the policies do not tell, a level may fall.
 """
 
-from state.channel_rules import Rules, channel_rules
-from state.layout import layout_digest
-from state.policy import Campaign, Channel, Compiled
+from state.policy.channel_rules import Rules, channel_rules
+from state.policy.compiled import Compiled
+from state.policy.document import Campaign, Channel
+from state.policy.sums_digest import layout_digest
 
 
 class PolicyChange:

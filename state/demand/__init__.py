@@ -1,0 +1,1 @@
+"""What was sold, and when a location usually speaks."""
