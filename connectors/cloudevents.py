@@ -26,7 +26,7 @@ import orjson
 
 from connectors.bounds import bounds_fault
 from connectors.log import Record
-from state.times import ms_rfc3339, rfc3339_ms
+from state.events.timestamps import ms_rfc3339, rfc3339_ms
 
 MAX_ATTRIBUTE_CHARACTERS: Final = 512
 

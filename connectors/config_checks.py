@@ -6,7 +6,7 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from connectors.lint import Lint, Row, did_you_mean
-from state.times import local_ms
+from state.events.timestamps import local_ms
 
 CHANNEL_SIDE = ("buffer", "cutoff", "cap", "share_bp")
 """What an override may change for channels."""

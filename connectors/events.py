@@ -1,7 +1,7 @@
 """A message as an event: envelope and data read by one decoder, where nothing about it is unusual.
 
 What is unusual in any way, be it an escape, a letter outside ASCII or a header that says nothing of the event,
-is left to the readers that know every rule and every reason (`connectors.cloudevents`, `state.validation`).
+is left to the readers that know every rule and every reason (`connectors.cloudevents`, `state.events.validation`).
 Whatever is read in the short way, they read alike; `tests/fuzz` holds both to that.
 """
 
@@ -13,10 +13,10 @@ import msgspec
 from connectors.bounds import MAX_MESSAGE_BYTES, MAX_NESTING, bounds_fault
 from connectors.cloudevents import MAX_ATTRIBUTE_CHARACTERS, STRUCTURED, Malformed, parse
 from connectors.log import Record
-from state.messages import TYPES, Data, Event
-from state.reasons import Rejection
-from state.times import rfc3339_ms
-from state.validation import decode
+from state.events.messages import TYPES, Data, Event
+from state.events.rejection import Rejection
+from state.events.timestamps import rfc3339_ms
+from state.events.validation import decode
 
 _Attribute = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_ATTRIBUTE_CHARACTERS)]
 

@@ -12,10 +12,10 @@ import msgspec
 import redis
 
 from connectors import policy_history
-from connectors.codes import CodeRow, CodeTable, Mapping, additions
 from connectors.policy_history import By
 from connectors.redis_cluster import Client
 from connectors.redis_server import ServerError
+from state.events.codes import CodeRow, CodeTable, Mapping, additions
 from state.keys import Keys
 from state.policy import overlay
 from state.policy.document import Policy, from_json, to_json

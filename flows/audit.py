@@ -11,9 +11,9 @@ from connectors.log import INPUT_TOPICS, Partition
 from flows.history import Touch, touched
 from flows.runtime import Runtime
 from state.calls import ABSENT, Position, SkuState
+from state.events.ops import CONSUME
 from state.inspection import Inspect, encode_places
 from state.memory_pool import MemoryShard
-from state.ops import CONSUME
 from state.pack import Chain, NormalEvent, Packer
 from state.shards import event_hash, shard_of
 

@@ -12,11 +12,11 @@ from connectors.cloudevents import STRUCTURED, structured
 from connectors.log import Appended, AppendFailed, Outgoing
 from flows import stop
 from flows.runtime import Runtime
-from state.messages import TOPIC_OF, Event
-from state.normalise import effects
-from state.reasons import Rejection
+from state.events.messages import TOPIC_OF, Event
+from state.events.normalise import effects
+from state.events.rejection import Rejection
+from state.events.validation import decode
 from state.shards import shard_of
-from state.validation import decode
 
 LOOK_EVERY_S = 0.05
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from flows.doing import Json, do
-from state.adjustments import AdjustReason
+from state.events.adjustment_reasons import AdjustReason
 
 app = typer.Typer()
 codes_app = typer.Typer(help="Other systems' codes for our SKUs.")

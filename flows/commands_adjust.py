@@ -7,7 +7,7 @@ from flows.by_hand import Refused, rejected, send, wait_until_applied
 from flows.process import AWAY_EXIT, FINDING, OK, USAGE
 from flows.reach import reached_or_made
 from flows.runtime import Runtime
-from state.adjustments import AdjustReason
+from state.events.adjustment_reasons import AdjustReason
 
 SOURCE = "/penstock/adjust"
 

@@ -9,7 +9,7 @@ from flows.ops_text import summary
 from flows.process import FINDING, OK
 from flows.reach import reached_or_made
 from flows.stock_view import view
-from state.times import ms_rfc3339
+from state.events.timestamps import ms_rfc3339
 
 COLUMNS = ("place", "time", "type", "id", "does")
 

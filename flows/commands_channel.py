@@ -7,9 +7,9 @@ from flows import output, steering
 from flows.process import OK, USAGE
 from flows.reach import reached
 from flows.runtime import Runtime
+from state.events.timestamps import ms_rfc3339
 from state.policy import overlay
 from state.policy.overlay import Overlay
-from state.times import ms_rfc3339
 
 HISTORY_SHOWN: Final = 10
 HELD: Final[dict[str, overlay.Held]] = {"freeze": "frozen", "zero": "zero", "resume": ""}

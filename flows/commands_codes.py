@@ -4,13 +4,14 @@ from collections import Counter
 from pathlib import Path
 
 from connectors import policy_store
-from connectors.codes import CodeRow, additions, read_csv
+from connectors.codes import read_csv
 from connectors.lint import Lint
 from flows import output
 from flows.process import FINDING, OK, USAGE
 from flows.reach import reached_or_made
 from flows.runtime import CODES_AHEAD_MS, Runtime
-from state.times import ms_rfc3339
+from state.events.codes import CodeRow, additions
+from state.events.timestamps import ms_rfc3339
 
 COLUMNS = ("system", "code", "sku", "units", "valid_from")
 

@@ -9,7 +9,7 @@ from flows.output import text_or_base64
 from flows.process import FINDING, OK, USAGE
 from flows.reach import reached_or_made
 from flows.runtime import now_ms
-from state.times import ms_rfc3339
+from state.events.timestamps import ms_rfc3339
 
 
 def list_letters(*, as_json: bool) -> int:

@@ -20,7 +20,7 @@ from flows import output
 from flows.process import AWAY_EXIT, FINDING, OK, USAGE
 from flows.reach import reached_or_made
 from flows.runtime import TOPICS
-from state.messages import MARKETPLACE_ORDERS, TOPIC_OF
+from state.events.messages import MARKETPLACE_ORDERS, TOPIC_OF
 
 BATCH = 500
 CHUNK_BYTES = 1 << 20

@@ -9,8 +9,8 @@ from flows.hold_values import Confirmed, Made, NotDone, Wanted
 from flows.holding import Holding
 from flows.process import AWAY_EXIT, FINDING, OK, USAGE
 from flows.reach import reached
+from state.events.timestamps import ms_rfc3339
 from state.hold_calls import HeldLine, HoldState
-from state.times import ms_rfc3339
 
 _EXITS = {"usage": USAGE, "busy": AWAY_EXIT, "unknown": AWAY_EXIT}
 

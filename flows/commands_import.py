@@ -20,8 +20,8 @@ from flows.reach import reached_or_made
 from flows.runtime import Runtime, insist
 from flows.steering import steer
 from state.calls import ABSENT
+from state.events.timestamps import rfc3339_ms
 from state.policy import overlay
-from state.times import rfc3339_ms
 
 PROBLEMS_SHOWN: Final = 20
 BATCH: Final = 20

@@ -12,7 +12,6 @@ import orjson
 
 from connectors import config, policy_history, policy_store
 from connectors import settings as environment
-from connectors.codes import CodeTable
 from connectors.policy_history import By, Entry
 from flows import output
 from flows.bringing import bring
@@ -21,9 +20,10 @@ from flows.process import FINDING, OK, USAGE
 from flows.progress import bar
 from flows.reach import reached
 from flows.runtime import PolicyInForce, Runtime
+from state.events.codes import CodeTable
+from state.events.timestamps import ms_rfc3339
 from state.policy.document import to_json
 from state.policy.sums_digest import layout_digest
-from state.times import ms_rfc3339
 
 
 def apply(file: Path | None, said: By, *, as_json: bool) -> int:

@@ -10,9 +10,9 @@ from flows.process import AWAY_EXIT, FINDING, OK, USAGE
 from flows.reach import reached_or_made
 from flows.reconcile import BadFile, Difference, differences, rows_of
 from flows.runtime import Runtime
-from state.adjustments import AdjustReason
-from state.messages import LINES_MAX
-from state.times import ms_rfc3339, rfc3339_ms
+from state.events.adjustment_reasons import AdjustReason
+from state.events.messages import LINES_MAX
+from state.events.timestamps import ms_rfc3339, rfc3339_ms
 
 SOURCE = "/penstock/reconcile"
 COLUMNS = ("location", "sku", "theirs", "ours", "delta", "counted_since")

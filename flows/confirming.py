@@ -17,20 +17,10 @@ from connectors.log import AppendFailed, LogUnavailable, Outgoing
 from flows.hold_values import Confirmed, NotDone, gone
 from flows.runtime import Runtime
 from flows.whereabouts import Where, Whereabouts
-from state.hold_calls import (
-    Ended,
-    HeldLine,
-    Keep,
-    KeepAnswer,
-    Kept,
-    Pinned,
-    Placed,
-    Release,
-    order_key,
-    ordered_by,
-)
+from state.events.messages import MARKETPLACE_ORDERS
+from state.events.order_key import order_key, ordered_by
+from state.hold_calls import Ended, HeldLine, Keep, KeepAnswer, Kept, Pinned, Placed, Release
 from state.hold_store import HoldStore
-from state.messages import MARKETPLACE_ORDERS
 
 SOURCE = "/penstock/holds"
 PIN_MS = 3_600_000

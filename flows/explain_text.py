@@ -8,10 +8,10 @@ from flows.explaining import Told, Update
 from flows.history import Touch
 from flows.ops_text import summary
 from state.calls import SkuState
+from state.events.ops import MOVE
+from state.events.timestamps import ms_rfc3339
 from state.explain import Contribution, Explanation
 from state.hold_calls import HoldState
-from state.ops import MOVE
-from state.times import ms_rfc3339
 
 HOLDS_SHOWN: Final = 20
 ORDERS_SHOWN: Final = 20

@@ -13,9 +13,9 @@ from connectors.log import Partition, partition_of
 from flows.history import Touch, backwards
 from flows.runtime import Runtime
 from state.calls import SkuState
+from state.events.ops import PLACE
 from state.explain import Explainer, Explanation
 from state.inspection import AskPromises
-from state.ops import PLACE
 from state.policy.channel_rules import channel_rules
 from state.shards import shard_of
 

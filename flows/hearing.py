@@ -16,7 +16,7 @@ from flows.runtime import Runtime
 from monitoring import metrics
 from state.demand import arrival_rhythm as silence
 from state.demand.arrival_rhythm import EXPECTED, MINUTE_MS, Rhythm
-from state.ops import COUNT, INCOMING, MOVE
+from state.events.ops import COUNT, INCOMING, MOVE
 from state.pack import NormalEvent
 
 LOOK_S = 10.0

@@ -12,10 +12,10 @@ from connectors import dead_letters, policy_store
 from connectors.events import Unread, read
 from connectors.log import INPUT_TOPICS, Log, OffsetOutOfRange, Partition, Record
 from flows.runtime import Runtime
-from state.messages import MARKETPLACE_ORDERS, WMS_RECEIPTS
-from state.normalise import effects
-from state.ops import CLOSE, CONSUME, COUNT, INCOMING, MOVE, VOID, Op
-from state.reasons import Rejection
+from state.events.messages import MARKETPLACE_ORDERS, WMS_RECEIPTS
+from state.events.normalise import effects
+from state.events.ops import CLOSE, CONSUME, COUNT, INCOMING, MOVE, VOID, Op
+from state.events.rejection import Rejection
 
 WINDOW = 1_000
 """Records read at once, going back."""

@@ -9,8 +9,8 @@ from unicodedata import category
 import orjson
 
 from flows.hold_bounds import ID_MAX, LINES_MAX, TTL_MAX_S, TTL_S
+from state.events.messages import QUANTITY_MAX
 from state.hold_calls import LAPSED, RELEASED, SOLD, HeldLine
-from state.messages import QUANTITY_MAX
 
 Reason: TypeAlias = Literal[
     "usage", "short", "conflict", "gone", "pinned", "unavailable", "busy", "unknown"

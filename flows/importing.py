@@ -19,9 +19,9 @@ from connectors.cloudevents import STRUCTURED, structured
 from connectors.log import Outgoing
 from connectors.positions_file import Positions
 from state.calls import SkuState
-from state.messages import WMS_RECEIPTS
+from state.events.messages import WMS_RECEIPTS
+from state.events.timestamps import ms_rfc3339
 from state.store import Store
-from state.times import ms_rfc3339
 
 SOURCE: Final = "/penstock/import"
 LINES: Final = 500

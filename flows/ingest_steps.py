@@ -19,10 +19,10 @@ from flows.runtime import Runtime, insist, insistent
 from flows.shrink_guard import held_back
 from monitoring import metrics
 from state.calls import Applied, Apply, Lost
-from state.messages import Event
-from state.normalise import effects
+from state.events.messages import Event
+from state.events.normalise import effects
+from state.events.rejection import Rejection
 from state.pack import NormalEvent, Packer, rounds
-from state.reasons import Rejection
 from state.shards import event_hash
 
 

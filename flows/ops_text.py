@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from state.ops import (
+from state.events.ops import (
     CANCEL,
     CLOSE,
     CONSUME,
@@ -17,7 +17,7 @@ from state.ops import (
     VOID,
     Op,
 )
-from state.times import ms_rfc3339
+from state.events.timestamps import ms_rfc3339
 
 
 def summary(ops: tuple[Op, ...]) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from flows.runtime import Runtime
-from state.messages import QUANTITY_MAX
+from state.events.messages import QUANTITY_MAX
 from state.wire import StoredPosition
 
 HEADER = ("location", "sku", "on_hand")

@@ -13,7 +13,6 @@ import stamina
 import structlog
 
 from connectors import config, policy_store, push_lag
-from connectors.codes import CodeTable, codes
 from connectors.kafka_log import KafkaLog
 from connectors.log import INPUT_TOPICS, OUTPUT_TOPICS, Log, LogError, LogRefused, LogUnavailable
 from connectors.redis_cluster import is_cluster
@@ -25,6 +24,7 @@ from flows.clock import Clock
 from flows.ending import Ending
 from monitoring import metrics
 from state.calls import Gate, Place, Recover
+from state.events.codes import CodeTable, codes
 from state.keys import GUARD_ALLOWANCE_MS, HOUR_MS, LAYOUT, Keys
 from state.policy.channel_rules import goes_by_lag
 from state.policy.compiled import Compiled, compiled

@@ -11,8 +11,8 @@ from connectors import feeds
 from connectors.log import Record
 from flows.reading import Run
 from flows.runtime import Runtime, insist
-from state.messages import Event, SupplierStock
-from state.ops import COUNT, Op
+from state.events.messages import Event, SupplierStock
+from state.events.ops import COUNT, Op
 from state.wire import StoredPosition
 
 REASON: Final = "supplier_shrink"

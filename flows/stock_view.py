@@ -6,7 +6,7 @@ import orjson
 
 from flows.runtime import PolicyInForce
 from state.calls import SkuState
-from state.times import ms_rfc3339
+from state.events.timestamps import ms_rfc3339
 
 
 def view(state: SkuState, policy: PolicyInForce) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from prometheus_client import (
 from monitoring.gauges import Age, Known
 from monitoring.latency import BUCKETS_MS, Latency
 from monitoring.reasons import REASON_CLASSES, reason_class
-from state.messages import TYPES
+from state.events.messages import TYPES
 
 OUTCOMES: Final = ("applied", "duplicate", "dead", "absorbed")
 STEPS: Final = {

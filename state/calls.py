@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple, TypeAlias
 
-from state import ops
+from state.events import ops
 
 ShardMove: TypeAlias = tuple[Literal[0], str, int, int, int, int]
 ShardCount: TypeAlias = tuple[Literal[1], str, int, int, int]

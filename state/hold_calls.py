@@ -17,8 +17,6 @@ SWEEP_MAX = 20
 """Holds whose time is over that a new hold sweeps away first; `CLAIM_SWEEP_MAX` a claim."""
 CLAIM_SWEEP_MAX = 100
 
-_ORDER = "order "
-_UNIT = "\x1f"
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder().decode
@@ -179,16 +177,6 @@ class HoldState(NamedTuple):
 
 HoldAnswer: TypeAlias = Held | Short | Stale | Conflict | Ended
 KeepAnswer: TypeAlias = Kept | Placed | Pinned | Ended
-
-
-def order_key(channel: str, order: str) -> str:
-    """Return how an order is named where a hold speaks of it."""
-    return f"{channel}{_UNIT}{order}"
-
-
-def ordered_by(order: str) -> str:
-    """Return how a hold ended that an order, named by `order_key`, used up."""
-    return _ORDER + order
 
 
 def shards_text(shards: Sequence[int]) -> str:

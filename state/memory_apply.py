@@ -4,10 +4,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from state.calls import Apply, Place, ShardEvent, ShardOp
-from state.memory_holds import Holds
-from state.memory_orders import Answers, Back, OrderRecord
-from state.memory_sku import Before, SkuRecord
-from state.ops import (
+from state.events.ops import (
     CANCEL,
     CLOSE,
     CONSUME,
@@ -20,6 +17,9 @@ from state.ops import (
     SHIP,
     VOID,
 )
+from state.memory_holds import Holds
+from state.memory_orders import Answers, Back, OrderRecord
+from state.memory_sku import Before, SkuRecord
 
 VOID_SUMS = -1
 """The revision of no sums: what moves under it moves none."""

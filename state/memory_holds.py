@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from state.calls import Place
+from state.events.order_key import ordered_by
 from state.hold_calls import (
     ABSENT_HOLD,
     IS_PINNED,
@@ -30,7 +31,6 @@ from state.hold_calls import (
     Release,
     Short,
     Stale,
-    ordered_by,
 )
 from state.memory_orders import OrderRecord
 from state.memory_sku import PositionRecord, SkuRecord

@@ -13,7 +13,7 @@ from itertools import zip_longest
 from typing import NamedTuple
 
 from state.calls import Apply, Part, Place, ShardEvent, ShardOp
-from state.ops import CONSUME, COUNT, INCOMING, MOVE, NETTED, RETURN, VOID, Op
+from state.events.ops import CONSUME, COUNT, INCOMING, MOVE, NETTED, RETURN, VOID, Op
 from state.shards import shard_of
 
 MEMO_MAX = 1 << 18

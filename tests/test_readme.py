@@ -21,7 +21,7 @@ import flows
 from connectors import settings
 from connectors.embedded import EmbeddedError, embedded
 from flows.runtime import TOPICS
-from state.messages import TYPES
+from state.events.messages import TYPES
 from tests.faults import broken
 from tests.servers.kafka import Kafka
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import orjson
 
 from connectors.log import Log, Partition, Record
-from state.times import rfc3339_ms
+from state.events.timestamps import rfc3339_ms
 
 TOPICS = ("stock.updates", "ads.signals", "dead.letters")
 WAIT_MS = 100

@@ -9,7 +9,7 @@
 --                    slice, in the order of `lines`
 --            repeats whether any hash is there more than once
 --            lines   of each event: offset, time_ms, log_ms, home, order ("" for none), the number of values of its
---                    ops, and those: ops as in state/ops.py with the index of its place (from 0) for the location
+--                    ops, and those: ops as in state/events/ops.py with the index of its place (from 0) for the location
 -- Returns  msgpack of one of
 --          ["OK", [[part, event], ...] duplicates counted here, absorbed movements, events replayed,
 --                 since when (ms) the SKU was due that had been due longest before the call, 0 for none]

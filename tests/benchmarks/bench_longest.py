@@ -20,8 +20,8 @@ from connectors.redis_log import RedisLog
 from flows.claiming import CLAIM_MAX
 from flows.runtime import RECOVER_CHUNK
 from state.calls import Claim, Claimed, Place, Recover, Settle, Tick, Ticked
+from state.events.ops import COUNT, INCOMING, MOVE, PLACE, SHIP, VOID, Op
 from state.keys import GUARD_ALLOWANCE_MS, Keys
-from state.ops import COUNT, INCOMING, MOVE, PLACE, SHIP, VOID, Op
 from state.pack import CALL_OPS_MAX, Chain, NormalEvent, Packer, rounds
 from state.shards import shard_of
 from state.store import Store

@@ -19,7 +19,7 @@ from flows.claiming import Claimer
 from flows.process import collect_rarely
 from flows.publish_steps import derive, emit, settle
 from flows.runtime import Runtime, now_ms, now_us, runtime
-from state.ops import MOVE, Op
+from state.events.ops import MOVE, Op
 from state.pack import Chain, NormalEvent, Packer
 
 CONFIG = """

@@ -25,7 +25,7 @@ import msgspec
 from confluent_kafka import Producer
 
 from connectors.log import partition_of
-from state.times import ms_rfc3339
+from state.events.timestamps import ms_rfc3339
 
 WAKE_S = 0.001
 BURST_MAX = 500

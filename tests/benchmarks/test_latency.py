@@ -17,7 +17,7 @@ import msgspec
 import pytest
 from confluent_kafka import TIMESTAMP_CREATE_TIME, Consumer, TopicPartition
 
-from state.times import rfc3339_ms
+from state.events.timestamps import rfc3339_ms
 from tests.benchmarks import latency, scaling, soak
 from tests.benchmarks.open_loop import Load, Schedule, Sent, chosen, run, sold
 from tests.benchmarks.scaling_steps import Row

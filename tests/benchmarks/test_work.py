@@ -7,11 +7,11 @@ import pytest
 
 from connectors.cloudevents import Envelope, parse
 from connectors.log import Record
-from state.messages import Event
-from state.normalise import effects
+from state.events.messages import Event
+from state.events.normalise import effects
+from state.events.validation import Rejection, decode
 from state.policy.compiled import compiled
 from state.policy.document import Location, Policy
-from state.validation import Rejection, decode
 from tests.benchmarks.filling import Message, Writer
 from tests.benchmarks.system import RESENT_WITHIN, Mode, Work
 from tests.benchmarks.work import Plan, location_ids, partition_of, places_of, plan_of

@@ -15,8 +15,8 @@ from connectors.redis_cluster import ClusterClient
 from connectors.redis_server import Server
 from flows.runtime import AWAY, now_us
 from state.calls import Lost, Place, Recover, Tick
+from state.events.ops import MOVE
 from state.keys import Keys
-from state.ops import MOVE
 from state.pack import Chain, NormalEvent, Packer
 from state.store import Store
 from tests.servers.redis_servers import until

@@ -5,7 +5,6 @@ from typing import Any, cast
 
 import pytest
 
-from connectors.codes import CodeTable
 from connectors.log import Log
 from connectors.policy_store import InForce
 from connectors.redis_cluster import ClusterClient
@@ -14,8 +13,9 @@ from connectors.settings import Settings
 from flows.runtime import PolicyInForce, Runtime, now_us
 from flows.walk import LeaseLost, Walk
 from flows.walk_round import Findings, Round
+from state.events.codes import CodeTable
+from state.events.ops import MOVE, PLACE
 from state.keys import Keys
-from state.ops import MOVE, PLACE
 from state.pack import Chain, NormalEvent, Packer
 from state.policy.document import Location, Policy
 from state.shards import shard_of, slot_of

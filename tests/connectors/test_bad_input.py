@@ -10,14 +10,14 @@ import pytest
 
 from connectors.cloudevents import Malformed, parse
 from connectors.log import Record
-from state.messages import Event
-from state.normalise import effects
-from state.ops import Op
+from state.events.messages import Event
+from state.events.normalise import effects
+from state.events.ops import Op
+from state.events.rejection import Rejection
+from state.events.timestamps import rfc3339_ms
+from state.events.validation import decode
 from state.policy.compiled import Compiled
 from state.policy.document import Channel, Location, Policy
-from state.reasons import Rejection
-from state.times import rfc3339_ms
-from state.validation import decode
 
 PAGE = (Path(__file__).parents[2] / "docs" / "bad-input.md").read_text(encoding="utf-8")
 ROWS = re.findall(r"^\| ([^|]+?) \| (refused|accepted) \| (.+?) \|$", PAGE, re.MULTILINE)

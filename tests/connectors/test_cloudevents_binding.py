@@ -14,8 +14,8 @@ import pytest
 from connectors.cloudevents import STRUCTURED, Envelope, Malformed, parse, structured
 from connectors.log import Record
 from flows.commands_emit import Options
-from state.reasons import Rejection
-from state.validation import decode
+from state.events.rejection import Rejection
+from state.events.validation import decode
 
 Headers = tuple[tuple[str, bytes], ...]
 

@@ -7,9 +7,9 @@ import pytest
 import redis
 
 from connectors import policy_history, policy_store
-from connectors.codes import Mapping
 from connectors.policy_history import By
 from connectors.redis_cluster import Client
+from state.events.codes import Mapping
 from state.keys import Keys
 from state.policy import overlay
 from state.policy.document import Channel, Floors, Location, Policy

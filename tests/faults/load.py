@@ -18,7 +18,7 @@ from connectors.cloudevents import STRUCTURED
 from connectors.log import AppendFailed, Outgoing
 from connectors.settings import Settings
 from flows.runtime import connected
-from state.times import ms_rfc3339
+from state.events.timestamps import ms_rfc3339
 from tests.faults.checkouts import checking_out
 
 LOCATIONS = ("wh", "wh2", "s1", "s2", "s3", "s4", "s5", "s6")

@@ -10,12 +10,12 @@ import orjson
 import pytest
 
 from connectors.config import load
-from state import ops
-from state.messages import Event as Decoded
-from state.normalise import effects
+from state.events import ops
+from state.events.messages import Event as Decoded
+from state.events.normalise import effects
+from state.events.rejection import Rejection
+from state.events.validation import decode
 from state.policy.compiled import Compiled, compiled
-from state.reasons import Rejection
-from state.validation import decode
 from tests.faults.__main__ import main, scenarios
 from tests.faults.broken import RULES, RuleMoved, replaced
 from tests.faults.check import Verdict

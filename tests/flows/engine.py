@@ -17,9 +17,9 @@ from flows.ingest_steps import Outcome, apply, bury, decode, normalise
 from flows.publish_steps import derive, emit, settle
 from flows.reading import Reader
 from flows.runtime import Runtime, now_ms, runtime
-from state.messages import TOPIC_OF
+from state.events.messages import TOPIC_OF
+from state.events.timestamps import rfc3339_ms
 from state.pack import Packer
-from state.times import rfc3339_ms
 
 
 @contextmanager

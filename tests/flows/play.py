@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, cast
 
 from connectors.cloudevents import structured
-from connectors.codes import CodeTable
 from connectors.log import Partition, Record
 from connectors.policy_store import InForce
 from connectors.redis_cluster import Client
@@ -28,9 +27,10 @@ from state.calls import (
     Tick,
     Ticked,
 )
+from state.events.codes import CodeTable
+from state.events.messages import TOPIC_OF
 from state.keys import Keys
 from state.memory_pool import MemoryShard
-from state.messages import TOPIC_OF
 from state.pack import Chain, Packer
 from state.policy.document import AdRule, Channel, Location, Policy
 from state.shards import shard_of

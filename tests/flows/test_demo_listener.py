@@ -8,7 +8,7 @@ import redis
 from connectors.log import Outgoing
 from connectors.redis_log import RedisLog
 from flows.demo.listener import TOPICS, Listener
-from state.times import ms_rfc3339
+from state.events.timestamps import ms_rfc3339
 
 NOW_MS = 1_767_225_600_000
 

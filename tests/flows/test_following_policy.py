@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from connectors import policy_store
-from connectors.codes import Mapping
 from connectors.embedded import Embedded
 from flows.ingest_steps import decode, normalise
+from state.events.codes import Mapping
 from state.policy.document import Channel, Location, Policy, Source
 from tests.flows.engine import Engine, engine
 from tests.flows.shop import lines

@@ -10,7 +10,7 @@ from connectors.embedded import Embedded
 from connectors.log import Outgoing
 from connectors.positions_file import Counted, Positions
 from flows.importing import LINES, Plan, plan
-from state.times import rfc3339_ms
+from state.events.timestamps import rfc3339_ms
 from tests.flows.engine import Engine, engine
 from tests.flows.shop import lines
 

@@ -8,9 +8,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from connectors.log import Partition
+from state.events.messages import TOPIC_OF
+from state.events.timestamps import ms_rfc3339
 from state.memory_orders import OrderRecord
-from state.messages import TOPIC_OF
-from state.times import ms_rfc3339
 from tests.flows.play import NOW_MS, AnyStore, MemoryStore, Player, Stream, redis_store
 
 SKUS = ("A", "B", "C")

@@ -10,7 +10,7 @@ from connectors.embedded import Embedded
 from flows.runtime import now_ms
 from flows.shrink_guard import verdict
 from state.calls import Position
-from state.times import ms_rfc3339
+from state.events.timestamps import ms_rfc3339
 from state.wire import StoredPosition
 from tests.flows.engine import Engine, engine
 from tests.flows.shop import lines

@@ -15,8 +15,8 @@ import atheris
 from tests.fuzz import FOUND, NOTHING
 
 INSTRUMENTED = [
-    "connectors.bounds", "connectors.cloudevents", "connectors.dead_letters", "state.messages", "state.normalise",
-    "state.pack", "state.reasons", "state.times", "state.validation", "state.wire",
+    "connectors.bounds", "connectors.cloudevents", "connectors.dead_letters", "state.events.messages", "state.events.normalise",
+    "state.pack", "state.events.rejection", "state.events.timestamps", "state.events.validation", "state.wire",
 ]  # fmt: skip
 AFRESH = 0.5
 """How often a seed is changed, and not what it became after many changes: most of that is refused early."""

@@ -8,13 +8,13 @@ import msgspec
 from connectors import dead_letters, events
 from connectors.cloudevents import MAX_ATTRIBUTE_CHARACTERS, Malformed, parse
 from connectors.log import Record
-from state.messages import LINES_MAX, QUANTITY_MAX, TYPES, Data, Event
-from state.normalise import effects
-from state.ops import COUNT, Op
+from state.events.messages import LINES_MAX, QUANTITY_MAX, TYPES, Data, Event
+from state.events.normalise import effects
+from state.events.ops import COUNT, Op
+from state.events.rejection import Rejection
+from state.events.validation import decode
 from state.policy.compiled import Compiled
 from state.policy.document import Channel, Location, Policy
-from state.reasons import Rejection
-from state.validation import decode
 from tests.fuzz.wire import check_wire
 
 Verdict: TypeAlias = Literal["rejected", "accepted"]

@@ -10,7 +10,7 @@ from pathlib import Path
 from connectors.log import Record
 from flows.demo.bad_input import KINDS, odd_message
 from flows.demo.events import SALES, Fact
-from state.times import rfc3339_ms
+from state.events.timestamps import rfc3339_ms
 
 MESSAGES = Path(__file__).parents[2] / "docs" / "messages.md"
 LOG_MS = rfc3339_ms("2026-12-09T18:00:00Z")

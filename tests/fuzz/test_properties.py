@@ -12,8 +12,8 @@ from connectors.cloudevents import Envelope, Malformed
 from connectors.log import Record
 from flows.demo.bad_input import KINDS
 from state.calls import Apply
-from state.messages import Line, PosSale
-from state.reasons import Rejection, named, shown
+from state.events.messages import Line, PosSale
+from state.events.rejection import Rejection, named, shown
 from state.shards import shard_of
 from state.wire import encode_apply
 from tests.fuzz import properties, wire

@@ -1,4 +1,4 @@
-"""Messages that are right: drawn from the declarations of `state.messages`, for hypothesis."""
+"""Messages that are right: drawn from the declarations of `state.events.messages`, for hypothesis."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from msgspec import inspect
 
 from connectors.log import Record
-from state.messages import TYPES
+from state.events.messages import TYPES
 from tests.fuzz.seeds import LOG_MS
 
 LINES_DRAWN = 4

@@ -7,8 +7,8 @@ import msgspec
 
 from connectors.log import Record
 from state.calls import Place
-from state.messages import Event
-from state.ops import CLOSE, CONSUME, COUNT, INCOMING, MOVE, NETTED, RETURN, VOID, Op
+from state.events.messages import Event
+from state.events.ops import CLOSE, CONSUME, COUNT, INCOMING, MOVE, NETTED, RETURN, VOID, Op
 from state.pack import Chain, NormalEvent, Packer
 from state.shards import event_hash, shard_of
 from state.wire import encode_apply

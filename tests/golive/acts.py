@@ -15,7 +15,7 @@ from flows.demo.listener import Listener
 from flows.demo.stream import DC_ID
 from flows.idle import Idle
 from flows.runtime import Runtime, now_ms
-from state.times import ms_rfc3339
+from state.events.timestamps import ms_rfc3339
 from tests.golive.monday import MIDNIGHT_MS, SUPPLIED, SUPPLIER, Monday
 from tests.golive.shop import Setup, Shop, append, config_of, json_lines
 from tests.golive.trader import Trader, outgoing

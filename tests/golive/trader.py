@@ -10,8 +10,8 @@ from connectors.log import Outgoing
 from flows.demo.events import Fact, message
 from flows.demo.sales import HOUR_MS
 from flows.runtime import Runtime
-from state.messages import TOPIC_OF
-from state.times import ms_rfc3339
+from state.events.messages import TOPIC_OF
+from state.events.timestamps import ms_rfc3339
 from tests.golive.monday import MIDNIGHT_MS, Monday
 from tests.golive.shop import append
 

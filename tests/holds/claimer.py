@@ -23,7 +23,8 @@ from flows.hold_values import Confirmed, Made, NotDone, Released, Wanted
 from flows.holding import Holding
 from flows.process import collect_rarely
 from flows.runtime import Runtime, connected
-from state.hold_calls import Keep, order_key
+from state.events.order_key import order_key
+from state.hold_calls import Keep
 from tests.holds.board import Board
 from tests.holds.scene import Claims
 

@@ -7,7 +7,7 @@ import pytest
 from connectors.embedded import Embedded
 from flows.hold_values import Confirmed, Made, Wanted
 from flows.holding import Holding
-from state.times import rfc3339_ms
+from state.events.timestamps import rfc3339_ms
 from tests.flows.engine import engine
 from tests.flows.shop import CONFIG
 

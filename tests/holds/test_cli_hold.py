@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from connectors.embedded import EmbeddedError, embedded
-from state.times import rfc3339_ms
+from state.events.timestamps import rfc3339_ms
 from tests.flows.shop import ROOT, Shop, event, eventually, lines, rows, running
 
 PAGE = ROOT / "docs" / "holds.md"

@@ -3,6 +3,7 @@
 import pytest
 
 from state.calls import Claimed, Refused
+from state.events.order_key import order_key, ordered_by
 from state.hold_calls import (
     ABSENT_HOLD,
     IS_PINNED,
@@ -22,8 +23,6 @@ from state.hold_calls import (
     Release,
     Short,
     Stale,
-    order_key,
-    ordered_by,
 )
 from tests.state.pools import (
     PLACES,

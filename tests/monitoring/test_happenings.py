@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from state.times import ms_rfc3339
+from state.events.timestamps import ms_rfc3339
 from tests.faults.load import Event
 from tests.faults.stage import until
 from tests.monitoring.alerting import sections

@@ -12,7 +12,7 @@ from monitoring import metrics
 from monitoring.gauges import Age, Known
 from monitoring.latency import BUCKETS_MS, Latency
 from monitoring.reasons import REASON_CLASSES, reason_class
-from state.messages import TYPES
+from state.events.messages import TYPES
 
 ROOT = Path(__file__).parents[2]
 

@@ -8,11 +8,11 @@ a guard that runs out (D4), routing (O2, O6 to O8), holds, and with them changes
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from connectors.codes import CodeTable
 from flows import publish_steps, runtime
 from flows.claiming import Claimer
 from flows.publish_steps import Decided
 from state.calls import ABSENT, Part, Place
+from state.events.codes import CodeTable
 from state.memory_apply import Run
 from state.memory_orders import OrderRecord
 from state.memory_sku import SkuRecord

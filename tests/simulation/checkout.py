@@ -4,19 +4,11 @@ import random
 from collections.abc import Sequence
 from dataclasses import replace
 
-from connectors.codes import CodeTable
 from connectors.policy_store import InForce
 from flows.runtime import PolicyInForce
-from state.hold_calls import (
-    Hold,
-    HoldRequest,
-    Keep,
-    LocationLine,
-    PoolLine,
-    PoolRule,
-    Release,
-    order_key,
-)
+from state.events.codes import CodeTable
+from state.events.order_key import order_key
+from state.hold_calls import Hold, HoldRequest, Keep, LocationLine, PoolLine, PoolRule, Release
 from state.shards import shard_of
 from tests.simulation.scenario import Happening, Message
 from tests.simulation.shop import CHANNELS, LOCATIONS, SKUS

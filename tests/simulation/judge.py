@@ -6,8 +6,8 @@ from typing import Any
 import orjson
 
 from connectors.log import INPUT_TOPICS, Partition, Record
+from state.events.timestamps import rfc3339_ms
 from state.shards import shard_of
-from state.times import rfc3339_ms
 from tests.simulation.consumer import Consumer, ad_states, data_of
 from tests.simulation.log import Broker
 from tests.simulation.rules import Rule

@@ -3,7 +3,6 @@
 import os
 from typing import cast
 
-from connectors.codes import CodeTable
 from connectors.policy_store import InForce
 from connectors.redis_server import Server
 from connectors.settings import Settings
@@ -13,6 +12,7 @@ from flows.ingest_steps import bury, decode, normalise, send
 from flows.publish_steps import begin_settle, derive, emit
 from flows.reading import OUTSTANDING_MAX, Batch, Reader
 from flows.runtime import PolicyInForce, Runtime
+from state.events.codes import CodeTable
 from state.keys import Keys
 from state.pack import Packer
 from tests.simulation.log import Broker, SimLog

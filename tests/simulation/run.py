@@ -12,13 +12,13 @@ from greenlet import getcurrent
 from stamina.instrumentation import RetryDetails, set_on_retry_hooks
 
 from connectors.cloudevents import structured
-from connectors.codes import CodeRow
 from connectors.log import Outgoing
 from flows import claiming, ingest_steps, rebuilding
 from flows.runtime import CODES_AHEAD_MS
-from state.messages import TOPIC_OF
+from state.events.codes import CodeRow
+from state.events.messages import TOPIC_OF
+from state.events.timestamps import ms_rfc3339
 from state.pack import rounds
-from state.times import ms_rfc3339
 from tests.simulation import checkout
 from tests.simulation.draw import AFTER_WEEKS_MS
 from tests.simulation.judge import judge, unfinished

@@ -1,6 +1,6 @@
 """The shop of the simulation: what it sells where, under which policies, and under which codes."""
 
-from connectors.codes import CodeRow
+from state.events.codes import CodeRow
 from state.policy.document import AdRule, Campaign, Channel, Floors, Location, Policy, Source
 
 SKUS = ("A", "B", "C", "D")

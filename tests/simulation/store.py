@@ -8,7 +8,6 @@ from typing import Any, NoReturn, TypeVar
 import msgspec
 import redis
 
-from connectors.codes import CodeRow
 from connectors.redis_server import Connections
 from state.calls import (
     REPETITION,
@@ -27,6 +26,7 @@ from state.calls import (
     Tick,
     Ticked,
 )
+from state.events.codes import CodeRow
 from state.policy.document import Policy, to_json
 from state.policy.sums_digest import layout_digest
 from state.shards import shard_of

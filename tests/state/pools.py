@@ -26,11 +26,7 @@ from state.calls import (
     Tick,
     Ticked,
 )
-from state.hold_calls import Hold, HoldAnswer, HoldState, Keep, KeepAnswer, Release
-from state.hold_store import HoldStore
-from state.keys import Keys
-from state.memory_pool import MemoryShard
-from state.ops import (
+from state.events.ops import (
     CANCEL,
     CLOSE,
     CONSUME,
@@ -43,6 +39,10 @@ from state.ops import (
     SHIP,
     VOID,
 )
+from state.hold_calls import Hold, HoldAnswer, HoldState, Keep, KeepAnswer, Release
+from state.hold_store import HoldStore
+from state.keys import Keys
+from state.memory_pool import MemoryShard
 from state.store import Store
 from tests.state.everything import Everything, of_memory, of_redis
 

@@ -5,7 +5,7 @@ from typing import TypeAlias, cast
 from hypothesis import strategies as st
 
 from state.calls import ShardEvent, ShardOp
-from state.ops import (
+from state.events.ops import (
     CANCEL,
     CLOSE,
     CONSUME,

@@ -8,13 +8,22 @@ from typing import Any
 import msgspec
 import pytest
 
-from state.messages import TOPIC_OF, TYPES, Count, CountLine, Event, OrderPlaced, ShipTo, Transfer
-from state.normalise import effects
+from state.events.messages import (
+    TOPIC_OF,
+    TYPES,
+    Count,
+    CountLine,
+    Event,
+    OrderPlaced,
+    ShipTo,
+    Transfer,
+)
+from state.events.normalise import effects
+from state.events.rejection import Rejection
+from state.events.timestamps import rfc3339_ms
+from state.events.validation import decode
 from state.policy.compiled import Compiled
 from state.policy.document import Policy, Unknown
-from state.reasons import Rejection
-from state.times import rfc3339_ms
-from state.validation import decode
 
 PAGE = (Path(__file__).parents[2] / "docs" / "messages.md").read_text(encoding="utf-8")
 SECTIONS = re.findall(r"^### (\S+)\n(.*?)(?=^##|\Z)", PAGE, re.DOTALL | re.MULTILINE)

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from state.messages import TYPES, Event
-from state.normalise import AHEAD_MAX_MS, Codes, effects
-from state.ops import (
+from state.events.messages import TYPES, Event
+from state.events.normalise import AHEAD_MAX_MS, Codes, effects
+from state.events.ops import (
     CANCEL,
     CLOSE,
     CONSUME,
@@ -21,11 +21,11 @@ from state.ops import (
     VOID,
     Op,
 )
+from state.events.rejection import Rejection
+from state.events.timestamps import rfc3339_ms
+from state.events.validation import decode
 from state.policy.compiled import Compiled
 from state.policy.document import Channel, Location, Policy, Source, Unknown
-from state.reasons import Rejection
-from state.times import rfc3339_ms
-from state.validation import decode
 
 NOW_MS = rfc3339_ms("2026-12-01T08:00:00Z")
 
@@ -296,7 +296,7 @@ def test_a_count_is_at_most_24_hours_ahead_of_its_log_timestamp(
 
 
 def test_every_type_that_can_be_decoded_has_a_rule() -> None:
-    from state.normalise import _RULES
+    from state.events.normalise import _RULES
 
     assert set(_RULES) == set(TYPES.values())
 

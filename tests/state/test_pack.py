@@ -3,7 +3,7 @@
 from collections import Counter
 
 from state.calls import Apply, Part, Place
-from state.ops import CONSUME, COUNT, MOVE, PLACE, SHIP, VOID, Op
+from state.events.ops import CONSUME, COUNT, MOVE, PLACE, SHIP, VOID, Op
 from state.pack import CALL_OPS_MAX, Chain, NormalEvent, Packer, rounds
 from state.shards import shard_of
 

@@ -20,7 +20,7 @@ from state.demand.arrival_rhythm import (
     heard,
     local_hour,
 )
-from state.times import rfc3339_ms
+from state.events.timestamps import rfc3339_ms
 
 MONDAY_MS = rfc3339_ms("2026-06-01T00:00:00Z")
 DAY_MS = DAY_HOURS * HOUR_MS

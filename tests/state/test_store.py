@@ -15,8 +15,8 @@ from state.calls import (
     Tick,
     Ticked,
 )
+from state.events.ops import MOVE
 from state.keys import Keys
-from state.ops import MOVE
 from state.shards import shard_of
 from state.store import Store, library_source
 from tests.state.pools import GUARD_MS, NOW_MS, PLACES, WAREHOUSE

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from state.times import _read, local_ms, ms_rfc3339, rfc3339_ms
+from state.events.timestamps import _read, local_ms, ms_rfc3339, rfc3339_ms
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LAST_MS = 253_402_300_799_999

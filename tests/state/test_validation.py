@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from state import validation
-from state.messages import TYPES, Line, OrderCancelled, PosSale
-from state.reasons import Rejection
-from state.validation import DEPTH_MAX, decode
+from state.events import validation
+from state.events.messages import TYPES, Line, OrderCancelled, PosSale
+from state.events.rejection import Rejection
+from state.events.validation import DEPTH_MAX, decode
 
 SALE = b'{"location":"s1","receipt":"r1","lines":[{"sku":"A","quantity":%s}]}'
 LINE = {"sku": "A", "quantity": 1}

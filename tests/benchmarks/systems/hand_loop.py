@@ -18,8 +18,8 @@ import redis
 from confluent_kafka import Consumer, KafkaException, Producer
 
 from state.calls import Claim, Claimed, Lost, Place, Settle
+from state.events.ops import MOVE
 from state.keys import GUARD_ALLOWANCE_MS, Keys
-from state.ops import MOVE
 from state.pack import Chain, NormalEvent, Packer
 from state.shards import event_hash
 from state.store import Store

@@ -7,8 +7,7 @@ the log's timestamp, and a code is looked up as of that timestamp. Lines of one 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, Protocol, TypeAlias
 
-from state.hold_calls import order_key
-from state.messages import (
+from state.events.messages import (
     QUANTITY_MAX,
     Adjustment,
     Announced,
@@ -30,7 +29,7 @@ from state.messages import (
     SupplierStock,
     Transfer,
 )
-from state.ops import (
+from state.events.ops import (
     CANCEL,
     CLOSE,
     CONSUME,
@@ -44,9 +43,10 @@ from state.ops import (
     VOID,
     Op,
 )
+from state.events.order_key import order_key
+from state.events.rejection import Rejection, named, shown
+from state.events.timestamps import ms_rfc3339
 from state.policy.document import Source
-from state.reasons import Rejection, named, shown
-from state.times import ms_rfc3339
 
 __all__ = ["AHEAD_MAX_MS", "Codes", "Known", "Rejection", "effects"]
 
@@ -88,7 +88,7 @@ def effects(
     """Return what the event does to the pool, or why it makes no sense.
 
     Args:
-        event: as `state.validation.decode` lets it through.
+        event: as `state.events.validation.decode` lets it through.
         log_timestamp_ms: when the log took the message.
         policy: says which locations and channels may be named.
         codes: maps the codes of source systems to SKUs; None takes every code as a SKU.

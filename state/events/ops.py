@@ -1,6 +1,6 @@
 """Ops: what an event does to the pool, as plain tuples.
 
-The currency between `state.normalise`, which makes them, and the pools, which apply them. Plain
+The currency between `state.events.normalise`, which makes them, and the pools, which apply them. Plain
 tuples, because they travel to Redis packed as msgpack and are made by the million. The first item
 is the op code, the second the SKU, which names the shard (`state.shards.shard_of`). All quantities
 are integers.

@@ -1,7 +1,7 @@
 """From the JSON of a message to its typed data, or to the exact reason why not.
 
 The fast path is msgspec's decoder. Where it refuses, the slow path reads the JSON once more, walks
-it beside the same declarations (`state.messages`) and names the first member that breaks one:
+it beside the same declarations (`state.events.messages`) and names the first member that breaks one:
 unknown members of an object first, then its members as declared. Of a key that stands twice in an
 object the last counts, as in most JSON readers.
 """
@@ -15,8 +15,8 @@ from typing import Any, NoReturn
 import msgspec
 from msgspec import inspect
 
-from state.messages import NO_CONTROLS, SAYS, TYPES, Data
-from state.reasons import Number, Rejection, named, shown
+from state.events.messages import NO_CONTROLS, SAYS, TYPES, Data
+from state.events.rejection import Number, Rejection, named, shown
 
 __all__ = ["DEPTH_MAX", "Rejection", "decode"]
 

@@ -1,7 +1,7 @@
 """The messages that come in: one frozen type for the data of each event type.
 
 Each rule about a single member stands once, in its annotation; rules that annotations cannot say
-stand in `__post_init__`, which raises ValueError with the whole reason. `state.validation` reads
+stand in `__post_init__`, which raises ValueError with the whole reason. `state.events.validation` reads
 both. Unknown members are refused everywhere, so that a misspelt optional member is found. An
 optional member that is absent is "", () or UNSET; null is refused: who has nothing to say leaves
 it out.
@@ -12,8 +12,8 @@ from typing import Annotated, Final, Literal, TypeAlias
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
-from state.reasons import shown
-from state.times import rfc3339_ms
+from state.events.rejection import shown
+from state.events.timestamps import rfc3339_ms
 
 LINES_MAX: Final = 1000
 QUANTITY_MAX: Final = 1_000_000_000

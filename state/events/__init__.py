@@ -1,0 +1,1 @@
+"""What comes in, and the operations on the pool that it becomes."""
