@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final, cast
 
 from connectors.redis_cluster import Client
-from state.keys import Keys
+from state.protocol.keys import Keys
 
 ACCEPTED: Final = ("penstock-accept", b"supplier_shrink")
 """A message with this header passes: somebody looked at it."""

@@ -34,7 +34,7 @@ from connectors.log import (
     UnknownTopic,
     partition_of,
 )
-from state.keys import DAY_MS
+from state.protocol.keys import DAY_MS
 
 WEEK_MS = 7 * DAY_MS
 _FLUSH_S = 0.5

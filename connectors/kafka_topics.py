@@ -31,7 +31,7 @@ from connectors.log import (
     Partition,
     UnknownTopic,
 )
-from state.keys import DAY_MS
+from state.protocol.keys import DAY_MS
 
 COMPACTED = frozenset({"stock.updates", "ads.signals", "order.routes"})
 """Absolute states by key: the newest of each key is kept for ever, older ones go."""

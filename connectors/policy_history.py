@@ -11,8 +11,8 @@ from typing import Any, Final, NamedTuple, cast
 import msgspec
 
 from connectors.redis_cluster import Client
-from state.keys import Keys
 from state.policy.document import Policy, from_json
+from state.protocol.keys import Keys
 
 ENTRIES_MAX: Final = 100
 DOCUMENTS_MAX: Final = 20

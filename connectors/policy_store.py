@@ -16,11 +16,11 @@ from connectors.policy_history import By
 from connectors.redis_cluster import Client
 from connectors.redis_server import ServerError
 from state.events.codes import CodeRow, CodeTable, Mapping, additions
-from state.keys import Keys
 from state.policy import overlay
 from state.policy.document import Policy, from_json, to_json
 from state.policy.overlay import Overlay
 from state.policy.sums_digest import layout_digest
+from state.protocol.keys import Keys
 
 _FIELDS = ("revision", "document", "sums_revision", "overlay")
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import cast
 
 from connectors.redis_cluster import Client
-from state.keys import Keys
+from state.protocol.keys import Keys
 
 
 def note(client: Client, keys: Keys, channel: str, lag_ms: int) -> None:

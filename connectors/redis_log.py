@@ -40,7 +40,7 @@ from connectors.log import (
 from connectors.redis_entries import Call, bounded, records_of
 from connectors.redis_member import RedisMember
 from connectors.redis_topics import Topic, log_error, registered, unavailable
-from state.keys import Keys
+from state.protocol.keys import Keys
 
 Answer = TypeVar("Answer")
 

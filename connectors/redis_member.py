@@ -6,7 +6,7 @@ import redis
 
 from connectors.log import MEMBER_LIFE_MS, Partition
 from connectors.redis_topics import registered, unavailable
-from state.keys import Keys
+from state.protocol.keys import Keys
 
 
 class RedisMember:

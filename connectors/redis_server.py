@@ -14,7 +14,7 @@ from redis.retry import Retry
 from connectors.embedded import Embedded, embedded
 from connectors.redis_cluster import Client, ClusterClient, is_cluster
 from connectors.redis_one import OneClient
-from state.keys import Keys
+from state.protocol.keys import Keys
 
 SOCKET_TIMEOUT_S = 15.0
 CONNECT_TIMEOUT_S = 5.0

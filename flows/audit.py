@@ -10,12 +10,12 @@ from typing import NamedTuple
 from connectors.log import INPUT_TOPICS, Partition
 from flows.history import Touch, touched
 from flows.runtime import Runtime
-from state.calls import ABSENT, Position, SkuState
 from state.events.ops import CONSUME
-from state.inspection import Inspect, encode_places
 from state.memory_pool import MemoryShard
-from state.pack import Chain, NormalEvent, Packer
-from state.shards import event_hash, shard_of
+from state.protocol.calls import ABSENT, Position, SkuState
+from state.protocol.inspection import Inspect, encode_places
+from state.protocol.pack import Chain, NormalEvent, Packer
+from state.protocol.sharding import event_hash, shard_of
 
 TRIES = 20
 LATE_MS = 300_000

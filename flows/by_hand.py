@@ -16,7 +16,7 @@ from state.events.messages import TOPIC_OF, Event
 from state.events.normalise import effects
 from state.events.rejection import Rejection
 from state.events.validation import decode
-from state.shards import shard_of
+from state.protocol.sharding import shard_of
 
 LOOK_EVERY_S = 0.05
 

@@ -20,7 +20,7 @@ from flows.rebuilding import rebuild
 from flows.runtime import PolicyInForce, Runtime, insist, insistent
 from flows.unsettled import Unsettled
 from monitoring import metrics
-from state.calls import REPETITION, Claim, Claimed, Lost, Refused, Tick
+from state.protocol.calls import REPETITION, Claim, Claimed, Lost, Refused, Tick
 
 TICK_S = 1.0
 CLAIM_MAX = 128

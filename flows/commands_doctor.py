@@ -18,7 +18,7 @@ from flows import output
 from flows.idle import lags
 from flows.process import FINDING, OK, verdict
 from flows.runtime import AWAY, TOPICS, Runtime, connected, now_ms
-from state.shards import SLOTS
+from state.protocol.sharding import SLOTS
 from state.store import library_source
 
 PYTHONS = ((3, 11), (3, 12))

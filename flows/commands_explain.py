@@ -19,7 +19,7 @@ from flows.process import FINDING, OK, USAGE
 from flows.progress import bar
 from flows.reach import reached
 from flows.runtime import Runtime
-from state.calls import SkuState
+from state.protocol.calls import SkuState
 
 SKUS_AT_ONCE: Final = 500
 FINDINGS_SHOWN: Final = 50

@@ -10,7 +10,7 @@ from flows.holding import Holding
 from flows.process import AWAY_EXIT, FINDING, OK, USAGE
 from flows.reach import reached
 from state.events.timestamps import ms_rfc3339
-from state.hold_calls import HeldLine, HoldState
+from state.protocol.hold_calls import HeldLine, HoldState
 
 _EXITS = {"usage": USAGE, "busy": AWAY_EXIT, "unknown": AWAY_EXIT}
 

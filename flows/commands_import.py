@@ -19,9 +19,9 @@ from flows.progress import Told, bar
 from flows.reach import reached_or_made
 from flows.runtime import Runtime, insist
 from flows.steering import steer
-from state.calls import ABSENT
 from state.events.timestamps import rfc3339_ms
 from state.policy import overlay
+from state.protocol.calls import ABSENT
 
 PROBLEMS_SHOWN: Final = 20
 BATCH: Final = 20

@@ -11,7 +11,7 @@ from flows.process import FINDING, OK, USAGE
 from flows.reach import reached
 from flows.runtime import Runtime
 from flows.stock_view import view
-from state.calls import SkuState
+from state.protocol.calls import SkuState
 
 CHUNK = 500
 

@@ -19,8 +19,17 @@ from flows.runtime import Runtime
 from flows.whereabouts import Where, Whereabouts
 from state.events.messages import MARKETPLACE_ORDERS
 from state.events.order_key import order_key, ordered_by
-from state.hold_calls import Ended, HeldLine, Keep, KeepAnswer, Kept, Pinned, Placed, Release
 from state.hold_store import HoldStore
+from state.protocol.hold_calls import (
+    Ended,
+    HeldLine,
+    Keep,
+    KeepAnswer,
+    Kept,
+    Pinned,
+    Placed,
+    Release,
+)
 
 SOURCE = "/penstock/holds"
 PIN_MS = 3_600_000

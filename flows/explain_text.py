@@ -7,11 +7,11 @@ from flows import output
 from flows.explaining import Told, Update
 from flows.history import Touch
 from flows.ops_text import summary
-from state.calls import SkuState
 from state.events.ops import MOVE
 from state.events.timestamps import ms_rfc3339
 from state.explain import Contribution, Explanation
-from state.hold_calls import HoldState
+from state.protocol.calls import SkuState
+from state.protocol.hold_calls import HoldState
 
 HOLDS_SHOWN: Final = 20
 ORDERS_SHOWN: Final = 20

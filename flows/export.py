@@ -11,13 +11,13 @@ from connectors.events import Unread, read
 from connectors.log import history
 from flows.runtime import Runtime
 from flows.stock_view import view
-from state.calls import SkuState
 from state.events.messages import MARKETPLACE_ORDERS, POS_SALES, Event, OrderPlaced, PosSale
 from state.events.normalise import effects
 from state.events.ops import MOVE, PLACE
 from state.events.rejection import Rejection
 from state.events.timestamps import ms_rfc3339
-from state.shards import event_hash
+from state.protocol.calls import SkuState
+from state.protocol.sharding import event_hash
 
 CHUNK = 200
 REPEATS_KEPT: Final = 200_000

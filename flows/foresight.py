@@ -15,7 +15,7 @@ import orjson
 from flows.breaker import PCT, Moves, freeze, is_accepted, limits
 from flows.levels_now import levels_now, moment
 from flows.runtime import PolicyInForce, Runtime, insist
-from state.calls import SkuState
+from state.protocol.calls import SkuState
 
 SAMPLE: Final = 1_024
 """SKUs looked at: some 100 ms when each lies at a few locations."""

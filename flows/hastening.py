@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from functools import partial
 
 from flows.runtime import PolicyInForce, Runtime, insist
-from state.calls import Hasten
 from state.policy.impact import PolicyChange
+from state.protocol.calls import Hasten
 
 
 def hasten(runtime: Runtime, before: PolicyInForce, after: PolicyInForce) -> Iterator[int] | None:

@@ -17,7 +17,7 @@ from monitoring import metrics
 from state.demand import arrival_rhythm as silence
 from state.demand.arrival_rhythm import EXPECTED, MINUTE_MS, Rhythm
 from state.events.ops import COUNT, INCOMING, MOVE
-from state.pack import NormalEvent
+from state.protocol.pack import NormalEvent
 
 LOOK_S = 10.0
 DEAF_AFTER_MS, FORGOTTEN_AFTER_MS = 60_000, 600_000

@@ -10,7 +10,7 @@ import orjson
 
 from flows.hold_bounds import ID_MAX, LINES_MAX, TTL_MAX_S, TTL_S
 from state.events.messages import QUANTITY_MAX
-from state.hold_calls import LAPSED, RELEASED, SOLD, HeldLine
+from state.protocol.hold_calls import LAPSED, RELEASED, SOLD, HeldLine
 
 Reason: TypeAlias = Literal[
     "usage", "short", "conflict", "gone", "pinned", "unavailable", "busy", "unknown"

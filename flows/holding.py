@@ -25,17 +25,9 @@ from flows.making import Making
 from flows.runtime import Runtime
 from flows.whereabouts import Where, Whereabouts
 from monitoring import metrics
-from state.hold_calls import (
-    IS_PINNED,
-    LAPSED,
-    RELEASED,
-    Ended,
-    HoldState,
-    Keep,
-    Kept,
-)
 from state.hold_store import HoldStore
-from state.shards import shard_of
+from state.protocol.hold_calls import IS_PINNED, LAPSED, RELEASED, Ended, HoldState, Keep, Kept
+from state.protocol.sharding import shard_of
 
 FOUND_MAX = 10_000
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from connectors.log import INPUT_TOPICS, Partition
 from flows.runtime import Runtime, insist
-from state.calls import ABSENT
+from state.protocol.calls import ABSENT
 
 LOOK_EVERY_S = 0.25
 

@@ -18,9 +18,9 @@ import orjson
 from connectors.cloudevents import STRUCTURED, structured
 from connectors.log import Outgoing
 from connectors.positions_file import Positions
-from state.calls import SkuState
 from state.events.messages import WMS_RECEIPTS
 from state.events.timestamps import ms_rfc3339
+from state.protocol.calls import SkuState
 from state.store import Store
 
 SOURCE: Final = "/penstock/import"

@@ -26,7 +26,7 @@ from flows.process import serving
 from flows.reading import Batch, Reader
 from flows.runtime import Runtime
 from monitoring.busy import timed, timed_source
-from state.pack import Packer
+from state.protocol.pack import Packer
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")

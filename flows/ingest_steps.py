@@ -18,12 +18,12 @@ from flows.reading import Batch, Run
 from flows.runtime import Runtime, insist, insistent
 from flows.shrink_guard import held_back
 from monitoring import metrics
-from state.calls import Applied, Apply, Lost
 from state.events.messages import Event
 from state.events.normalise import effects
 from state.events.rejection import Rejection
-from state.pack import NormalEvent, Packer, rounds
-from state.shards import event_hash
+from state.protocol.calls import Applied, Apply, Lost
+from state.protocol.pack import NormalEvent, Packer, rounds
+from state.protocol.sharding import event_hash
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from state.calls import Due, Place
 from state.levels import Figures
+from state.protocol.calls import Due, Place
 
 
 def without_silent(figures: Figures, due: Due, place: Callable[[str, str], Place]) -> Figures:

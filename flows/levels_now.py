@@ -12,8 +12,8 @@ import orjson
 from connectors import push_lag
 from flows.left_out import without_closed
 from flows.runtime import PolicyInForce, Runtime
-from state.calls import SkuState
 from state.levels import Figures, derive
+from state.protocol.calls import SkuState
 
 
 class Moment(NamedTuple):

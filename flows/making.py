@@ -9,8 +9,10 @@ from flows.rebuilding import rebuild
 from flows.runtime import Runtime
 from flows.whereabouts import Whereabouts
 from monitoring import metrics
-from state.calls import Refused
-from state.hold_calls import (
+from state.hold_rules import pool_rule
+from state.hold_store import HoldStore
+from state.protocol.calls import Refused
+from state.protocol.hold_calls import (
     LAPSED,
     RELEASED,
     Conflict,
@@ -26,9 +28,7 @@ from state.hold_calls import (
     Short,
     Stale,
 )
-from state.hold_rules import pool_rule
-from state.hold_store import HoldStore
-from state.shards import shard_of
+from state.protocol.sharding import shard_of
 
 TURNS_MAX = 5
 """So often a hold is tried when the policy, or the sums of its SKUs, turn out to be of another revision."""
@@ -182,7 +182,7 @@ class Making:
         self.end(hold, shards, "")
 
     def end(self, hold: str, shards: Iterable[int], how: str = RELEASED) -> list[int]:
-        """End a hold on some shards. Return their answers, as `state.hold_calls` tells them."""
+        """End a hold on some shards. Return their answers, as `state.protocol.hold_calls` tells them."""
         items = {shard: [Release(hold, how=how)] for shard in shards}
         if not items:
             return []

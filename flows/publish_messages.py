@@ -8,10 +8,10 @@ import orjson
 from connectors.cloudevents import STRUCTURED, structured
 from connectors.log import Outgoing
 from state.ads import Decision, days
-from state.calls import Due
 from state.events.timestamps import ms_rfc3339
 from state.policy.document import AdRule
 from state.policy.overlay import BREAKER
+from state.protocol.calls import Due
 
 SOURCE = "/penstock"
 ALERT_TYPES = {

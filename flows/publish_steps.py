@@ -24,13 +24,13 @@ from flows.publish_messages import Message, Writer
 from flows.runtime import Runtime, insistent
 from monitoring import metrics
 from state.ads import AdState, day_of, decide, is_quiet
-from state.calls import Due, Settle
 from state.demand.velocity import cover_mdays, day_number, velocity_of
 from state.levels import Figures, next_edge
 from state.levels import derive as derive_levels
 from state.policy.compiled import Compiled, compiled
 from state.policy.document import AdRule
 from state.policy.overlay import laid_over
+from state.protocol.calls import Due, Settle
 
 
 class Decided(msgspec.Struct, frozen=True, gc=False):

@@ -36,8 +36,8 @@ from flows.retention import Retention
 from flows.runtime import Runtime, insist
 from flows.watching import Watching
 from monitoring import metrics
-from state.calls import ABSENT, REPETITION, Lost, Part, Tick
-from state.pack import Chain
+from state.protocol.calls import ABSENT, REPETITION, Lost, Part, Tick
+from state.protocol.pack import Chain
 
 GROUP = "penstock.ingest"
 TICK_S = 1.0

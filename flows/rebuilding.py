@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from flows.runtime import Runtime
-from state.calls import Place, Rebuild
+from state.protocol.calls import Place, Rebuild
 
 REBUILD_MAX = 50
 PLACES_MAX = 500

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from flows.runtime import Runtime
 from state.events.messages import QUANTITY_MAX
-from state.wire import StoredPosition
+from state.protocol.wire import StoredPosition
 
 HEADER = ("location", "sku", "on_hand")
 CHUNK = 500

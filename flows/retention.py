@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 
 from connectors.log import OUTPUT_TOPICS, Log, Partition
 from flows.runtime import Runtime
-from state.calls import ABSENT
+from state.protocol.calls import ABSENT
 
 EVERY_S = 60.0
 DURABLE_AFTER_S = 600.0

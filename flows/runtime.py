@@ -23,12 +23,12 @@ from flows import stop
 from flows.clock import Clock
 from flows.ending import Ending
 from monitoring import metrics
-from state.calls import Gate, Place, Recover
 from state.events.codes import CodeTable, codes
-from state.keys import GUARD_ALLOWANCE_MS, HOUR_MS, LAYOUT, Keys
 from state.policy.channel_rules import goes_by_lag
 from state.policy.compiled import Compiled, compiled
 from state.policy.overlay import Overlay, laid_over, silent
+from state.protocol.calls import Gate, Place, Recover
+from state.protocol.keys import GUARD_ALLOWANCE_MS, HOUR_MS, LAYOUT, Keys
 from state.store import Store
 
 TOPICS = INPUT_TOPICS + OUTPUT_TOPICS

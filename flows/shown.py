@@ -10,9 +10,9 @@ import orjson
 
 from connectors.redis_cluster import Client
 from flows.runtime import Runtime, insist
-from state.keys import Keys
-from state.shards import shard_of
-from state.wire import emitted_of
+from state.protocol.keys import Keys
+from state.protocol.sharding import shard_of
+from state.protocol.wire import emitted_of
 
 CHUNK: Final = 500
 

@@ -13,7 +13,7 @@ from flows.reading import Run
 from flows.runtime import Runtime, insist
 from state.events.messages import Event, SupplierStock
 from state.events.ops import COUNT, Op
-from state.wire import StoredPosition
+from state.protocol.wire import StoredPosition
 
 REASON: Final = "supplier_shrink"
 SKUS_MIN: Final = 10

@@ -6,9 +6,9 @@ from functools import partial
 from connectors import policy_store
 from connectors.redis_server import SKEW_MAX_MS
 from flows.runtime import RECOVER_CHUNK, Runtime, insist
-from state.calls import AFRESH, Recover, Tick
 from state.policy import overlay
 from state.policy.overlay import Overlay
+from state.protocol.calls import AFRESH, Recover, Tick
 
 
 def steer(runtime: Runtime, change: Callable[[Overlay], Overlay]) -> bool:

@@ -5,8 +5,8 @@ from typing import Any
 import orjson
 
 from flows.runtime import PolicyInForce
-from state.calls import SkuState
 from state.events.timestamps import ms_rfc3339
+from state.protocol.calls import SkuState
 
 
 def view(state: SkuState, policy: PolicyInForce) -> dict[str, Any]:

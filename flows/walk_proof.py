@@ -9,8 +9,8 @@ from collections import defaultdict
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from typing import Final
 
-from state.inspection import AskPromises, Fault
-from state.shards import shard_of
+from state.protocol.inspection import AskPromises, Fault
+from state.protocol.sharding import shard_of
 from state.store import Store
 
 FIELDS: Final = 240

@@ -17,8 +17,8 @@ from flows.breaker import limits
 from flows.runtime import PolicyInForce, Runtime
 from flows.shown import count_shown
 from flows.walk_proof import RECORDS, Proof
-from state.inspection import AskPromises, Fault, Inspect, Paused, encode_places
-from state.shards import tag_of
+from state.protocol.inspection import AskPromises, Fault, Inspect, Paused, encode_places
+from state.protocol.sharding import tag_of
 from state.store import Store
 
 KEYS: Final = 400

@@ -18,10 +18,10 @@ from flows.hearing import Heard
 from flows.runtime import Runtime
 from flows.steering import steer
 from monitoring import metrics
-from state.pack import Chain
 from state.policy.document import Location
 from state.policy.opening_hours import open_ms
 from state.policy.overlay import SILENT_MAX, change_silent
+from state.protocol.pack import Chain
 
 BEGIN_S: Final = 5.0
 """A reader that has just taken up partitions says nothing yet: others may be without one."""

@@ -3,7 +3,6 @@
 from dataclasses import dataclass, field
 from functools import partial
 
-from state.calls import Apply, Place, ShardEvent, ShardOp
 from state.events.ops import (
     CANCEL,
     CLOSE,
@@ -20,6 +19,7 @@ from state.events.ops import (
 from state.memory_holds import Holds
 from state.memory_orders import Answers, Back, OrderRecord
 from state.memory_sku import Before, SkuRecord
+from state.protocol.calls import Apply, Place, ShardEvent, ShardOp
 
 VOID_SUMS = -1
 """The revision of no sums: what moves under it moves none."""

@@ -6,9 +6,11 @@ A hold lives while its record exists, whatever the time: it ends together with i
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from state.calls import Place
 from state.events.order_key import ordered_by
-from state.hold_calls import (
+from state.memory_orders import OrderRecord
+from state.memory_sku import PositionRecord, SkuRecord
+from state.protocol.calls import Place
+from state.protocol.hold_calls import (
     ABSENT_HOLD,
     IS_PINNED,
     LAPSED,
@@ -32,8 +34,6 @@ from state.hold_calls import (
     Short,
     Stale,
 )
-from state.memory_orders import OrderRecord
-from state.memory_sku import PositionRecord, SkuRecord
 
 Touch = Callable[[str], SkuRecord]
 """Note that a hold moves a SKU; return its figures."""

@@ -7,7 +7,11 @@ keeps nothing that expires by the server's clock; `now` comes with every call.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from state.calls import (
+from state.memory_apply import Run
+from state.memory_holds import Holds, Moved
+from state.memory_orders import OrderRecord
+from state.memory_sku import SkuRecord
+from state.protocol.calls import (
     ABSENT,
     AFRESH,
     Applied,
@@ -27,7 +31,7 @@ from state.calls import (
     Tick,
     Ticked,
 )
-from state.hold_calls import (
+from state.protocol.hold_calls import (
     CLAIM_SWEEP_MAX,
     SWEEP_MAX,
     Hold,
@@ -36,10 +40,6 @@ from state.hold_calls import (
     KeepAnswer,
     Release,
 )
-from state.memory_apply import Run
-from state.memory_holds import Holds, Moved
-from state.memory_orders import OrderRecord
-from state.memory_sku import SkuRecord
 
 AGAIN_MS = 60_000
 """A recovery is repeated after a minute."""

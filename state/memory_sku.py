@@ -7,9 +7,9 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from state.calls import Gate, Place, Position
 from state.demand.velocity import BUCKET_DAYS, DAY_MS
-from state.keys import MOVEMENTS_WINDOW_MS
+from state.protocol.calls import Gate, Place, Position
+from state.protocol.keys import MOVEMENTS_WINDOW_MS
 
 MOVEMENTS_KEPT = 32
 """Movements of a position kept for late counts, the newest by event time."""

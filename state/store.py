@@ -19,7 +19,7 @@ from typing import Any, Protocol, TypeVar, cast
 import msgspec
 import redis
 
-from state.calls import (
+from state.protocol.calls import (
     Applied,
     Apply,
     Claim,
@@ -34,7 +34,7 @@ from state.calls import (
     Tick,
     Ticked,
 )
-from state.inspection import (
+from state.protocol.inspection import (
     AskPromises,
     Inspect,
     Inspected,
@@ -42,9 +42,9 @@ from state.inspection import (
     decode_inspected,
     decode_promises,
 )
-from state.keys import Keys
-from state.shards import shard_of
-from state.wire import (
+from state.protocol.keys import Keys
+from state.protocol.sharding import shard_of
+from state.protocol.wire import (
     StoredPosition,
     decode_claimed,
     decode_position,

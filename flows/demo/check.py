@@ -17,7 +17,7 @@ from flows.demo.listener import Listener
 from flows.explaining import Explaining, Finding
 from flows.runtime import Runtime, insist
 from flows.stock_view import view
-from state.calls import SkuState
+from state.protocol.calls import SkuState
 
 CHUNK = 1_000
 FINDINGS_SHOWN = 5

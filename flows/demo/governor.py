@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from connectors.log import Appended, Partition
 from flows.demo.events import StreamEvent
 from flows.runtime import Runtime, now_ms
-from state.calls import ABSENT
+from state.protocol.calls import ABSENT
 
 LINES_MAX = 3_000
 """Lines appended and not applied."""

@@ -2,7 +2,7 @@
 
 The currency between `state.events.normalise`, which makes them, and the pools, which apply them. Plain
 tuples, because they travel to Redis packed as msgpack and are made by the million. The first item
-is the op code, the second the SKU, which names the shard (`state.shards.shard_of`). All quantities
+is the op code, the second the SKU, which names the shard (`state.protocol.sharding.shard_of`). All quantities
 are integers.
 
     (MOVE,     sku, location, d_on_hand, d_unavailable, demand)

@@ -23,8 +23,8 @@ from flows.ingest_steps import Normal, apply, bury, decode, normalise
 from flows.process import collect_rarely
 from flows.reading import Batch, Run
 from flows.runtime import Runtime, now_ms, runtime
-from state.pack import Chain, Packer
-from state.wire import encode_apply
+from state.protocol.pack import Chain, Packer
+from state.protocol.wire import encode_apply
 
 CONFIG = """
 version: 1

@@ -19,11 +19,11 @@ from connectors.log import Outgoing
 from connectors.redis_log import RedisLog
 from flows.claiming import CLAIM_MAX
 from flows.runtime import RECOVER_CHUNK
-from state.calls import Claim, Claimed, Place, Recover, Settle, Tick, Ticked
 from state.events.ops import COUNT, INCOMING, MOVE, PLACE, SHIP, VOID, Op
-from state.keys import GUARD_ALLOWANCE_MS, Keys
-from state.pack import CALL_OPS_MAX, Chain, NormalEvent, Packer, rounds
-from state.shards import shard_of
+from state.protocol.calls import Claim, Claimed, Place, Recover, Settle, Tick, Ticked
+from state.protocol.keys import GUARD_ALLOWANCE_MS, Keys
+from state.protocol.pack import CALL_OPS_MAX, Chain, NormalEvent, Packer, rounds
+from state.protocol.sharding import shard_of
 from state.store import Store
 from tests.servers.redis_servers import RedisServer
 from tests.servers.slowlog import SETTINGS, longest_ms, put_first

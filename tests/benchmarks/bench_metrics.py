@@ -43,7 +43,7 @@ from flows.walk import walking
 from monitoring import busy, metrics
 from monitoring.gauges import Age, Known
 from monitoring.latency import Latency
-from state.pack import Packer
+from state.protocol.pack import Packer
 
 CONFIG = """
 version: 1

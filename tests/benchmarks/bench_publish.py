@@ -20,7 +20,7 @@ from flows.process import collect_rarely
 from flows.publish_steps import derive, emit, settle
 from flows.runtime import Runtime, now_ms, now_us, runtime
 from state.events.ops import MOVE, Op
-from state.pack import Chain, NormalEvent, Packer
+from state.protocol.pack import Chain, NormalEvent, Packer
 
 CONFIG = """
 version: 1

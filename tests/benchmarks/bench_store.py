@@ -25,10 +25,10 @@ import redis
 from connectors.embedded import embedded
 from connectors.redis_cluster import Client, ClusterClient, is_cluster
 from connectors.redis_server import Server
-from state.calls import Claim, Claimed, Place, Settle
 from state.events.ops import MOVE, PLACE, SHIP, Op
-from state.keys import GUARD_ALLOWANCE_MS, Keys
-from state.pack import Chain, NormalEvent, Packer
+from state.protocol.calls import Claim, Claimed, Place, Settle
+from state.protocol.keys import GUARD_ALLOWANCE_MS, Keys
+from state.protocol.pack import Chain, NormalEvent, Packer
 from state.store import Store
 
 SHARDS = 16

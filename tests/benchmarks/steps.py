@@ -21,7 +21,7 @@ from flows.ingest_steps import apply, bury, decode, normalise
 from flows.publish_steps import derive, emit, settle
 from flows.reading import Batch, Run
 from flows.runtime import Runtime, now_ms, runtime
-from state.pack import Chain, Packer
+from state.protocol.pack import Chain, Packer
 from tests.servers.redis_servers import RedisServer
 
 BATCH = 1_000

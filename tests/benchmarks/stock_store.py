@@ -8,7 +8,7 @@ from itertools import islice
 import redis
 
 from connectors.redis_cluster import Client, ClusterClient, is_cluster
-from state.keys import Keys
+from state.protocol.keys import Keys
 from state.store import Store
 from tests.benchmarks.processes import AtWork
 from tests.benchmarks.system import Site

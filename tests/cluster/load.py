@@ -14,10 +14,10 @@ from typing import TypeVar
 from connectors.redis_cluster import ClusterClient
 from connectors.redis_server import Server
 from flows.runtime import AWAY, now_us
-from state.calls import Lost, Place, Recover, Tick
 from state.events.ops import MOVE
-from state.keys import Keys
-from state.pack import Chain, NormalEvent, Packer
+from state.protocol.calls import Lost, Place, Recover, Tick
+from state.protocol.keys import Keys
+from state.protocol.pack import Chain, NormalEvent, Packer
 from state.store import Store
 from tests.servers.redis_servers import until
 from tests.state.pools import GUARD_MS

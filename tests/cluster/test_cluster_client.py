@@ -10,8 +10,8 @@ import redis
 
 from connectors.redis_cluster import ClusterClient
 from connectors.redis_server import ServerAway, ServerError, server
-from state.keys import Keys
-from state.shards import slot_of
+from state.protocol.keys import Keys
+from state.protocol.sharding import slot_of
 from state.store import Store
 from tests.servers.fixtures import client_of
 from tests.servers.redis_servers import RedisCluster, RedisServer

@@ -9,7 +9,7 @@ from redis.exceptions import ClusterDownError
 from connectors.redis_cluster import ClusterClient
 from connectors.redis_server import Server, ServerAway, server
 from flows.runtime import AWAY
-from state.keys import Keys
+from state.protocol.keys import Keys
 from state.store import Store
 from tests.cluster.load import SHARDS, Load
 from tests.servers.fixtures import client_of

@@ -3,8 +3,8 @@
 import pytest
 
 from connectors.redis_cluster import ClusterClient
-from state.calls import Claim, Claimed
-from state.keys import Keys
+from state.protocol.calls import Claim, Claimed
+from state.protocol.keys import Keys
 from state.store import Store
 from tests.servers.redis_servers import RedisCluster, RedisServer
 

@@ -6,9 +6,9 @@ import pytest
 from redis.exceptions import TryAgainError
 
 from connectors.redis_cluster import ClusterClient
-from state.calls import Claim, Rebuild, Recover, Settle, Tick
-from state.keys import Keys
-from state.shards import slot_of
+from state.protocol.calls import Claim, Rebuild, Recover, Settle, Tick
+from state.protocol.keys import Keys
+from state.protocol.sharding import slot_of
 from tests.cluster.load import Load
 from tests.servers.redis_servers import RedisCluster, RedisServer, until
 from tests.state.pools import PLACES, SHOP, WAREHOUSE, Bench, RedisPool, move, place_order

@@ -15,10 +15,10 @@ from flows.walk import LeaseLost, Walk
 from flows.walk_round import Findings, Round
 from state.events.codes import CodeTable
 from state.events.ops import MOVE, PLACE
-from state.keys import Keys
-from state.pack import Chain, NormalEvent, Packer
 from state.policy.document import Location, Policy
-from state.shards import shard_of, slot_of
+from state.protocol.keys import Keys
+from state.protocol.pack import Chain, NormalEvent, Packer
+from state.protocol.sharding import shard_of, slot_of
 from state.store import Store
 from tests.servers.redis_servers import RedisCluster
 from tests.state.pools import GUARD_MS

@@ -10,9 +10,9 @@ from connectors import policy_history, policy_store
 from connectors.policy_history import By
 from connectors.redis_cluster import Client
 from state.events.codes import Mapping
-from state.keys import Keys
 from state.policy import overlay
 from state.policy.document import Channel, Floors, Location, Policy
+from state.protocol.keys import Keys
 
 KEYS = Keys("t")
 PLAIN = Policy()

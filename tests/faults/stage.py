@@ -16,7 +16,7 @@ from connectors.log import INPUT_TOPICS, Record, history
 from connectors.settings import PREFIX, Settings
 from flows.idle import open_work
 from flows.runtime import Runtime, is_away, runtime
-from state.calls import SkuState
+from state.protocol.calls import SkuState
 from tests.faults.check import Consumer, Figures, Found, Stock, Told, Verdict, judge, left_open
 from tests.faults.load import Event, Feeder
 from tests.faults.process import Worker, asked, until

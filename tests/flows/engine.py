@@ -19,7 +19,7 @@ from flows.reading import Reader
 from flows.runtime import Runtime, now_ms, runtime
 from state.events.messages import TOPIC_OF
 from state.events.timestamps import rfc3339_ms
-from state.pack import Packer
+from state.protocol.pack import Packer
 
 
 @contextmanager

@@ -15,7 +15,11 @@ from flows.ingest_steps import apply, decode, normalise
 from flows.publish_steps import derive
 from flows.reading import Batch, Run
 from flows.runtime import PolicyInForce, Runtime
-from state.calls import (
+from state.events.codes import CodeTable
+from state.events.messages import TOPIC_OF
+from state.memory_pool import MemoryShard
+from state.policy.document import AdRule, Channel, Location, Policy
+from state.protocol.calls import (
     ABSENT,
     Applied,
     Apply,
@@ -27,13 +31,9 @@ from state.calls import (
     Tick,
     Ticked,
 )
-from state.events.codes import CodeTable
-from state.events.messages import TOPIC_OF
-from state.keys import Keys
-from state.memory_pool import MemoryShard
-from state.pack import Chain, Packer
-from state.policy.document import AdRule, Channel, Location, Policy
-from state.shards import shard_of
+from state.protocol.keys import Keys
+from state.protocol.pack import Chain, Packer
+from state.protocol.sharding import shard_of
 from state.store import Store
 
 SHARDS = 3

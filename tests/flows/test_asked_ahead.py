@@ -11,8 +11,8 @@ from connectors.embedded import Embedded
 from flows import claiming, stop
 from flows.claiming import Claims
 from flows.publish_steps import begin_settle, derive, emit
-from state.calls import Claim
-from state.shards import shard_of
+from state.protocol.calls import Claim
+from state.protocol.sharding import shard_of
 from state.store import Store
 from tests.flows.engine import Engine, engine
 from tests.flows.shop import lines

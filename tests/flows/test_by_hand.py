@@ -11,9 +11,9 @@ from connectors.embedded import Embedded
 from connectors.settings import Settings
 from flows.reconcile import BadFile, rows_of
 from flows.runtime import connected
-from state.calls import Apply, Part, ShardEvent
 from state.events.ops import MOVE
-from state.shards import shard_of
+from state.protocol.calls import Apply, Part, ShardEvent
+from state.protocol.sharding import shard_of
 from tests.flows.engine import engine
 from tests.flows.shop import CONFIG, Done, Shop, event, eventually, lines, rows, running
 

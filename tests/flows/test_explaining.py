@@ -13,8 +13,8 @@ from flows.explaining import Explaining
 from flows.hold_values import Made, Wanted
 from flows.holding import Holding
 from flows.steering import steer
-from state.calls import SkuState
 from state.policy import overlay
+from state.protocol.calls import SkuState
 from tests.flows.engine import Engine, engine
 from tests.flows.shop import Shop, event, lines, rows
 

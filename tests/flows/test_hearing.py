@@ -13,7 +13,7 @@ from monitoring import metrics
 from state.demand import arrival_rhythm as silence
 from state.demand.arrival_rhythm import HOUR_MS, MINUTE_MS
 from state.events.ops import MOVE, PLACE
-from state.pack import NormalEvent
+from state.protocol.pack import NormalEvent
 from tests.flows.engine import Engine, engine
 from tests.flows.shop import lines
 

@@ -11,8 +11,8 @@ from connectors.embedded import Embedded
 from connectors.log import Outgoing
 from flows.ingest_steps import apply, decode, normalise
 from flows.runtime import now_ms
-from state.calls import Apply
-from state.pack import CALL_OPS_MAX
+from state.protocol.calls import Apply
+from state.protocol.pack import CALL_OPS_MAX
 from state.store import Store
 from tests.flows.engine import Engine, engine
 from tests.flows.shop import lines

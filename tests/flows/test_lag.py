@@ -10,7 +10,7 @@ from connectors.log import Partition, Record
 from flows.lag import Lag
 from flows.unsettled import Unsettled
 from monitoring import metrics
-from state.calls import Claimed, Due
+from state.protocol.calls import Claimed, Due
 from tests.flows.engine import engine
 from tests.flows.shop import lines
 

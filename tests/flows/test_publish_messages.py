@@ -5,8 +5,8 @@ import pytest
 
 from connectors.cloudevents import structured
 from flows.publish_messages import SOURCE, Writer
-from state.calls import Due
 from state.events.timestamps import ms_rfc3339
+from state.protocol.calls import Due
 
 NOW_MS = 1_767_225_600_123
 

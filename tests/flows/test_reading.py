@@ -10,7 +10,7 @@ from connectors.log import Partition
 from flows.reading import LogLost, Reader, begin_at, check_resume
 from flows.retention import DURABLE_AFTER_S, EVERY_S, Retention
 from flows.runtime import Runtime, now_us
-from state.calls import Part, Tick
+from state.protocol.calls import Part, Tick
 from tests.flows.engine import engine
 from tests.flows.shop import CONFIG, lines
 

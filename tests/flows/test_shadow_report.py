@@ -10,10 +10,10 @@ from connectors.policy_store import InForce
 from flows.levels_now import Moment
 from flows.runtime import PolicyInForce
 from flows.shadow_report import Report, Row, read_shown, worst_first
-from state.calls import Position, SkuState
 from state.events.codes import CodeTable
 from state.policy.document import Channel, Location, Policy
 from state.policy.overlay import Overlay, change_silent
+from state.protocol.calls import Position, SkuState
 
 POLICY = Policy(
     locations=(

@@ -9,9 +9,9 @@ from connectors import dead_letters, feeds
 from connectors.embedded import Embedded
 from flows.runtime import now_ms
 from flows.shrink_guard import verdict
-from state.calls import Position
 from state.events.timestamps import ms_rfc3339
-from state.wire import StoredPosition
+from state.protocol.calls import Position
+from state.protocol.wire import StoredPosition
 from tests.flows.engine import Engine, engine
 from tests.flows.shop import lines
 

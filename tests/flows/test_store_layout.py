@@ -9,7 +9,7 @@ from connectors.embedded import Embedded
 from connectors.settings import Settings
 from flows.process import USAGE, verdict
 from flows.runtime import StoreMismatch, runtime
-from state.keys import LAYOUT, Keys
+from state.protocol.keys import LAYOUT, Keys
 
 
 def test_a_store_is_made_with_its_layout(

@@ -17,7 +17,7 @@ from connectors.settings import Settings
 from flows.runtime import Runtime, runtime
 from flows.walk import Walk, walking
 from monitoring import metrics
-from state.shards import shard_of
+from state.protocol.sharding import shard_of
 from state.store import Store
 from tests.flows.engine import Engine, engine
 from tests.flows.shop import Shop, event, eventually, lines

@@ -12,11 +12,11 @@ from connectors.redis_server import beside
 from flows.hold_values import Wanted
 from flows.holding import Holding
 from flows.walk_round import Findings, Round
-from state.inspection import Fault
-from state.keys import Keys
-from state.shards import shard_of
+from state.protocol.inspection import Fault
+from state.protocol.keys import Keys
+from state.protocol.sharding import shard_of
+from state.protocol.wire import _HEAD
 from state.store import Store
-from state.wire import _HEAD
 from tests.flows.engine import Engine, engine
 from tests.flows.shop import lines
 

@@ -16,7 +16,7 @@ from tests.fuzz import FOUND, NOTHING
 
 INSTRUMENTED = [
     "connectors.bounds", "connectors.cloudevents", "connectors.dead_letters", "state.events.messages", "state.events.normalise",
-    "state.pack", "state.events.rejection", "state.events.timestamps", "state.events.validation", "state.wire",
+    "state.protocol.pack", "state.events.rejection", "state.events.timestamps", "state.events.validation", "state.protocol.wire",
 ]  # fmt: skip
 AFRESH = 0.5
 """How often a seed is changed, and not what it became after many changes: most of that is refused early."""

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from connectors.cloudevents import Envelope, Malformed
 from connectors.log import Record
 from flows.demo.bad_input import KINDS
-from state.calls import Apply
 from state.events.messages import Line, PosSale
 from state.events.rejection import Rejection, named, shown
-from state.shards import shard_of
-from state.wire import encode_apply
+from state.protocol.calls import Apply
+from state.protocol.sharding import shard_of
+from state.protocol.wire import encode_apply
 from tests.fuzz import properties, wire
 from tests.fuzz.mutate import mutated
 from tests.fuzz.properties import check

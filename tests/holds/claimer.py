@@ -24,7 +24,7 @@ from flows.holding import Holding
 from flows.process import collect_rarely
 from flows.runtime import Runtime, connected
 from state.events.order_key import order_key
-from state.hold_calls import Keep
+from state.protocol.hold_calls import Keep
 from tests.holds.board import Board
 from tests.holds.scene import Claims
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from state.calls import Claimed, Refused
 from state.events.order_key import order_key, ordered_by
-from state.hold_calls import (
+from state.protocol.calls import Claimed, Refused
+from state.protocol.hold_calls import (
     ABSENT_HOLD,
     IS_PINNED,
     LAPSED,

@@ -11,8 +11,8 @@ from connectors.embedded import Embedded
 from connectors.log import AppendFailed, LogUnavailable
 from flows.hold_values import Confirmed, Made, NotDone, Released, Wanted
 from flows.holding import Holding
-from state.hold_calls import HeldLine
-from state.shards import shard_of
+from state.protocol.hold_calls import HeldLine
+from state.protocol.sharding import shard_of
 from tests.flows.engine import Engine, engine
 from tests.flows.shop import CONFIG, lines
 

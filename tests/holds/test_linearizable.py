@@ -10,11 +10,11 @@ import pytest
 import redis
 
 from connectors.embedded import Embedded
-from state.calls import Apply, Part, ShardEvent
 from state.events.ops import MOVE
-from state.hold_calls import Held, Hold, HoldRequest, PoolLine, PoolRule, Release, Short
 from state.hold_store import HoldStore
-from state.keys import Keys
+from state.protocol.calls import Apply, Part, ShardEvent
+from state.protocol.hold_calls import Held, Hold, HoldRequest, PoolLine, PoolRule, Release, Short
+from state.protocol.keys import Keys
 from state.store import Store
 from tests.holds.linearizable import NEVER, Call, Sku
 from tests.state.pools import GUARD_MS, PLACES

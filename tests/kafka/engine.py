@@ -17,7 +17,7 @@ from connectors.embedded import EmbeddedError, embedded, socket_path
 from connectors.kafka_log import KafkaLog
 from connectors.log import INPUT_TOPICS, Partition
 from flows.reading import GROUP
-from state.keys import Keys
+from state.protocol.keys import Keys
 from state.store import Store
 from tests.flows.shop import Shop
 from tests.servers.kafka import Kafka

@@ -17,7 +17,7 @@ from threading import Thread
 from typing import Any
 
 from monitoring.rules import write_shortened
-from state.shards import tag_of
+from state.protocol.sharding import tag_of
 from tests.faults.load import Event
 from tests.faults.stage import Stage, Worker, until
 from tests.monitoring import alerting

@@ -11,12 +11,12 @@ from typing import Any
 from flows import publish_steps, runtime
 from flows.claiming import Claimer
 from flows.publish_steps import Decided
-from state.calls import ABSENT, Part, Place
 from state.events.codes import CodeTable
 from state.memory_apply import Run
 from state.memory_orders import OrderRecord
 from state.memory_sku import SkuRecord
-from state.pack import Chain
+from state.protocol.calls import ABSENT, Part, Place
+from state.protocol.pack import Chain
 from tests.simulation import broken_shards as shards
 from tests.simulation.profiles import CHANGING, EMITTING, GOING_BACK, GOING_BACK_TWICE
 from tests.simulation.rules import Rule

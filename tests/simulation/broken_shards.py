@@ -2,7 +2,9 @@
 
 import redis
 
-from state.calls import (
+from state.memory_orders import OrderRecord
+from state.memory_pool import OutRecord
+from state.protocol.calls import (
     ABSENT,
     Applied,
     Apply,
@@ -18,8 +20,6 @@ from state.calls import (
     Tick,
     Ticked,
 )
-from state.memory_orders import OrderRecord
-from state.memory_pool import OutRecord
 from tests.simulation.shards import Pool
 
 

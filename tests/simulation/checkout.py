@@ -8,8 +8,16 @@ from connectors.policy_store import InForce
 from flows.runtime import PolicyInForce
 from state.events.codes import CodeTable
 from state.events.order_key import order_key
-from state.hold_calls import Hold, HoldRequest, Keep, LocationLine, PoolLine, PoolRule, Release
-from state.shards import shard_of
+from state.protocol.hold_calls import (
+    Hold,
+    HoldRequest,
+    Keep,
+    LocationLine,
+    PoolLine,
+    PoolRule,
+    Release,
+)
+from state.protocol.sharding import shard_of
 from tests.simulation.scenario import Happening, Message
 from tests.simulation.shop import CHANNELS, LOCATIONS, SKUS
 from tests.simulation.store import Servers

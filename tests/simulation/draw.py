@@ -3,8 +3,8 @@
 import random
 from dataclasses import replace
 
-from state.pack import CALL_OPS_MAX
-from state.shards import shard_of
+from state.protocol.pack import CALL_OPS_MAX
+from state.protocol.sharding import shard_of
 from tests.simulation import checkout
 from tests.simulation.profiles import PROFILES, Profile
 from tests.simulation.scenario import Happening, Machine, Message, Scenario, Trouble

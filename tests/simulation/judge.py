@@ -7,7 +7,7 @@ import orjson
 
 from connectors.log import INPUT_TOPICS, Partition, Record
 from state.events.timestamps import rfc3339_ms
-from state.shards import shard_of
+from state.protocol.sharding import shard_of
 from tests.simulation.consumer import Consumer, ad_states, data_of
 from tests.simulation.log import Broker
 from tests.simulation.rules import Rule

@@ -13,8 +13,8 @@ from flows.publish_steps import begin_settle, derive, emit
 from flows.reading import OUTSTANDING_MAX, Batch, Reader
 from flows.runtime import PolicyInForce, Runtime
 from state.events.codes import CodeTable
-from state.keys import Keys
-from state.pack import Packer
+from state.protocol.keys import Keys
+from state.protocol.pack import Packer
 from tests.simulation.log import Broker, SimLog
 from tests.simulation.scenario import Scenario
 from tests.simulation.store import Servers, SimServer, SimStore

@@ -18,7 +18,7 @@ from flows.runtime import CODES_AHEAD_MS
 from state.events.codes import CodeRow
 from state.events.messages import TOPIC_OF
 from state.events.timestamps import ms_rfc3339
-from state.pack import rounds
+from state.protocol.pack import rounds
 from tests.simulation import checkout
 from tests.simulation.draw import AFTER_WEEKS_MS
 from tests.simulation.judge import judge, unfinished

@@ -9,8 +9,8 @@ from typing import Any
 
 import redis
 
-from state.calls import Applied, Apply, Lost
 from state.memory_pool import MemoryShard
+from state.protocol.calls import Applied, Apply, Lost
 
 FIRST_SERVER = "server"
 

@@ -9,7 +9,10 @@ import msgspec
 import redis
 
 from connectors.redis_server import Connections
-from state.calls import (
+from state.events.codes import CodeRow
+from state.policy.document import Policy, to_json
+from state.policy.sums_digest import layout_digest
+from state.protocol.calls import (
     REPETITION,
     Applied,
     Apply,
@@ -26,10 +29,7 @@ from state.calls import (
     Tick,
     Ticked,
 )
-from state.events.codes import CodeRow
-from state.policy.document import Policy, to_json
-from state.policy.sums_digest import layout_digest
-from state.shards import shard_of
+from state.protocol.sharding import shard_of
 from state.store import Store
 from tests.simulation.shards import Pool, Shard
 from tests.simulation.shop import FIRST_CODES, POLICIES

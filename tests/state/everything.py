@@ -5,12 +5,12 @@ from dataclasses import dataclass, fields
 from typing import TypeAlias, cast
 
 from connectors.redis_cluster import Client
-from state.keys import Keys
 from state.memory_holds import HoldRecord
 from state.memory_orders import OrderRecord
 from state.memory_pool import MemoryShard, OutRecord
 from state.memory_sku import SkuRecord
-from state.wire import decode_emitted, decode_head, decode_position
+from state.protocol.keys import Keys
+from state.protocol.wire import decode_emitted, decode_head, decode_position
 
 UNIT = "\x1f"
 

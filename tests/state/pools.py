@@ -6,7 +6,22 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from connectors.redis_cluster import Client
-from state.calls import (
+from state.events.ops import (
+    CANCEL,
+    CLOSE,
+    CONSUME,
+    COUNT,
+    INCOMING,
+    MOVE,
+    NETTED,
+    PLACE,
+    RETURN,
+    SHIP,
+    VOID,
+)
+from state.hold_store import HoldStore
+from state.memory_pool import MemoryShard
+from state.protocol.calls import (
     Applied,
     Apply,
     Claim,
@@ -26,23 +41,8 @@ from state.calls import (
     Tick,
     Ticked,
 )
-from state.events.ops import (
-    CANCEL,
-    CLOSE,
-    CONSUME,
-    COUNT,
-    INCOMING,
-    MOVE,
-    NETTED,
-    PLACE,
-    RETURN,
-    SHIP,
-    VOID,
-)
-from state.hold_calls import Hold, HoldAnswer, HoldState, Keep, KeepAnswer, Release
-from state.hold_store import HoldStore
-from state.keys import Keys
-from state.memory_pool import MemoryShard
+from state.protocol.hold_calls import Hold, HoldAnswer, HoldState, Keep, KeepAnswer, Release
+from state.protocol.keys import Keys
 from state.store import Store
 from tests.state.everything import Everything, of_memory, of_redis
 

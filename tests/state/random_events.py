@@ -4,7 +4,6 @@ from typing import TypeAlias, cast
 
 from hypothesis import strategies as st
 
-from state.calls import ShardEvent, ShardOp
 from state.events.ops import (
     CANCEL,
     CLOSE,
@@ -18,6 +17,7 @@ from state.events.ops import (
     SHIP,
     VOID,
 )
+from state.protocol.calls import ShardEvent, ShardOp
 from tests.state.pools import DAY_MS, NOW_MS
 
 SKUS = ("A", "B", "ß{1}")

@@ -6,7 +6,7 @@ import random
 import pytest
 
 from connectors.redis_cluster import Client
-from state.calls import ShardOp
+from state.protocol.calls import ShardOp
 from tests.state.everything import Everything
 from tests.state.pools import (
     NOW_MS,

@@ -1,6 +1,6 @@
 """What a claim tells beside the figures: gates that are closed, positions at silent locations. Over both back ends."""
 
-from state.calls import AFRESH, Gate, Position
+from state.protocol.calls import AFRESH, Gate, Position
 from tests.state.pools import NOW_MS, SHOP, WAREHOUSE, Bench, count, move
 
 BOTH = Gate('"market":', ("warehouse", "shop"))

@@ -7,7 +7,6 @@ import random
 
 import pytest
 
-from state.calls import Position, SkuState
 from state.explain import Contribution, Explainer, why_not
 from state.levels import Figures, derive
 from state.policy.compiled import Compiled, compiled
@@ -23,6 +22,7 @@ from state.policy.document import (
     Policy,
     Unknown,
 )
+from state.protocol.calls import Position, SkuState
 
 POOLS = 10_000
 DAY_MS = 86_400_000

@@ -10,8 +10,8 @@ import pytest
 import redis
 
 from connectors.redis_cluster import Client
-from state.calls import Apply, Claim, Claimed, Lost, Part, Refused, ShardEvent, Tick
-from state.keys import Keys
+from state.protocol.calls import Apply, Claim, Claimed, Lost, Part, Refused, ShardEvent, Tick
+from state.protocol.keys import Keys
 from tests.state import traces
 from tests.state.pools import (
     GUARD_MS,

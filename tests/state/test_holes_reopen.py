@@ -2,11 +2,21 @@
 
 import pytest
 
-from state.calls import Claim, Claimed, Due, Lost, Part, Recover, Refused, Settle, ShardEvent
 from state.memory_apply import Run
 from state.memory_orders import OrderRecord
 from state.memory_pool import OutRecord
 from state.memory_sku import SkuRecord
+from state.protocol.calls import (
+    Claim,
+    Claimed,
+    Due,
+    Lost,
+    Part,
+    Recover,
+    Refused,
+    Settle,
+    ShardEvent,
+)
 from tests.state import traces
 from tests.state.pools import Bench, MemoryPool
 

@@ -6,9 +6,9 @@ import re
 import pytest
 
 from connectors.redis_cluster import Client
-from state.calls import ShardOp
-from state.hold_calls import ENDED_MS, Hold
-from state.keys import CLOSED_TTL_MS, EXPIRING, PERMANENT, RECORD_TTL_MS, Keys
+from state.protocol.calls import ShardOp
+from state.protocol.hold_calls import ENDED_MS, Hold
+from state.protocol.keys import CLOSED_TTL_MS, EXPIRING, PERMANENT, RECORD_TTL_MS, Keys
 from tests.state.pools import (
     GUARD_MS,
     HOUR_MS,

@@ -2,10 +2,10 @@
 
 from collections import Counter
 
-from state.calls import Apply, Part, Place
 from state.events.ops import CONSUME, COUNT, MOVE, PLACE, SHIP, VOID, Op
-from state.pack import CALL_OPS_MAX, Chain, NormalEvent, Packer, rounds
-from state.shards import shard_of
+from state.protocol.calls import Apply, Part, Place
+from state.protocol.pack import CALL_OPS_MAX, Chain, NormalEvent, Packer, rounds
+from state.protocol.sharding import shard_of
 
 SHARDS = 4
 FLOORS = {"shop": 1, "warehouse": 0}

@@ -15,7 +15,7 @@ from hypothesis.stateful import (
 )
 
 from connectors.redis_cluster import Client
-from state.calls import (
+from state.protocol.calls import (
     Apply,
     Claim,
     Claimed,
@@ -30,7 +30,7 @@ from state.calls import (
     Tick,
     Ticked,
 )
-from state.hold_calls import RELEASED, Hold, Keep, Release
+from state.protocol.hold_calls import RELEASED, Hold, Keep, Release
 from tests.state.everything import differences
 from tests.state.inspections import faults
 from tests.state.pools import GUARD_MS, NOW_MS, MemoryPool, RedisPool, Shard

@@ -2,7 +2,7 @@
 
 import pytest
 
-from state.calls import Claim, Part, Rebuild, Refused
+from state.protocol.calls import Claim, Part, Rebuild, Refused
 from tests.state.pools import NOW_MS, SHOP, WAREHOUSE, Bench, move, place_order, void
 
 POLICY_2 = 2

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from state.calls import Place, ShardOp
+from state.protocol.calls import Place, ShardOp
 from tests.state.pools import (
     DAY_MS,
     NOW_MS,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from state.shards import SLOTS, event_hash, shard_of, slot_of, tag_of
+from state.protocol.sharding import SLOTS, event_hash, shard_of, slot_of, tag_of
 
 
 def test_the_shard_of_a_sku_never_changes() -> None:

@@ -3,7 +3,8 @@
 import pytest
 
 from connectors.redis_cluster import Client
-from state.calls import (
+from state.events.ops import MOVE
+from state.protocol.calls import (
     Applied,
     Apply,
     Claim,
@@ -15,9 +16,8 @@ from state.calls import (
     Tick,
     Ticked,
 )
-from state.events.ops import MOVE
-from state.keys import Keys
-from state.shards import shard_of
+from state.protocol.keys import Keys
+from state.protocol.sharding import shard_of
 from state.store import Store, library_source
 from tests.state.pools import GUARD_MS, NOW_MS, PLACES, WAREHOUSE
 

@@ -7,8 +7,8 @@ import pytest
 import redis
 
 from connectors.embedded import EmbeddedError, server_program
-from state.calls import Claim, Claimed
-from state.keys import Keys
+from state.protocol.calls import Claim, Claimed
+from state.protocol.keys import Keys
 from state.store import Store
 from tests.servers.redis_servers import RedisServer
 

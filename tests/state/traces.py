@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TypeAlias
 
-from state.calls import Claim, Due, Lost, Part, Refused, Tick
+from state.protocol.calls import Claim, Due, Lost, Part, Refused, Tick
 from tests.state.pools import (
     NOW_MS,
     PLACES,

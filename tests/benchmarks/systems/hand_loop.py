@@ -17,11 +17,11 @@ import orjson
 import redis
 from confluent_kafka import Consumer, KafkaException, Producer
 
-from state.calls import Claim, Claimed, Lost, Place, Settle
 from state.events.ops import MOVE
-from state.keys import GUARD_ALLOWANCE_MS, Keys
-from state.pack import Chain, NormalEvent, Packer
-from state.shards import event_hash
+from state.protocol.calls import Claim, Claimed, Lost, Place, Settle
+from state.protocol.keys import GUARD_ALLOWANCE_MS, Keys
+from state.protocol.pack import Chain, NormalEvent, Packer
+from state.protocol.sharding import event_hash
 from state.store import Store
 
 SHARDS = 16

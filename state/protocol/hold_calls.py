@@ -5,7 +5,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
 
-from state.calls import Place, Refused
+from state.protocol.calls import Place, Refused
 
 LAPSED, RELEASED, SOLD = "lapsed", "released", "sold"
 """How a hold may have ended; when an order used it up: `ordered_by`."""

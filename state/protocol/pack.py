@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from itertools import zip_longest
 from typing import NamedTuple
 
-from state.calls import Apply, Part, Place, ShardEvent, ShardOp
 from state.events.ops import CONSUME, COUNT, INCOMING, MOVE, NETTED, RETURN, VOID, Op
-from state.shards import shard_of
+from state.protocol.calls import Apply, Part, Place, ShardEvent, ShardOp
+from state.protocol.sharding import shard_of
 
 MEMO_MAX = 1 << 18
 CALL_OPS_MAX = 250

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from state.calls import Place
-from state.wire import emitted_of
+from state.protocol.calls import Place
+from state.protocol.wire import emitted_of
 
 _encode = msgspec.msgpack.Encoder().encode
 

@@ -1,6 +1,6 @@
 """Every Redis key that Penstock writes, and how long it lives.
 
-All keys of a shard carry its tag (`state.shards.tag_of`), `{7-235}:`, as their Redis hash tag, so that one
+All keys of a shard carry its tag (`state.protocol.sharding.tag_of`), `{7-235}:`, as their Redis hash tag, so that one
 function call may touch them in a cluster; below, `{s}` stands for it. `PERMANENT` and `EXPIRING` name every
 key by its pattern: a test walks a used server and fails on a key that is in neither, or that lacks the time
 to live it was promised.
@@ -8,7 +8,7 @@ to live it was promised.
 
 from dataclasses import dataclass
 
-from state.shards import tag_of
+from state.protocol.sharding import tag_of
 
 LAYOUT = "2"
 """How the keys are named and what lies in them; another layout is another store."""

@@ -11,15 +11,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from state.calls import (
-    Apply,
-    Claimed,
-    Due,
-    Position,
-    Refused,
-    Settle,
-    SkuState,
-)
+from state.protocol.calls import Apply, Claimed, Due, Position, Refused, Settle, SkuState
 
 _HEAD = Struct("<3qB3qBqH4qiq")
 _DAY = Struct("<iq")
