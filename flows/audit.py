@@ -11,7 +11,7 @@ from connectors.log import INPUT_TOPICS, Partition
 from flows.history import Touch, touched
 from flows.runtime import Runtime
 from state.events.ops import CONSUME
-from state.memory_pool import MemoryShard
+from state.memory.shard import MemoryShard
 from state.protocol.calls import ABSENT, Position, SkuState
 from state.protocol.inspection import Inspect, encode_places
 from state.protocol.pack import Chain, NormalEvent, Packer

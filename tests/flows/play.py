@@ -17,7 +17,7 @@ from flows.reading import Batch, Run
 from flows.runtime import PolicyInForce, Runtime
 from state.events.codes import CodeTable
 from state.events.messages import TOPIC_OF
-from state.memory_pool import MemoryShard
+from state.memory.shard import MemoryShard
 from state.policy.document import AdRule, Channel, Location, Policy
 from state.protocol.calls import (
     ABSENT,

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from connectors.log import Partition
 from state.events.messages import TOPIC_OF
 from state.events.timestamps import ms_rfc3339
-from state.memory_orders import OrderRecord
+from state.memory.orders import OrderRecord
 from tests.flows.play import NOW_MS, AnyStore, MemoryStore, Player, Stream, redis_store
 
 SKUS = ("A", "B", "C")

@@ -12,9 +12,9 @@ from flows import publish_steps, runtime
 from flows.claiming import Claimer
 from flows.publish_steps import Decided
 from state.events.codes import CodeTable
-from state.memory_apply import Run
-from state.memory_orders import OrderRecord
-from state.memory_sku import SkuRecord
+from state.memory.apply import Run
+from state.memory.orders import OrderRecord
+from state.memory.sku import SkuRecord
 from state.protocol.calls import ABSENT, Part, Place
 from state.protocol.pack import Chain
 from tests.simulation import broken_shards as shards

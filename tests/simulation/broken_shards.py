@@ -2,8 +2,8 @@
 
 import redis
 
-from state.memory_orders import OrderRecord
-from state.memory_pool import OutRecord
+from state.memory.orders import OrderRecord
+from state.memory.shard import OutRecord
 from state.protocol.calls import (
     ABSENT,
     Applied,

@@ -9,7 +9,7 @@ from typing import Any
 
 import redis
 
-from state.memory_pool import MemoryShard
+from state.memory.shard import MemoryShard
 from state.protocol.calls import Applied, Apply, Lost
 
 FIRST_SERVER = "server"

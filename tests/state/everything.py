@@ -5,10 +5,10 @@ from dataclasses import dataclass, fields
 from typing import TypeAlias, cast
 
 from connectors.redis_cluster import Client
-from state.memory_holds import HoldRecord
-from state.memory_orders import OrderRecord
-from state.memory_pool import MemoryShard, OutRecord
-from state.memory_sku import SkuRecord
+from state.memory.holds import HoldRecord
+from state.memory.orders import OrderRecord
+from state.memory.shard import MemoryShard, OutRecord
+from state.memory.sku import SkuRecord
 from state.protocol.keys import Keys
 from state.protocol.wire import decode_emitted, decode_head, decode_position
 

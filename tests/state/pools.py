@@ -20,7 +20,7 @@ from state.events.ops import (
     VOID,
 )
 from state.hold_store import HoldStore
-from state.memory_pool import MemoryShard
+from state.memory.shard import MemoryShard
 from state.protocol.calls import (
     Applied,
     Apply,

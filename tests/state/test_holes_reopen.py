@@ -2,10 +2,10 @@
 
 import pytest
 
-from state.memory_apply import Run
-from state.memory_orders import OrderRecord
-from state.memory_pool import OutRecord
-from state.memory_sku import SkuRecord
+from state.memory.apply import Run
+from state.memory.orders import OrderRecord
+from state.memory.shard import OutRecord
+from state.memory.sku import SkuRecord
 from state.protocol.calls import (
     Claim,
     Claimed,

@@ -16,9 +16,9 @@ from state.events.ops import (
     SHIP,
     VOID,
 )
-from state.memory_holds import Holds
-from state.memory_orders import Answers, Back, OrderRecord
-from state.memory_sku import Before, SkuRecord
+from state.memory.holds import Holds
+from state.memory.orders import Answers, Back, OrderRecord
+from state.memory.sku import Before, SkuRecord
 from state.protocol.calls import Apply, Place, ShardEvent, ShardOp
 
 VOID_SUMS = -1

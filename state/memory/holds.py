@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from state.events.order_key import ordered_by
-from state.memory_orders import OrderRecord
-from state.memory_sku import PositionRecord, SkuRecord
+from state.memory.orders import OrderRecord
+from state.memory.sku import PositionRecord, SkuRecord
 from state.protocol.calls import Place
 from state.protocol.hold_calls import (
     ABSENT_HOLD,

@@ -7,10 +7,10 @@ keeps nothing that expires by the server's clock; `now` comes with every call.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from state.memory_apply import Run
-from state.memory_holds import Holds, Moved
-from state.memory_orders import OrderRecord
-from state.memory_sku import SkuRecord
+from state.memory.apply import Run
+from state.memory.holds import Holds, Moved
+from state.memory.orders import OrderRecord
+from state.memory.sku import SkuRecord
 from state.protocol.calls import (
     ABSENT,
     AFRESH,
