@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 from connectors.codes import id_problem
 from connectors.lint import Mismatch, Value, did_you_mean
 from state.events.timestamps import rfc3339_ms
-from state.poisson import PPM
 from state.policy.opening_hours import Hours, parse_hours
+from state.rules.risk_buffer import PPM
 
 QUANTITY_MAX = 1_000_000_000
 DAYS_MAX = 365

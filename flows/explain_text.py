@@ -9,9 +9,9 @@ from flows.history import Touch
 from flows.ops_text import summary
 from state.events.ops import MOVE
 from state.events.timestamps import ms_rfc3339
-from state.explain import Contribution, Explanation
 from state.protocol.calls import SkuState
 from state.protocol.hold_calls import HoldState
+from state.rules.explain import Contribution, Explanation
 
 HOLDS_SHOWN: Final = 20
 ORDERS_SHOWN: Final = 20

@@ -13,11 +13,11 @@ from connectors.log import Partition, partition_of
 from flows.history import Touch, backwards
 from flows.runtime import Runtime
 from state.events.ops import PLACE
-from state.explain import Explainer, Explanation
 from state.policy.channel_rules import channel_rules
 from state.protocol.calls import SkuState
 from state.protocol.inspection import AskPromises
 from state.protocol.sharding import shard_of
+from state.rules.explain import Explainer, Explanation
 
 Apart = Literal["", "shadow", "not_counted", "emitting", "due", "next_look", "unknown"]
 """Why the level last emitted is not the one worked out now; "" = it is."""

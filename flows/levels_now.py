@@ -10,10 +10,10 @@ from typing import NamedTuple
 import orjson
 
 from connectors import push_lag
-from flows.left_out import without_closed
 from flows.runtime import PolicyInForce, Runtime
-from state.levels import Figures, derive
 from state.protocol.calls import SkuState
+from state.rules.exclusions import without_closed
+from state.rules.levels import Figures, derive
 
 
 class Moment(NamedTuple):

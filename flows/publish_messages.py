@@ -7,11 +7,11 @@ import orjson
 
 from connectors.cloudevents import STRUCTURED, structured
 from connectors.log import Outgoing
-from state.ads import Decision, days
 from state.events.timestamps import ms_rfc3339
 from state.policy.document import AdRule
 from state.policy.overlay import BREAKER
 from state.protocol.calls import Due
+from state.rules.ads import Decision, days
 
 SOURCE = "/penstock"
 ALERT_TYPES = {

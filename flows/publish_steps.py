@@ -19,18 +19,18 @@ from msgspec.structs import astuple
 from connectors.log import Appended, AppendFailed
 from flows.breaker import Moves, judge, limits
 from flows.claiming import Claims
-from flows.left_out import without_closed, without_silent
 from flows.publish_messages import Message, Writer
 from flows.runtime import Runtime, insistent
 from monitoring import metrics
-from state.ads import AdState, day_of, decide, is_quiet
 from state.demand.velocity import cover_mdays, day_number, velocity_of
-from state.levels import Figures, next_edge
-from state.levels import derive as derive_levels
 from state.policy.compiled import Compiled, compiled
 from state.policy.document import AdRule
 from state.policy.overlay import laid_over
 from state.protocol.calls import Due, Settle
+from state.rules.ads import AdState, day_of, decide, is_quiet
+from state.rules.exclusions import without_closed, without_silent
+from state.rules.levels import Figures, next_edge
+from state.rules.levels import derive as derive_levels
 
 
 class Decided(msgspec.Struct, frozen=True, gc=False):

@@ -18,10 +18,10 @@ from msgspec.structs import replace
 from connectors.lint import Lint, did_you_mean, shortened
 from flows.levels_now import Moment, figures_now
 from flows.runtime import PolicyInForce
-from state.levels import Figures, derive
 from state.policy.channel_rules import channel_rules
 from state.policy.compiled import Compiled, compiled
 from state.protocol.calls import SkuState
+from state.rules.levels import Figures, derive
 
 HEADER: Final = ("channel", "sku", "quantity")
 UNITS_MAX: Final = 1_000_000_000

@@ -7,8 +7,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from state.demand.velocity import velocity_of
-from state.levels import Figures, derive, next_edge
-from state.poisson import risk_buffer
 from state.policy.categories import Category, Membership
 from state.policy.channel_rules import channel_rules, goes_by_lag
 from state.policy.compiled import Compiled, compiled
@@ -21,6 +19,8 @@ from state.policy.document import (
     Pack,
     Policy,
 )
+from state.rules.levels import Figures, derive, next_edge
+from state.rules.risk_buffer import risk_buffer
 
 WAREHOUSE = Location("wh", "warehouse")
 DAY_MS = 86_400_000

@@ -7,8 +7,6 @@ import random
 
 import pytest
 
-from state.explain import Contribution, Explainer, why_not
-from state.levels import Figures, derive
 from state.policy.compiled import Compiled, compiled
 from state.policy.document import (
     SELLING_KINDS,
@@ -23,6 +21,8 @@ from state.policy.document import (
     Unknown,
 )
 from state.protocol.calls import Position, SkuState
+from state.rules.explain import Contribution, Explainer, why_not
+from state.rules.levels import Figures, derive
 
 POOLS = 10_000
 DAY_MS = 86_400_000
@@ -144,7 +144,7 @@ def test_a_bill_that_does_not_add_up_is_a_finding(monkeypatch: pytest.MonkeyPatc
         ((right[0]._replace(effect=8, result=8),), "stock: expected 9, what the locations add, got 8"),
         (right[:1], "level: expected 9, what the rules leave, got 7"),
     ):  # fmt: skip
-        monkeypatch.setattr("state.explain.steps", lambda *_args, spoilt=spoilt: spoilt)
+        monkeypatch.setattr("state.rules.explain.steps", lambda *_args, spoilt=spoilt: spoilt)
         assert told in explainer.explain(state, "a").findings
         assert told in [text for _, _, texts in explainer.check(state) for text in texts]
 

@@ -2,8 +2,6 @@
 
 import random
 
-from state.level_steps import Step, steps
-from state.levels import Figures, derive
 from state.policy.categories import Category
 from state.policy.compiled import compiled
 from state.policy.document import (
@@ -15,6 +13,8 @@ from state.policy.document import (
     Pack,
     Policy,
 )
+from state.rules.level_steps import Step, steps
+from state.rules.levels import Figures, derive
 
 DAY_MS = 86_400_000
 POOLS = 10_000

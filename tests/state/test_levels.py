@@ -3,9 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from state.levels import Figures, derive, next_edge
 from state.policy.compiled import compiled
 from state.policy.document import Campaign, Channel, Floors, Location, Policy
+from state.rules.levels import Figures, derive, next_edge
 
 NORTH = Location("wh", "warehouse", "north")
 SOUTH = Location("s1", "store", "south")

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from state.poisson import EXACT_MAX, PPM, quantile, risk_buffer
+from state.rules.risk_buffer import EXACT_MAX, PPM, quantile, risk_buffer
 
 DAY_MS = 86_400_000
 

@@ -6,7 +6,6 @@ from typing import Any
 import msgspec
 import pytest
 
-from state.levels import Figures, derive
 from state.policy.categories import Category
 from state.policy.compiled import compiled
 from state.policy.document import (
@@ -19,6 +18,7 @@ from state.policy.document import (
     Policy,
 )
 from state.policy.impact import PolicyChange
+from state.rules.levels import Figures, derive
 from tests.state.test_level_steps import SKUS, random_policy
 
 BEFORE = Policy(

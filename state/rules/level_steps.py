@@ -1,4 +1,4 @@
-"""The level of one channel, rule by rule: the same as `state.levels.derive`, in as many steps as there are rules.
+"""The level of one channel, rule by rule: the same as `state.rules.levels.derive`, in as many steps as there are rules.
 
 For people, not for the hot path. The effects add up to the level: a test holds the two together.
 """
@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from state.demand.velocity import day_number, velocity_of
-from state.levels import NO_LAGS, Figures
-from state.poisson import risk_buffer
 from state.policy.channel_rules import channel_rules
 from state.policy.compiled import Compiled
 from state.policy.document import NO_CAP, Channel
+from state.rules.levels import NO_LAGS, Figures
+from state.rules.risk_buffer import risk_buffer
 
 WHOLE_BP = 10_000
 

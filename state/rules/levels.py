@@ -6,7 +6,7 @@ All in integers, in this order:
 2. less what is unrouted, held, and the network threshold;
 3. less what other channels have locked for a campaign that runs;
 4. times the channel's share;
-5. less its buffer, in units or by risk (`state/poisson.py`);
+5. less its buffer, in units or by risk (`state/rules/risk_buffer.py`);
 6. 0 at or below the cut-off; in packs, where the channel sells packs; at most the cap.
 
 Overrides may change 4 to 6 for some SKUs (`state/policy/channel_rules.py`).
@@ -20,10 +20,10 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from state.demand.velocity import DAY_MS, day_number, velocity_of
-from state.poisson import risk_buffer
 from state.policy.channel_rules import Rules, channel_rules
 from state.policy.compiled import MEMO_MAX, Compiled
 from state.policy.document import Campaign, Channel
+from state.rules.risk_buffer import risk_buffer
 
 NO_LAGS: Mapping[str, int] = MappingProxyType({})
 

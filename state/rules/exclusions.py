@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from state.levels import Figures
 from state.protocol.calls import Due, Place
+from state.rules.levels import Figures
 
 
 def without_silent(figures: Figures, due: Due, place: Callable[[str, str], Place]) -> Figures:

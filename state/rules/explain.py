@@ -7,10 +7,10 @@ units; the parts add up to the level, and where they do not, that is a finding.
 from collections.abc import Collection, Iterator, Mapping
 from typing import Literal, NamedTuple
 
-from state.level_steps import Step, steps
-from state.levels import NO_LAGS, Figures, derive
 from state.policy.compiled import Compiled
 from state.protocol.calls import Position, SkuState
+from state.rules.level_steps import Step, steps
+from state.rules.levels import NO_LAGS, Figures, derive
 
 Why = Literal["", "unlisted", "platform", "excluded", "kind", "region", "silent"]
 """Why a location adds nothing for a channel, whatever lies there; "" = it may be sold from."""

@@ -1,0 +1,1 @@
+"""What is decided from the figures of a SKU: levels, ad states, holds."""
