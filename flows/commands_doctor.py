@@ -19,7 +19,7 @@ from flows.idle import lags
 from flows.process import FINDING, OK, verdict
 from flows.runtime import AWAY, TOPICS, Runtime, connected, now_ms
 from state.protocol.sharding import SLOTS
-from state.store import library_source
+from state.store.library import library_source
 
 PYTHONS = ((3, 11), (3, 12))
 

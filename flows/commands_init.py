@@ -7,7 +7,7 @@ from flows import output
 from flows.process import OK, USAGE
 from flows.reading import begin_at
 from flows.runtime import TOPICS, Runtime, runtime
-from state.store import LIBRARY
+from state.store.library import LIBRARY
 
 
 def init(begin: str | None, *, as_json: bool) -> int:

@@ -19,7 +19,6 @@ from flows.runtime import Runtime
 from flows.whereabouts import Where, Whereabouts
 from state.events.messages import MARKETPLACE_ORDERS
 from state.events.order_key import order_key, ordered_by
-from state.hold_store import HoldStore
 from state.protocol.hold_calls import (
     Ended,
     HeldLine,
@@ -30,6 +29,7 @@ from state.protocol.hold_calls import (
     Placed,
     Release,
 )
+from state.store.holds import HoldStore
 
 SOURCE = "/penstock/holds"
 PIN_MS = 3_600_000

@@ -25,9 +25,9 @@ from flows.making import Making
 from flows.runtime import Runtime
 from flows.whereabouts import Where, Whereabouts
 from monitoring import metrics
-from state.hold_store import HoldStore
 from state.protocol.hold_calls import IS_PINNED, LAPSED, RELEASED, Ended, HoldState, Keep, Kept
 from state.protocol.sharding import shard_of
+from state.store.holds import HoldStore
 
 FOUND_MAX = 10_000
 

@@ -21,7 +21,7 @@ from connectors.positions_file import Positions
 from state.events.messages import WMS_RECEIPTS
 from state.events.timestamps import ms_rfc3339
 from state.protocol.calls import SkuState
-from state.store import Store
+from state.store.shards import Store
 
 SOURCE: Final = "/penstock/import"
 LINES: Final = 500

@@ -9,7 +9,6 @@ from flows.rebuilding import rebuild
 from flows.runtime import Runtime
 from flows.whereabouts import Whereabouts
 from monitoring import metrics
-from state.hold_store import HoldStore
 from state.protocol.calls import Refused
 from state.protocol.hold_calls import (
     LAPSED,
@@ -29,6 +28,7 @@ from state.protocol.hold_calls import (
 )
 from state.protocol.sharding import shard_of
 from state.rules.hold_rule import pool_rule
+from state.store.holds import HoldStore
 
 TURNS_MAX = 5
 """So often a hold is tried when the policy, or the sums of its SKUs, turn out to be of another revision."""

@@ -21,7 +21,7 @@ from connectors.redis_server import ServerAway, beside
 from flows.bringing import bring
 from flows.runtime import Runtime, is_away
 from monitoring import metrics
-from state.store import Store
+from state.store.shards import Store
 
 LOOK_S = 1.0
 STOP_S = 5.0

@@ -29,7 +29,7 @@ from state.policy.compiled import Compiled, compiled
 from state.policy.overlay import Overlay, laid_over, silent
 from state.protocol.calls import Gate, Place, Recover
 from state.protocol.keys import GUARD_ALLOWANCE_MS, HOUR_MS, LAYOUT, Keys
-from state.store import Store
+from state.store.shards import Store
 
 TOPICS = INPUT_TOPICS + OUTPUT_TOPICS
 

@@ -19,7 +19,7 @@ from connectors.redis_server import Server, ServerAway, beside
 from flows.runtime import Runtime, is_away
 from flows.walk_round import Findings, Round
 from monitoring import metrics
-from state.store import Store
+from state.store.shards import Store
 
 LEASE_S, RENEW_S = 10.0, 3.0
 REST_S = 5.0

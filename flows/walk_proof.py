@@ -11,7 +11,7 @@ from typing import Final
 
 from state.protocol.inspection import AskPromises, Fault
 from state.protocol.sharding import shard_of
-from state.store import Store
+from state.store.shards import Store
 
 FIELDS: Final = 240
 HEADS: Final = 8

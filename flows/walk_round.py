@@ -19,7 +19,7 @@ from flows.shown import count_shown
 from flows.walk_proof import RECORDS, Proof
 from state.protocol.inspection import AskPromises, Fault, Inspect, Paused, encode_places
 from state.protocol.sharding import tag_of
-from state.store import Store
+from state.store.shards import Store
 
 KEYS: Final = 400
 """Keys that one call goes over."""

@@ -7,8 +7,8 @@ asked.
 from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
-from state.hold_store import HoldStore
 from state.protocol.hold_calls import HoldRequest
+from state.store.holds import HoldStore
 
 REMEMBERED_MAX = 1 << 16
 

@@ -24,7 +24,7 @@ from state.protocol.calls import Claim, Claimed, Place, Recover, Settle, Tick, T
 from state.protocol.keys import GUARD_ALLOWANCE_MS, Keys
 from state.protocol.pack import CALL_OPS_MAX, Chain, NormalEvent, Packer, rounds
 from state.protocol.sharding import shard_of
-from state.store import Store
+from state.store.shards import Store
 from tests.servers.redis_servers import RedisServer
 from tests.servers.slowlog import SETTINGS, longest_ms, put_first
 

@@ -29,7 +29,7 @@ from state.events.ops import MOVE, PLACE, SHIP, Op
 from state.protocol.calls import Claim, Claimed, Place, Settle
 from state.protocol.keys import GUARD_ALLOWANCE_MS, Keys
 from state.protocol.pack import Chain, NormalEvent, Packer
-from state.store import Store
+from state.store.shards import Store
 
 SHARDS = 16
 SKUS = 5_000

@@ -9,7 +9,7 @@ import redis
 
 from connectors.redis_cluster import Client, ClusterClient, is_cluster
 from state.protocol.keys import Keys
-from state.store import Store
+from state.store.shards import Store
 from tests.benchmarks.processes import AtWork
 from tests.benchmarks.system import Site
 

@@ -18,7 +18,7 @@ from state.events.ops import MOVE
 from state.protocol.calls import Lost, Place, Recover, Tick
 from state.protocol.keys import Keys
 from state.protocol.pack import Chain, NormalEvent, Packer
-from state.store import Store
+from state.store.shards import Store
 from tests.servers.redis_servers import until
 from tests.state.pools import GUARD_MS
 

@@ -12,7 +12,7 @@ from connectors.redis_cluster import ClusterClient
 from connectors.redis_server import ServerAway, ServerError, server
 from state.protocol.keys import Keys
 from state.protocol.sharding import slot_of
-from state.store import Store
+from state.store.shards import Store
 from tests.servers.fixtures import client_of
 from tests.servers.redis_servers import RedisCluster, RedisServer
 

@@ -10,7 +10,7 @@ from connectors.redis_cluster import ClusterClient
 from connectors.redis_server import Server, ServerAway, server
 from flows.runtime import AWAY
 from state.protocol.keys import Keys
-from state.store import Store
+from state.store.shards import Store
 from tests.cluster.load import SHARDS, Load
 from tests.servers.fixtures import client_of
 from tests.servers.redis_servers import RedisCluster, until

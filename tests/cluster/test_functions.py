@@ -5,7 +5,7 @@ import pytest
 from connectors.redis_cluster import ClusterClient
 from state.protocol.calls import Claim, Claimed
 from state.protocol.keys import Keys
-from state.store import Store
+from state.store.shards import Store
 from tests.servers.redis_servers import RedisCluster, RedisServer
 
 pytestmark = pytest.mark.cluster

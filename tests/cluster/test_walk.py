@@ -19,7 +19,7 @@ from state.policy.document import Location, Policy
 from state.protocol.keys import Keys
 from state.protocol.pack import Chain, NormalEvent, Packer
 from state.protocol.sharding import shard_of, slot_of
-from state.store import Store
+from state.store.shards import Store
 from tests.servers.redis_servers import RedisCluster
 from tests.state.pools import GUARD_MS
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import FunctionType
 from typing import Any
 
-from state import store
+from state.store import shards as store
 
 
 class RuleMoved(Exception):

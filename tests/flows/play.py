@@ -34,7 +34,7 @@ from state.protocol.calls import (
 from state.protocol.keys import Keys
 from state.protocol.pack import Chain, Packer
 from state.protocol.sharding import shard_of
-from state.store import Store
+from state.store.shards import Store
 
 SHARDS = 3
 NOW_MS = 1_767_254_400_000

@@ -13,7 +13,7 @@ from flows.claiming import Claims
 from flows.publish_steps import begin_settle, derive, emit
 from state.protocol.calls import Claim
 from state.protocol.sharding import shard_of
-from state.store import Store
+from state.store.shards import Store
 from tests.flows.engine import Engine, engine
 from tests.flows.shop import lines
 

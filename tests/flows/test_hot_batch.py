@@ -13,7 +13,7 @@ from flows.ingest_steps import apply, decode, normalise
 from flows.runtime import now_ms
 from state.protocol.calls import Apply
 from state.protocol.pack import CALL_OPS_MAX
-from state.store import Store
+from state.store.shards import Store
 from tests.flows.engine import Engine, engine
 from tests.flows.shop import lines
 

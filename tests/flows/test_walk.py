@@ -18,7 +18,7 @@ from flows.runtime import Runtime, runtime
 from flows.walk import Walk, walking
 from monitoring import metrics
 from state.protocol.sharding import shard_of
-from state.store import Store
+from state.store.shards import Store
 from tests.flows.engine import Engine, engine
 from tests.flows.shop import Shop, event, eventually, lines
 from tests.servers.redis_servers import RedisServer, free_ports

@@ -16,7 +16,7 @@ from state.protocol.inspection import Fault
 from state.protocol.keys import Keys
 from state.protocol.sharding import shard_of
 from state.protocol.wire import _HEAD
-from state.store import Store
+from state.store.shards import Store
 from tests.flows.engine import Engine, engine
 from tests.flows.shop import lines
 

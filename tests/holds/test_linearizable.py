@@ -11,11 +11,11 @@ import redis
 
 from connectors.embedded import Embedded
 from state.events.ops import MOVE
-from state.hold_store import HoldStore
 from state.protocol.calls import Apply, Part, ShardEvent
 from state.protocol.hold_calls import Held, Hold, HoldRequest, PoolLine, PoolRule, Release, Short
 from state.protocol.keys import Keys
-from state.store import Store
+from state.store.holds import HoldStore
+from state.store.shards import Store
 from tests.holds.linearizable import NEVER, Call, Sku
 from tests.state.pools import GUARD_MS, PLACES
 

@@ -18,7 +18,7 @@ from connectors.kafka_log import KafkaLog
 from connectors.log import INPUT_TOPICS, Partition
 from flows.reading import GROUP
 from state.protocol.keys import Keys
-from state.store import Store
+from state.store.shards import Store
 from tests.flows.shop import Shop
 from tests.servers.kafka import Kafka
 

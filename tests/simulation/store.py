@@ -30,7 +30,7 @@ from state.protocol.calls import (
     Ticked,
 )
 from state.protocol.sharding import shard_of
-from state.store import Store
+from state.store.shards import Store
 from tests.simulation.shards import Pool, Shard
 from tests.simulation.shop import FIRST_CODES, POLICIES
 from tests.simulation.wire import Refusal, Silence, Wire

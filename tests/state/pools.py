@@ -19,7 +19,6 @@ from state.events.ops import (
     SHIP,
     VOID,
 )
-from state.hold_store import HoldStore
 from state.memory.shard import MemoryShard
 from state.protocol.calls import (
     Applied,
@@ -43,7 +42,8 @@ from state.protocol.calls import (
 )
 from state.protocol.hold_calls import Hold, HoldAnswer, HoldState, Keep, KeepAnswer, Release
 from state.protocol.keys import Keys
-from state.store import Store
+from state.store.holds import HoldStore
+from state.store.shards import Store
 from tests.state.everything import Everything, of_memory, of_redis
 
 NOW_MS = 1_700_000_000_000

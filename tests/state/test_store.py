@@ -18,7 +18,8 @@ from state.protocol.calls import (
 )
 from state.protocol.keys import Keys
 from state.protocol.sharding import shard_of
-from state.store import Store, library_source
+from state.store.library import library_source
+from state.store.shards import Store
 from tests.state.pools import GUARD_MS, NOW_MS, PLACES, WAREHOUSE
 
 SHARDS = 4

@@ -9,7 +9,7 @@ import redis
 from connectors.embedded import EmbeddedError, server_program
 from state.protocol.calls import Claim, Claimed
 from state.protocol.keys import Keys
-from state.store import Store
+from state.store.shards import Store
 from tests.servers.redis_servers import RedisServer
 
 CLAIMS = dict.fromkeys(range(4), Claim(1, 1, 1, 1, 0, 1))

@@ -22,7 +22,7 @@ from state.protocol.calls import Claim, Claimed, Lost, Place, Settle
 from state.protocol.keys import GUARD_ALLOWANCE_MS, Keys
 from state.protocol.pack import Chain, NormalEvent, Packer
 from state.protocol.sharding import event_hash
-from state.store import Store
+from state.store.shards import Store
 
 SHARDS = 16
 DAY_MS = 86_400_000

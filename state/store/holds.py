@@ -1,7 +1,7 @@
 """Holds in Redis: the typed wrapper around the functions of `functions/hold.lua`.
 
 Each method takes the calls of several shards and sends them in one round trip. All may be repeated after a lost
-answer. Errors: as `state.store` tells.
+answer. Errors: as `state.store.shards` tells.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -23,7 +23,7 @@ from state.protocol.hold_calls import (
     encode_release,
 )
 from state.protocol.wire import encode_call
-from state.store import Store
+from state.store.shards import Store
 
 WAITAOF_SINCE = (7, 2)
 

@@ -12,9 +12,8 @@ Errors:
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from importlib.resources import files
 from time import perf_counter
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import msgspec
 import redis
@@ -53,29 +52,8 @@ from state.protocol.wire import (
     encode_call,
     encode_settle,
 )
-
-LIBRARY = (
-    "common",
-    "figures",
-    "positions",
-    "references",
-    "answers",
-    "orders",
-    "holds",
-    "guard",
-    "apply",
-    "tick",
-    "hold",
-    "recover",
-    "claim",
-    "settle",
-    "rebuild",
-    "inspect",
-    "promises",
-)
-"""Files of the function library, in the order in which they build on each other."""
-ENDS = frozenset({"apply", "recover", "settle", "promises"})
-"""Files of it on which no other builds."""
+from state.store.client import Client
+from state.store.library import library_source
 
 RECOVER_CHUNK = 500
 SCAN_COUNT = 1000
@@ -84,34 +62,6 @@ Call = TypeVar("Call")
 Reply = list[Any]
 
 _decode = msgspec.msgpack.Decoder().decode
-
-
-class Client(Protocol):
-    """What is used of a redis-py client (bytes in, bytes out)."""
-
-    def execute_command(self, *args: Any, **options: Any) -> Any:
-        """Run one command."""
-
-    def pipeline(self, transaction: Any = True) -> Any:  # noqa: FBT002 - its signature
-        """Return what gathers commands for one round trip."""
-
-    def close(self) -> None:
-        """Drop the connections; the next command makes new ones."""
-
-
-def library_source() -> str:
-    """Return the text of the function library, as `FUNCTION LOAD` takes it."""
-    folder = files("state").joinpath("functions")
-    texts = [_part(name, folder.joinpath(f"{name}.lua").read_text()) for name in LIBRARY]
-    return "#!lua name=penstock\n" + "\n".join(texts)
-
-
-def _part(name: str, text: str) -> str:
-    """Return a file of the library; one on which no other builds keeps its names to itself.
-
-    A chunk of Lua may have 200 of them.
-    """
-    return f"do {text}\nend" if name in ENDS else text
 
 
 class Store:

@@ -1,0 +1,1 @@
+"""The state in Redis: the only package that talks to it."""
