@@ -53,7 +53,7 @@ from state.protocol.wire import (
     encode_settle,
 )
 from state.store.client import Client
-from state.store.library import library_source
+from state.store import library
 
 RECOVER_CHUNK = 500
 SCAN_COUNT = 1000
@@ -85,7 +85,7 @@ class Store:
 
     def load_functions(self) -> None:
         """Load the function library, replacing an older one. Idempotent."""
-        self.client.execute_command("FUNCTION", "LOAD", "REPLACE", library_source())
+        self.client.execute_command("FUNCTION", "LOAD", "REPLACE", library.library_source())
 
     def begin(self, servers: Sequence[str]) -> None:
         """Tell each shard of a new store its server. From now on one that knows of none has lost all it had."""

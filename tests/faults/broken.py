@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from types import FunctionType
 from typing import Any
 
-from state.store import shards as store
+from state.store import library
+from state.store.shards import Store
 
 
 class RuleMoved(Exception):
@@ -31,10 +32,10 @@ def replaced(source: str, old: str, new: str, where: str) -> str:
 
 def in_library(*changes: tuple[str, str]) -> None:
     """Replace texts of the function library that this process loads into the store."""
-    source = store.library_source()
+    source = library.library_source()
     for old, new in changes:
         source = replaced(source, old, new, "function library")
-    store.library_source = lambda: source
+    library.library_source = lambda: source
 
 
 def in_method(owner: type, name: str, old: str, new: str) -> None:
@@ -83,9 +84,9 @@ def guard() -> None:
 
 def cut() -> None:
     """An event of several ops is cut over two calls."""
-    apply = store.Store.apply
+    apply = Store.apply
 
-    def apply_in_two(self: store.Store, calls: Mapping[int, Any]) -> Any:
+    def apply_in_two(self: Store, calls: Mapping[int, Any]) -> Any:
         firsts, seconds = {}, {}
         for shard, call in calls.items():
             *others, part = call.parts
@@ -102,11 +103,11 @@ def cut() -> None:
         apply(self, seconds)
         return replies
 
-    def begin(self: store.Store, rounds: Sequence[Mapping[int, Any]]) -> Any:
+    def begin(self: Store, rounds: Sequence[Mapping[int, Any]]) -> Any:
         return lambda: [self.apply(calls) for calls in rounds]
 
-    store.Store.apply = apply_in_two  # type: ignore[method-assign]  # that is what is wanted
-    store.Store.begin_apply = begin  # type: ignore[method-assign]  # as above
+    Store.apply = apply_in_two  # type: ignore[method-assign]  # that is what is wanted
+    Store.begin_apply = begin  # type: ignore[method-assign]  # as above
 
 
 def trust() -> None:

@@ -15,9 +15,17 @@ import atheris
 from tests.fuzz import FOUND, NOTHING
 
 INSTRUMENTED = [
-    "connectors.bounds", "connectors.cloudevents", "connectors.dead_letters", "state.events.messages", "state.events.normalise",
-    "state.protocol.pack", "state.events.rejection", "state.events.timestamps", "state.events.validation", "state.protocol.wire",
-]  # fmt: skip
+    "connectors.bounds",
+    "connectors.cloudevents",
+    "connectors.dead_letters",
+    "state.events.messages",
+    "state.events.normalise",
+    "state.protocol.pack",
+    "state.events.rejection",
+    "state.events.timestamps",
+    "state.events.validation",
+    "state.protocol.wire",
+]
 AFRESH = 0.5
 """How often a seed is changed, and not what it became after many changes: most of that is refused early."""
 SLOW_S = 10
