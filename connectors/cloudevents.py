@@ -25,7 +25,7 @@ import msgspec
 import orjson
 
 from connectors.bounds import bounds_fault
-from connectors.log import Record
+from connectors.log.base import Record
 from state.events.timestamps import ms_rfc3339, rfc3339_ms
 
 MAX_ATTRIBUTE_CHARACTERS: Final = 512

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import msgspec
 
 from connectors.cloudevents import STRUCTURED, structured
-from connectors.log import AppendFailed, Log, Outgoing, Record, history
+from connectors.log.base import AppendFailed, Log, Outgoing, Record, history
 
 TOPIC = "dead.letters"
 REJECTED = "message.rejected"

@@ -12,7 +12,7 @@ import msgspec
 
 from connectors.bounds import MAX_MESSAGE_BYTES, MAX_NESTING, bounds_fault
 from connectors.cloudevents import MAX_ATTRIBUTE_CHARACTERS, STRUCTURED, Malformed, parse
-from connectors.log import Record
+from connectors.log.base import Record
 from state.events.messages import TYPES, Data, Event
 from state.events.rejection import Rejection
 from state.events.timestamps import rfc3339_ms

@@ -7,7 +7,7 @@ positions counted since can be compared.
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from connectors.log import INPUT_TOPICS, Partition
+from connectors.log.base import INPUT_TOPICS, Partition
 from flows.history import Touch, touched
 from flows.runtime import Runtime
 from state.events.ops import CONSUME

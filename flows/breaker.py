@@ -15,7 +15,7 @@ from typing import Final
 
 import structlog
 
-from connectors.log import AppendFailed
+from connectors.log.base import AppendFailed
 from flows.publish_messages import channel_frozen
 from flows.runtime import PolicyInForce, Runtime, insist
 from flows.shown import count_all

@@ -9,7 +9,7 @@ import msgspec
 
 from connectors import dead_letters
 from connectors.cloudevents import STRUCTURED, structured
-from connectors.log import Appended, AppendFailed, Outgoing
+from connectors.log.base import Appended, AppendFailed, Outgoing
 from flows import stop
 from flows.runtime import Runtime
 from state.events.messages import TOPIC_OF, Event

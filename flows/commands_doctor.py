@@ -10,7 +10,7 @@ import redis
 
 from connectors import config, policy_store
 from connectors import settings as environment
-from connectors.log import Fault, UnknownTopic
+from connectors.log.base import Fault, UnknownTopic
 from connectors.redis_cluster import ClusterClient
 from connectors.redis_server import SKEW_MAX_MS
 from connectors.settings import Settings

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 import msgspec
 
 from connectors.cloudevents import STRUCTURED, shown
-from connectors.log import AppendFailed, Log, LogUnavailable, Outgoing
+from connectors.log.base import AppendFailed, Log, LogUnavailable, Outgoing
 from flows import output
 from flows.process import AWAY_EXIT, FINDING, OK, USAGE
 from flows.reach import reached_or_made

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from connectors.lint import Lint
-from connectors.log import AppendFailed, LogUnavailable, Partition
+from connectors.log.base import AppendFailed, LogUnavailable, Partition
 from connectors.positions_file import Names, Positions, read_positions
 from flows import importing, output, stop
 from flows.idle import LOOK_EVERY_S

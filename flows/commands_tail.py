@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from connectors.log import Log, OffsetOutOfRange, Partition, Record
+from connectors.log.base import Log, OffsetOutOfRange, Partition, Record
 from flows import output, stop
 from flows.output import text_or_base64
 from flows.process import OK, USAGE

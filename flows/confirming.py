@@ -13,7 +13,7 @@ from typing import Any
 import redis
 
 from connectors.cloudevents import STRUCTURED, structured
-from connectors.log import AppendFailed, LogUnavailable, Outgoing
+from connectors.log.base import AppendFailed, LogUnavailable, Outgoing
 from flows.hold_values import Confirmed, NotDone, gone
 from flows.runtime import Runtime
 from flows.whereabouts import Where, Whereabouts

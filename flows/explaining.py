@@ -9,7 +9,7 @@ from typing import Final, Literal, NamedTuple
 
 import orjson
 
-from connectors.log import Partition, partition_of
+from connectors.log.base import Partition, partition_of
 from flows.history import Touch, backwards
 from flows.runtime import Runtime
 from state.events.ops import PLACE

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
-from connectors.log import Partition
+from connectors.log.base import Partition
 from flows.runtime import Runtime
 from monitoring import metrics
 from state.demand import arrival_rhythm as silence

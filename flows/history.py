@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from connectors import dead_letters, policy_store
 from connectors.events import Unread, read
-from connectors.log import INPUT_TOPICS, Log, OffsetOutOfRange, Partition, Record
+from connectors.log.base import INPUT_TOPICS, Log, OffsetOutOfRange, Partition, Record
 from flows.runtime import Runtime
 from state.events.messages import MARKETPLACE_ORDERS, WMS_RECEIPTS
 from state.events.normalise import effects

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from connectors.log import INPUT_TOPICS, Partition
+from connectors.log.base import INPUT_TOPICS, Partition
 from flows.runtime import Runtime, insist
 from state.protocol.calls import ABSENT
 

@@ -13,7 +13,14 @@ from functools import partial
 
 from connectors import dead_letters
 from connectors.events import Unread, read
-from connectors.log import AppendFailed, LogRefused, LogUnavailable, Outgoing, Partition, Record
+from connectors.log.base import (
+    AppendFailed,
+    LogRefused,
+    LogUnavailable,
+    Outgoing,
+    Partition,
+    Record,
+)
 from flows.reading import Batch, Run
 from flows.runtime import Runtime, insist, insistent
 from flows.shrink_guard import held_back

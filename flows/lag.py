@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Mapping, Sequence
 
-from connectors.log import Partition, Record
+from connectors.log.base import Partition, Record
 from monitoring import metrics
 
 

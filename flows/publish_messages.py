@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 
 from connectors.cloudevents import STRUCTURED, structured
-from connectors.log import Outgoing
+from connectors.log.base import Outgoing
 from state.events.timestamps import ms_rfc3339
 from state.policy.document import AdRule
 from state.policy.overlay import BREAKER

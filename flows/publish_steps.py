@@ -16,7 +16,7 @@ import msgspec
 import orjson
 from msgspec.structs import astuple
 
-from connectors.log import Appended, AppendFailed
+from connectors.log.base import Appended, AppendFailed
 from flows.breaker import Moves, judge, limits
 from flows.claiming import Claims
 from flows.publish_messages import Message, Writer

@@ -16,7 +16,7 @@ from functools import partial
 
 import structlog
 
-from connectors.log import (
+from connectors.log.base import (
     INPUT_TOPICS,
     Member,
     OffsetOutOfRange,

@@ -7,7 +7,7 @@ store may go back by what it had not yet written to disk, and must then be able 
 from collections import deque
 from collections.abc import Iterable, Mapping
 
-from connectors.log import OUTPUT_TOPICS, Log, Partition
+from connectors.log.base import OUTPUT_TOPICS, Log, Partition
 from flows.runtime import Runtime
 from state.protocol.calls import ABSENT
 

@@ -13,10 +13,17 @@ import stamina
 import structlog
 
 from connectors import config, policy_store, push_lag
-from connectors.kafka_log import KafkaLog
-from connectors.log import INPUT_TOPICS, OUTPUT_TOPICS, Log, LogError, LogRefused, LogUnavailable
+from connectors.log.base import (
+    INPUT_TOPICS,
+    OUTPUT_TOPICS,
+    Log,
+    LogError,
+    LogRefused,
+    LogUnavailable,
+)
+from connectors.log.kafka.log import KafkaLog
+from connectors.log.redis.log import Cap, RedisLog
 from connectors.redis_cluster import is_cluster
-from connectors.redis_log import Cap, RedisLog
 from connectors.redis_server import NO_LOG_ON_A_CLUSTER, SKEW_MAX_MS, Server, ServerError, server
 from connectors.settings import Settings
 from flows import stop

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from connectors import feeds
-from connectors.log import Record
+from connectors.log.base import Record
 from flows.reading import Run
 from flows.runtime import Runtime, insist
 from state.events.messages import Event, SupplierStock

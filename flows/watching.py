@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 import structlog
 
-from connectors.log import Partition
+from connectors.log.base import Partition
 from flows.hearing import Heard
 from flows.runtime import Runtime
 from flows.steering import steer

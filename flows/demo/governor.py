@@ -8,7 +8,7 @@ import time
 from collections import deque
 from collections.abc import Sequence
 
-from connectors.log import Appended, Partition
+from connectors.log.base import Appended, Partition
 from flows.demo.events import StreamEvent
 from flows.runtime import Runtime, now_ms
 from state.protocol.calls import ABSENT

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import orjson
 
-from connectors.log import Log, Partition, Record
+from connectors.log.base import Log, Partition, Record
 from state.events.timestamps import rfc3339_ms
 
 TOPICS = ("stock.updates", "ads.signals", "dead.letters")

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from connectors.cloudevents import structured
-from connectors.log import Appended, AppendFailed, Log, Outgoing
+from connectors.log.base import Appended, AppendFailed, Log, Outgoing
 from flows.demo.events import StreamEvent
 from flows.demo.governor import Governor
 

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from connectors import settings as environment
-from connectors.log import Partition
+from connectors.log.base import Partition
 from flows import stop
 from flows.demo import check
 from flows.demo.dump import FULL_YEAR_SHA256, Prepared, prepare, read_dump

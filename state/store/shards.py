@@ -52,8 +52,8 @@ from state.protocol.wire import (
     encode_call,
     encode_settle,
 )
-from state.store.client import Client
 from state.store import library
+from state.store.client import Client
 
 RECOVER_CHUNK = 500
 SCAN_COUNT = 1000

@@ -17,7 +17,7 @@ from time import process_time
 
 import orjson
 
-from connectors.log import INPUT_TOPICS, Partition, Record
+from connectors.log.base import INPUT_TOPICS, Partition, Record
 from connectors.settings import Settings
 from flows.ingest_steps import Normal, apply, bury, decode, normalise
 from flows.process import collect_rarely

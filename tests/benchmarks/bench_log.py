@@ -21,9 +21,9 @@ import redis
 
 from connectors.cloudevents import STRUCTURED, structured
 from connectors.embedded import embedded
-from connectors.kafka_log import KafkaLog
-from connectors.log import AppendFailed, Log, Outgoing, Partition
-from connectors.redis_log import RedisLog
+from connectors.log.base import AppendFailed, Log, Outgoing, Partition
+from connectors.log.kafka.log import KafkaLog
+from connectors.log.redis.log import RedisLog
 from flows.process import collect_rarely
 from tests.servers.kafka import running_kafka
 

@@ -15,8 +15,8 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from connectors.log import Outgoing
-from connectors.redis_log import RedisLog
+from connectors.log.base import Outgoing
+from connectors.log.redis.log import RedisLog
 from flows.claiming import CLAIM_MAX
 from flows.runtime import RECOVER_CHUNK
 from state.events.ops import COUNT, INCOMING, MOVE, PLACE, SHIP, VOID, Op

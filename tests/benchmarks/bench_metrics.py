@@ -28,7 +28,7 @@ from prometheus_client import Counter, Gauge, Histogram, generate_latest
 from prometheus_client.metrics import MetricWrapperBase
 
 from connectors.cloudevents import structured
-from connectors.log import Outgoing
+from connectors.log.base import Outgoing
 from connectors.settings import Settings
 from flows import hearing, lag, publish_steps, unsettled
 from flows.brake import Brake

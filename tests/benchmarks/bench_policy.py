@@ -25,7 +25,7 @@ from pathlib import Path
 
 import orjson
 
-from connectors.log import Partition
+from connectors.log.base import Partition
 from connectors.policy_history import By
 from connectors.settings import Settings
 from flows.bringing import bring

@@ -24,7 +24,7 @@ from typing import Any
 import msgspec
 from confluent_kafka import Producer
 
-from connectors.log import partition_of
+from connectors.log.base import partition_of
 from state.events.timestamps import ms_rfc3339
 
 WAKE_S = 0.001

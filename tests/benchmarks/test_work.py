@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from connectors.cloudevents import Envelope, parse
-from connectors.log import Record
+from connectors.log.base import Record
 from state.events.messages import Event
 from state.events.normalise import effects
 from state.events.validation import Rejection, decode

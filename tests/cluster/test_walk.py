@@ -5,7 +5,7 @@ from typing import Any, cast
 
 import pytest
 
-from connectors.log import Log
+from connectors.log.base import Log
 from connectors.policy_store import InForce
 from connectors.redis_cluster import ClusterClient
 from connectors.redis_server import Server

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from connectors.cloudevents import Malformed, parse
-from connectors.log import Record
+from connectors.log.base import Record
 from state.events.messages import Event
 from state.events.normalise import effects
 from state.events.ops import Op

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from connectors.bounds import MAX_MESSAGE_BYTES
 from connectors.cloudevents import Envelope, Malformed, parse, structured
-from connectors.log import Record
+from connectors.log.base import Record
 
 Headers = tuple[tuple[str, bytes], ...]
 

@@ -12,7 +12,7 @@ import orjson
 import pytest
 
 from connectors.cloudevents import STRUCTURED, Envelope, Malformed, parse, structured
-from connectors.log import Record
+from connectors.log.base import Record
 from flows.commands_emit import Options
 from state.events.rejection import Rejection
 from state.events.validation import decode

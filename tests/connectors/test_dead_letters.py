@@ -5,8 +5,8 @@ import redis
 from connectors import dead_letters
 from connectors.cloudevents import Envelope, parse
 from connectors.dead_letters import DeadLetter, NotADeadLetter, Replay, from_record, to_message
-from connectors.log import Appended, Log, Outgoing, Partition, Record
-from connectors.redis_log import RedisLog
+from connectors.log.base import Appended, Log, Outgoing, Partition, Record
+from connectors.log.redis.log import RedisLog
 
 NOW_MS = 1_767_225_600_000
 

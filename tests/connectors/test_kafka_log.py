@@ -11,9 +11,7 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Producer
 
-from connectors.kafka_log import KafkaLog
-from connectors.kafka_topics import faults_of
-from connectors.log import (
+from connectors.log.base import (
     Appended,
     AppendFailed,
     LogRefused,
@@ -25,6 +23,8 @@ from connectors.log import (
     history,
     partition_of,
 )
+from connectors.log.kafka.log import KafkaLog
+from connectors.log.kafka.topics import faults_of
 from tests.flows.shop import eventually
 from tests.servers.kafka import Kafka, free_ports
 

@@ -8,8 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 import pytest
 import redis
 
-from connectors.kafka_log import KafkaLog
-from connectors.log import (
+from connectors.log.base import (
     Appended,
     AppendFailed,
     Log,
@@ -22,7 +21,8 @@ from connectors.log import (
     history,
     partition_of,
 )
-from connectors.redis_log import RedisLog
+from connectors.log.kafka.log import KafkaLog
+from connectors.log.redis.log import RedisLog
 from tests.servers.kafka import Kafka
 
 BACK_ENDS = ["redis_back_end", pytest.param("kafka_back_end", marks=pytest.mark.kafka)]

@@ -4,8 +4,15 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from connectors.embedded import Embedded
-from connectors.log import Appended, AppendFailed, LogFull, LogUnavailable, Outgoing, Partition
-from connectors.redis_log import Cap, RedisLog
+from connectors.log.base import (
+    Appended,
+    AppendFailed,
+    LogFull,
+    LogUnavailable,
+    Outgoing,
+    Partition,
+)
+from connectors.log.redis.log import Cap, RedisLog
 
 INPUT = Partition("pos.sales", 0)
 OUTPUT = Partition("stock.updates", 0)

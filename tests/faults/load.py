@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from connectors.cloudevents import STRUCTURED
-from connectors.log import AppendFailed, Outgoing
+from connectors.log.base import AppendFailed, Outgoing
 from connectors.settings import Settings
 from flows.runtime import connected
 from state.events.timestamps import ms_rfc3339

@@ -5,7 +5,7 @@ import random
 import signal
 import time
 
-from connectors.kafka_client import SESSION_MS
+from connectors.log.kafka.client import SESSION_MS
 from tests.faults.led_kafka import led_kafka
 from tests.faults.load import Trading
 from tests.faults.proxy import Proxy

@@ -5,7 +5,7 @@ from collections import Counter, defaultdict
 
 import orjson
 
-from connectors.log import history
+from connectors.log.base import history
 from tests.faults.load import Trading
 from tests.faults.stage import Maker, NoProof, Proof, Role, Stage, Worker, until
 

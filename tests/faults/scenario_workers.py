@@ -3,7 +3,7 @@
 import random
 import time
 
-from connectors.kafka_client import SESSION_MS
+from connectors.log.kafka.client import SESSION_MS
 from tests.faults.load import Trading, one_each
 from tests.faults.stage import Maker, NoProof, Proof, Role, Stage, Worker, asked, until
 

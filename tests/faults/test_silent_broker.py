@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from connectors.kafka_client import REQUEST_S
-from connectors.kafka_log import KafkaLog
-from connectors.log import Appended, AppendFailed, LogUnavailable, Outgoing
+from connectors.log.base import Appended, AppendFailed, LogUnavailable, Outgoing
+from connectors.log.kafka.client import REQUEST_S
+from connectors.log.kafka.log import KafkaLog
 from tests.faults.led_kafka import led_kafka
 from tests.faults.proxy import Proxy
 from tests.servers.kafka import Kafka

@@ -10,7 +10,7 @@ import orjson
 
 from connectors.cloudevents import structured
 from connectors.embedded import Embedded
-from connectors.log import Outgoing, history
+from connectors.log.base import Outgoing, history
 from connectors.settings import Settings
 from flows.claiming import Claimer
 from flows.ingest_steps import Outcome, apply, bury, decode, normalise

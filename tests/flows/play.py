@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, cast
 
 from connectors.cloudevents import structured
-from connectors.log import Partition, Record
+from connectors.log.base import Partition, Record
 from connectors.policy_store import InForce
 from connectors.redis_cluster import Client
 from connectors.settings import Settings

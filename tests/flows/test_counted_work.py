@@ -15,7 +15,7 @@ import pytest
 
 from connectors.cloudevents import structured
 from connectors.embedded import Embedded
-from connectors.log import Outgoing
+from connectors.log.base import Outgoing
 from flows.ingest_steps import apply, bury, decode, normalise
 from flows.publish_steps import derive, emit, settle
 from flows.runtime import now_ms

@@ -5,8 +5,8 @@ from pathlib import Path
 import orjson
 import redis
 
-from connectors.log import Outgoing
-from connectors.redis_log import RedisLog
+from connectors.log.base import Outgoing
+from connectors.log.redis.log import RedisLog
 from flows.demo.listener import TOPICS, Listener
 from state.events.timestamps import ms_rfc3339
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from connectors.embedded import Embedded
-from connectors.log import Partition
+from connectors.log.base import Partition
 from flows.hearing import LOOK_S, Heard, Hearing
 from monitoring import metrics
 from state.demand import arrival_rhythm as silence

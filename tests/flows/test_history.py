@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from connectors.embedded import Embedded
-from connectors.log import Partition
+from connectors.log.base import Partition
 from flows import history
 from flows.history import backwards, touched
 from flows.ops_text import summary

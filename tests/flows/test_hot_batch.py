@@ -8,7 +8,7 @@ import pytest
 
 from connectors.cloudevents import structured
 from connectors.embedded import Embedded
-from connectors.log import Outgoing
+from connectors.log.base import Outgoing
 from flows.ingest_steps import apply, decode, normalise
 from flows.runtime import now_ms
 from state.protocol.calls import Apply

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from connectors.embedded import Embedded
-from connectors.log import Outgoing
+from connectors.log.base import Outgoing
 from connectors.positions_file import Counted, Positions
 from flows.importing import LINES, Plan, plan
 from state.events.timestamps import rfc3339_ms

@@ -10,7 +10,7 @@ import redis
 import structlog
 
 from connectors.embedded import server_program
-from connectors.log import LogUnavailable
+from connectors.log.base import LogUnavailable
 from flows.runtime import insist
 from monitoring import metrics
 from tests.servers.redis_servers import RedisServer, until

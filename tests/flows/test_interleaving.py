@@ -7,7 +7,7 @@ import redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from connectors.log import Partition
+from connectors.log.base import Partition
 from state.events.messages import TOPIC_OF
 from state.events.timestamps import ms_rfc3339
 from state.memory.orders import OrderRecord

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from connectors.embedded import Embedded
-from connectors.log import Partition, Record
+from connectors.log.base import Partition, Record
 from flows.lag import Lag
 from flows.unsettled import Unsettled
 from monitoring import metrics

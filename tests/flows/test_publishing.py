@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from connectors.embedded import Embedded
-from connectors.log import AppendFailed, LogUnavailable
+from connectors.log.base import AppendFailed, LogUnavailable
 from flows.claiming import Claimer
 from flows.publish_steps import derive, emit, settle
 from monitoring import metrics

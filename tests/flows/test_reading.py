@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from connectors.embedded import Embedded
-from connectors.log import Partition
+from connectors.log.base import Partition
 from flows.reading import LogLost, Reader, begin_at, check_resume
 from flows.retention import DURABLE_AFTER_S, EVERY_S, Retention
 from flows.runtime import Runtime, now_us

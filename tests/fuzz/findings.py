@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from connectors.log import Record
+from connectors.log.base import Record
 from tests.fuzz.properties import Verdict, check
 from tests.fuzz.seeds import from_text
 

@@ -7,7 +7,7 @@ import msgspec
 
 from connectors import dead_letters, events
 from connectors.cloudevents import MAX_ATTRIBUTE_CHARACTERS, Malformed, parse
-from connectors.log import Record
+from connectors.log.base import Record
 from state.events.messages import LINES_MAX, QUANTITY_MAX, TYPES, Data, Event
 from state.events.normalise import effects
 from state.events.ops import COUNT, Op

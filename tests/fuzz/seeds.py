@@ -7,7 +7,7 @@ import re
 from functools import cache
 from pathlib import Path
 
-from connectors.log import Record
+from connectors.log.base import Record
 from flows.demo.bad_input import KINDS, odd_message
 from flows.demo.events import SALES, Fact
 from state.events.timestamps import rfc3339_ms

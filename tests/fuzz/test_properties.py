@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from connectors.cloudevents import Envelope, Malformed
-from connectors.log import Record
+from connectors.log.base import Record
 from flows.demo.bad_input import KINDS
 from state.events.messages import Line, PosSale
 from state.events.rejection import Rejection, named, shown

@@ -6,7 +6,7 @@ import orjson
 from hypothesis import strategies as st
 from msgspec import inspect
 
-from connectors.log import Record
+from connectors.log.base import Record
 from state.events.messages import TYPES
 from tests.fuzz.seeds import LOG_MS
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from connectors.log import Record
+from connectors.log.base import Record
 from state.events.messages import Event
 from state.events.ops import CLOSE, CONSUME, COUNT, INCOMING, MOVE, NETTED, RETURN, VOID, Op
 from state.protocol.calls import Place

@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from connectors.log import history
+from connectors.log.base import history
 from flows.demo.listener import Listener
 from flows.demo.stream import DC_ID
 from flows.idle import Idle

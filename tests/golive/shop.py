@@ -12,7 +12,7 @@ import orjson
 import yaml
 
 from connectors import settings as environment
-from connectors.log import AppendFailed, Outgoing
+from connectors.log.base import AppendFailed, Outgoing
 from connectors.settings import Settings
 from flows.demo.config import config_text
 from flows.demo.sales import DAY_MS, HOUR_MS

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from connectors.cloudevents import structured
-from connectors.log import Outgoing
+from connectors.log.base import Outgoing
 from flows.demo.events import Fact, message
 from flows.demo.sales import HOUR_MS
 from flows.runtime import Runtime

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol
 
 import orjson
 
-from connectors.log import INPUT_TOPICS, Record, history
+from connectors.log.base import INPUT_TOPICS, Record, history
 from flows.demo.listener import Listener
 from flows.runtime import Runtime
 from state.protocol.calls import SkuState

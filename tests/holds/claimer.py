@@ -17,7 +17,7 @@ from typing import Final
 
 from connectors import settings as environment
 from connectors.cloudevents import STRUCTURED, structured
-from connectors.log import Appended, Outgoing
+from connectors.log.base import Appended, Outgoing
 from flows import stop
 from flows.hold_values import Confirmed, Made, NotDone, Released, Wanted
 from flows.holding import Holding

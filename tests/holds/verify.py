@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from connectors.log import history
+from connectors.log.base import history
 from flows.runtime import Runtime
 from flows.walk_round import Findings, Round
 

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple, Self
 import orjson
 
 from connectors.cloudevents import STRUCTURED
-from connectors.kafka_log import KafkaLog
-from connectors.log import AppendFailed, Outgoing, Partition
+from connectors.log.base import AppendFailed, Outgoing, Partition
+from connectors.log.kafka.log import KafkaLog
 from tests.flows.shop import event, lines
 from tests.kafka.engine import KafkaShop
 

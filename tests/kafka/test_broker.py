@@ -9,7 +9,7 @@ from urllib.request import urlopen
 import orjson
 import pytest
 
-from connectors.log import LogUnavailable
+from connectors.log.base import LogUnavailable
 from flows.process import AWAY_EXIT, OK
 from tests.flows.shop import eventually
 from tests.kafka.engine import KafkaShop, Tell

@@ -6,7 +6,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from connectors.log import Partition
+from connectors.log.base import Partition
 from tests.flows.shop import Shop, end_state_alone, event, lines, rows, running, trading
 from tests.kafka.engine import KafkaShop
 from tests.servers.kafka import free_ports

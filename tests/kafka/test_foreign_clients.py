@@ -7,7 +7,7 @@ from collections.abc import Callable
 import orjson
 import pytest
 
-from connectors.log import INPUT_TOPICS
+from connectors.log.base import INPUT_TOPICS
 from tests.flows.shop import event, eventually, lines, running
 from tests.kafka.engine import KafkaShop, until
 

@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from connectors.log import Partition
+from connectors.log.base import Partition
 from tests.kafka.engine import PARTITIONS, KafkaShop, end, until
 from tests.kafka.stream import Stream, stock_of
 

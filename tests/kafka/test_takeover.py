@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from connectors.kafka_client import SESSION_MS
+from connectors.log.kafka.client import SESSION_MS
 from tests.flows.shop import eventually, running
 from tests.kafka.engine import KafkaShop, Tell, end
 from tests.kafka.stream import Stream, Updates, stock_of

@@ -7,8 +7,8 @@ import signal
 import pytest
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from connectors.kafka_log import KafkaLog
-from connectors.log import AppendFailed, Outgoing, Partition, partition_of
+from connectors.log.base import AppendFailed, Outgoing, Partition, partition_of
+from connectors.log.kafka.log import KafkaLog
 from flows.runtime import TOPICS
 from tests.flows.shop import event, eventually, lines, running
 from tests.kafka.engine import PARTITIONS, KafkaShop, until

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import orjson
 
-from connectors.log import Record
+from connectors.log.base import Record
 
 Manner = Literal["keeps the last version", "forgets the last version", "merges what changed"]
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 
-from connectors.log import INPUT_TOPICS, Partition, Record
+from connectors.log.base import INPUT_TOPICS, Partition, Record
 from state.events.timestamps import rfc3339_ms
 from state.protocol.sharding import shard_of
 from tests.simulation.consumer import Consumer, ad_states, data_of

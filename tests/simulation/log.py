@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from connectors.log import (
+from connectors.log.base import (
     INPUT_TOPICS,
     MAX_BYTES,
     MAX_RECORDS,

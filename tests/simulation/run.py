@@ -12,7 +12,7 @@ from greenlet import getcurrent
 from stamina.instrumentation import RetryDetails, set_on_retry_hooks
 
 from connectors.cloudevents import structured
-from connectors.log import Outgoing
+from connectors.log.base import Outgoing
 from flows import claiming, ingest_steps, rebuilding
 from flows.runtime import CODES_AHEAD_MS
 from state.events.codes import CodeRow

@@ -39,7 +39,9 @@ def looks(name: str, source: str) -> Iterator[tuple[str, str]]:
 def test_nothing_in_state_reads_a_clock_or_draws_by_chance() -> None:
     modules = sorted(STATE.rglob("*.py"))
     assert len(modules) > 20
-    found = {look for path in modules for look in looks(str(path.relative_to(STATE)), path.read_text())}
+    found = {
+        look for path in modules for look in looks(str(path.relative_to(STATE)), path.read_text())
+    }
     assert found == MEASURES
 
 

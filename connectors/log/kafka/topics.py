@@ -22,8 +22,7 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
-from connectors.kafka_client import MESSAGE_BYTES_MAX, REQUEST_S, Client
-from connectors.log import (
+from connectors.log.base import (
     INPUT_TOPICS,
     Fault,
     LogRefused,
@@ -31,6 +30,7 @@ from connectors.log import (
     Partition,
     UnknownTopic,
 )
+from connectors.log.kafka.client import MESSAGE_BYTES_MAX, REQUEST_S, Client
 from state.protocol.keys import DAY_MS
 
 COMPACTED = frozenset({"stock.updates", "ads.signals", "order.routes"})

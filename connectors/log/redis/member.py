@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 import redis
 
-from connectors.log import MEMBER_LIFE_MS, Partition
-from connectors.redis_topics import registered, unavailable
+from connectors.log.base import MEMBER_LIFE_MS, Partition
+from connectors.log.redis.topics import registered, unavailable
 from state.protocol.keys import Keys
 
 

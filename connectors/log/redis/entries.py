@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from connectors.log import Outgoing, Partition, Record, first_within
+from connectors.log.base import Outgoing, Partition, Record, first_within
 
 _DIGITS = "01234567"
 _PLAIN_FIELDS = 6

@@ -10,9 +10,9 @@ from typing import Any
 
 from confluent_kafka import Consumer, TopicPartition
 
-from connectors.kafka_client import SESSION_MS, Client
-from connectors.kafka_topics import KafkaTopics
-from connectors.log import Partition
+from connectors.log.base import Partition
+from connectors.log.kafka.client import SESSION_MS, Client
+from connectors.log.kafka.topics import KafkaTopics
 
 _EVENTS_MAX = 1_000
 

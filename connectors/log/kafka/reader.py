@@ -7,9 +7,7 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 from confluent_kafka.admin import OffsetSpec
 
-from connectors.kafka_client import MESSAGE_BYTES_MAX, REQUEST_S, Client
-from connectors.kafka_topics import KafkaTopics
-from connectors.log import (
+from connectors.log.base import (
     LogError,
     LogUnavailable,
     OffsetOutOfRange,
@@ -19,6 +17,8 @@ from connectors.log import (
     first_within,
     last_offsets,
 )
+from connectors.log.kafka.client import MESSAGE_BYTES_MAX, REQUEST_S, Client
+from connectors.log.kafka.topics import KafkaTopics
 
 _STEP_S = 0.1
 _SETTINGS = {

@@ -10,7 +10,7 @@ from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException
 
-from connectors.log import LogError, LogRefused, LogUnavailable, UnknownTopic
+from connectors.log.base import LogError, LogRefused, LogUnavailable, UnknownTopic
 
 REQUEST_S = 10.0
 """How long a question to the brokers may take."""

@@ -1,6 +1,6 @@
 """The log: messages in topics, each topic in partitions, each partition in one order.
 
-The rest of the code knows only this interface; `connectors.redis_log` and `connectors.kafka_log` are its
+The rest of the code knows only this interface; `connectors.log.redis.log` and `connectors.log.kafka.log` are its
 back ends, and `tests/connectors/test_log_conformance.py` holds each to the words below.
 
 Offsets rise within a partition and are never given out twice under one log id; they may have gaps.

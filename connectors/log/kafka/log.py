@@ -16,11 +16,7 @@ from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from connectors.kafka_client import DELIVERY_MS, MESSAGE_BYTES_MAX, Client, KafkaOptions
-from connectors.kafka_member import KafkaMember
-from connectors.kafka_reader import KafkaReader
-from connectors.kafka_topics import KafkaTopics, Topic
-from connectors.log import (
+from connectors.log.base import (
     MAX_BYTES,
     MAX_RECORDS,
     Appended,
@@ -34,6 +30,10 @@ from connectors.log import (
     UnknownTopic,
     partition_of,
 )
+from connectors.log.kafka.client import DELIVERY_MS, MESSAGE_BYTES_MAX, Client, KafkaOptions
+from connectors.log.kafka.member import KafkaMember
+from connectors.log.kafka.reader import KafkaReader
+from connectors.log.kafka.topics import KafkaTopics, Topic
 from state.protocol.keys import DAY_MS
 
 WEEK_MS = 7 * DAY_MS

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import redis
 
-from connectors.log import LogError, LogFull, LogUnavailable, UnknownTopic
+from connectors.log.base import LogError, LogFull, LogUnavailable, UnknownTopic
 
 
 class Topic(NamedTuple):

@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 
 import redis
 
-from connectors.log import (
+from connectors.log.base import (
     MAX_BYTES,
     MAX_RECORDS,
     OUTPUT_TOPICS,
@@ -37,14 +37,14 @@ from connectors.log import (
     UnknownTopic,
     partition_of,
 )
-from connectors.redis_entries import Call, bounded, records_of
-from connectors.redis_member import RedisMember
-from connectors.redis_topics import Topic, log_error, registered, unavailable
+from connectors.log.redis.entries import Call, bounded, records_of
+from connectors.log.redis.member import RedisMember
+from connectors.log.redis.topics import Topic, log_error, registered, unavailable
 from state.protocol.keys import Keys
 
 Answer = TypeVar("Answer")
 
-LIBRARY = Path(__file__).parent / "functions" / "log.lua"
+LIBRARY = Path(__file__).with_name("log.lua")
 
 
 @dataclass(frozen=True, slots=True)

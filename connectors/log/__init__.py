@@ -1,0 +1,1 @@
+"""The log of events: what it promises, and its two back ends."""

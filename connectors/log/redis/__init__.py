@@ -1,0 +1,1 @@
+"""The log on Redis Streams, when no Kafka is set."""
