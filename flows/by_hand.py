@@ -7,9 +7,9 @@ from uuid import uuid4
 
 import msgspec
 
-from connectors import dead_letters
-from connectors.cloudevents import STRUCTURED, structured
 from connectors.log.base import Appended, AppendFailed, Outgoing
+from connectors.messages import dead_letters
+from connectors.messages.cloudevents import STRUCTURED, structured
 from flows import stop
 from flows.runtime import Runtime
 from state.events.messages import TOPIC_OF, Event

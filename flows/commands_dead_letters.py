@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from connectors import dead_letters, feeds
-from connectors.dead_letters import Listed
+from connectors import feeds
+from connectors.messages import dead_letters
+from connectors.messages.dead_letters import Listed
+from connectors.messages.printable import text_or_base64
 from flows import output
-from flows.output import text_or_base64
 from flows.process import FINDING, OK, USAGE
 from flows.reach import reached_or_made
 from flows.runtime import now_ms

@@ -14,8 +14,8 @@ from typing import Any, BinaryIO
 
 import msgspec
 
-from connectors.cloudevents import STRUCTURED, shown
 from connectors.log.base import AppendFailed, Log, LogUnavailable, Outgoing
+from connectors.messages.cloudevents import STRUCTURED, shown
 from flows import output
 from flows.process import AWAY_EXIT, FINDING, OK, USAGE
 from flows.reach import reached_or_made

@@ -13,8 +13,8 @@ from typing import Any
 import orjson
 
 from connectors.log.base import Log, OffsetOutOfRange, Partition, Record
+from connectors.messages.printable import text_or_base64
 from flows import output, stop
-from flows.output import text_or_base64
 from flows.process import OK, USAGE
 from flows.reach import reached_or_made
 from flows.runtime import TOPICS, insist

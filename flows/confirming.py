@@ -12,8 +12,8 @@ from typing import Any
 
 import redis
 
-from connectors.cloudevents import STRUCTURED, structured
 from connectors.log.base import AppendFailed, LogUnavailable, Outgoing
+from connectors.messages.cloudevents import STRUCTURED, structured
 from flows.hold_values import Confirmed, NotDone, gone
 from flows.runtime import Runtime
 from flows.whereabouts import Where, Whereabouts

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 import orjson
 
-from connectors.events import Unread, read
 from connectors.log.base import history
+from connectors.messages.decode import Unread, read
 from flows.runtime import Runtime
 from flows.stock_view import view
 from state.events.messages import MARKETPLACE_ORDERS, POS_SALES, Event, OrderPlaced, PosSale

@@ -8,9 +8,10 @@ under the policy and the code tables known now; messages that went to the dead l
 from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
-from connectors import dead_letters, policy_store
-from connectors.events import Unread, read
+from connectors import policy_store
 from connectors.log.base import INPUT_TOPICS, Log, OffsetOutOfRange, Partition, Record
+from connectors.messages import dead_letters
+from connectors.messages.decode import Unread, read
 from flows.runtime import Runtime
 from state.events.messages import MARKETPLACE_ORDERS, WMS_RECEIPTS
 from state.events.normalise import effects

@@ -11,8 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from connectors import dead_letters
-from connectors.events import Unread, read
 from connectors.log.base import (
     AppendFailed,
     LogRefused,
@@ -21,6 +19,8 @@ from connectors.log.base import (
     Partition,
     Record,
 )
+from connectors.messages import dead_letters
+from connectors.messages.decode import Unread, read
 from flows.reading import Batch, Run
 from flows.runtime import Runtime, insist, insistent
 from flows.shrink_guard import held_back

@@ -2,7 +2,6 @@
 
 import re
 import sys
-from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -58,13 +57,3 @@ def fields(rows: Mapping[str, Any]) -> None:
 def visible(text: str) -> str:
     """Return a text for a terminal, which obeys control characters: those are escaped."""
     return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
-
-
-def text_or_base64(value: bytes | None) -> str | dict[str, str] | None:
-    """Return bytes as text, as `{"base64": ...}` if they are not UTF-8, None as None."""
-    if value is None:
-        return None
-    try:
-        return value.decode()
-    except UnicodeDecodeError:
-        return {"base64": b64encode(value).decode()}

@@ -5,8 +5,8 @@ from typing import Any
 
 import orjson
 
-from connectors.cloudevents import STRUCTURED, structured
 from connectors.log.base import Outgoing
+from connectors.messages.cloudevents import STRUCTURED, structured
 from state.events.timestamps import ms_rfc3339
 from state.policy.document import AdRule
 from state.policy.overlay import BREAKER

@@ -4,8 +4,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from connectors.cloudevents import structured
 from connectors.log.base import Appended, AppendFailed, Log, Outgoing
+from connectors.messages.cloudevents import structured
 from flows.demo.events import StreamEvent
 from flows.demo.governor import Governor
 

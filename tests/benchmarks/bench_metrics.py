@@ -27,8 +27,8 @@ from unittest.mock import patch
 from prometheus_client import Counter, Gauge, Histogram, generate_latest
 from prometheus_client.metrics import MetricWrapperBase
 
-from connectors.cloudevents import structured
 from connectors.log.base import Outgoing
+from connectors.messages.cloudevents import structured
 from connectors.settings import Settings
 from flows import hearing, lag, publish_steps, unsettled
 from flows.brake import Brake

@@ -15,7 +15,7 @@ import msgspec
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from connectors.cloudevents import structured
+from connectors.messages.cloudevents import structured
 from tests.benchmarks.open_loop import Load, Sent, sku_name
 from tests.benchmarks.system import RECEIPTS, SALES, Site
 from tests.benchmarks.watch import Ages

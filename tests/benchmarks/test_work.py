@@ -5,8 +5,8 @@ from collections import Counter, defaultdict
 import orjson
 import pytest
 
-from connectors.cloudevents import Envelope, parse
 from connectors.log.base import Record
+from connectors.messages.cloudevents import Envelope, parse
 from state.events.messages import Event
 from state.events.normalise import effects
 from state.events.validation import Rejection, decode

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from connectors.cloudevents import Malformed, parse
 from connectors.log.base import Record
+from connectors.messages.cloudevents import Malformed, parse
 from state.events.messages import Event
 from state.events.normalise import effects
 from state.events.ops import Op

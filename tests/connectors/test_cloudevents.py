@@ -6,9 +6,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from connectors.bounds import MAX_MESSAGE_BYTES
-from connectors.cloudevents import Envelope, Malformed, parse, structured
 from connectors.log.base import Record
+from connectors.messages.cloudevents import Envelope, Malformed, parse, structured
+from connectors.messages.limits import MAX_MESSAGE_BYTES
 
 Headers = tuple[tuple[str, bytes], ...]
 

@@ -11,8 +11,8 @@ from typing import Any
 import orjson
 import pytest
 
-from connectors.cloudevents import STRUCTURED, Envelope, Malformed, parse, structured
 from connectors.log.base import Record
+from connectors.messages.cloudevents import STRUCTURED, Envelope, Malformed, parse, structured
 from flows.commands_emit import Options
 from state.events.rejection import Rejection
 from state.events.validation import decode

@@ -2,11 +2,17 @@ import orjson
 import pytest
 import redis
 
-from connectors import dead_letters
-from connectors.cloudevents import Envelope, parse
-from connectors.dead_letters import DeadLetter, NotADeadLetter, Replay, from_record, to_message
 from connectors.log.base import Appended, Log, Outgoing, Partition, Record
 from connectors.log.redis.log import RedisLog
+from connectors.messages import dead_letters
+from connectors.messages.cloudevents import Envelope, parse
+from connectors.messages.dead_letters import (
+    DeadLetter,
+    NotADeadLetter,
+    Replay,
+    from_record,
+    to_message,
+)
 
 NOW_MS = 1_767_225_600_000
 

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from connectors.cloudevents import STRUCTURED
 from connectors.log.base import AppendFailed, Outgoing
+from connectors.messages.cloudevents import STRUCTURED
 from connectors.settings import Settings
 from flows.runtime import connected
 from state.events.timestamps import ms_rfc3339

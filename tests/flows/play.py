@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, cast
 
-from connectors.cloudevents import structured
 from connectors.log.base import Partition, Record
+from connectors.messages.cloudevents import structured
 from connectors.policy_store import InForce
 from connectors.redis_cluster import Client
 from connectors.settings import Settings

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from connectors import dead_letters, feeds
+from connectors import feeds
 from connectors.embedded import Embedded
+from connectors.messages import dead_letters
 from flows.runtime import now_ms
 from flows.shrink_guard import verdict
 from state.events.timestamps import ms_rfc3339

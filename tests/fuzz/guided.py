@@ -15,9 +15,9 @@ import atheris
 from tests.fuzz import FOUND, NOTHING
 
 INSTRUMENTED = [
-    "connectors.bounds",
-    "connectors.cloudevents",
-    "connectors.dead_letters",
+    "connectors.messages.limits",
+    "connectors.messages.cloudevents",
+    "connectors.messages.dead_letters",
     "state.events.messages",
     "state.events.normalise",
     "state.protocol.pack",

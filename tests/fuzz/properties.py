@@ -5,9 +5,10 @@ from typing import Any, Literal, TypeAlias, cast
 
 import msgspec
 
-from connectors import dead_letters, events
-from connectors.cloudevents import MAX_ATTRIBUTE_CHARACTERS, Malformed, parse
 from connectors.log.base import Record
+from connectors.messages import dead_letters
+from connectors.messages import decode as events
+from connectors.messages.cloudevents import MAX_ATTRIBUTE_CHARACTERS, Malformed, parse
 from state.events.messages import LINES_MAX, QUANTITY_MAX, TYPES, Data, Event
 from state.events.normalise import effects
 from state.events.ops import COUNT, Op

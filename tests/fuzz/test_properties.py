@@ -8,8 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from connectors.cloudevents import Envelope, Malformed
 from connectors.log.base import Record
+from connectors.messages.cloudevents import Envelope, Malformed
 from flows.demo.bad_input import KINDS
 from state.events.messages import Line, PosSale
 from state.events.rejection import Rejection, named, shown

@@ -5,8 +5,8 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from connectors.cloudevents import structured
 from connectors.log.base import Outgoing
+from connectors.messages.cloudevents import structured
 from flows.demo.events import Fact, message
 from flows.demo.sales import HOUR_MS
 from flows.runtime import Runtime

@@ -16,8 +16,8 @@ from random import Random
 from typing import Final
 
 from connectors import settings as environment
-from connectors.cloudevents import STRUCTURED, structured
 from connectors.log.base import Appended, Outgoing
+from connectors.messages.cloudevents import STRUCTURED, structured
 from flows import stop
 from flows.hold_values import Confirmed, Made, NotDone, Released, Wanted
 from flows.holding import Holding

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple, Self
 
 import orjson
 
-from connectors.cloudevents import STRUCTURED
 from connectors.log.base import AppendFailed, Outgoing, Partition
 from connectors.log.kafka.log import KafkaLog
+from connectors.messages.cloudevents import STRUCTURED
 from tests.flows.shop import event, lines
 from tests.kafka.engine import KafkaShop
 

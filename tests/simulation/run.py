@@ -11,8 +11,8 @@ import structlog
 from greenlet import getcurrent
 from stamina.instrumentation import RetryDetails, set_on_retry_hooks
 
-from connectors.cloudevents import structured
 from connectors.log.base import Outgoing
+from connectors.messages.cloudevents import structured
 from flows import claiming, ingest_steps, rebuilding
 from flows.runtime import CODES_AHEAD_MS
 from state.events.codes import CodeRow

@@ -16,8 +16,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from connectors.cloudevents import STRUCTURED, structured
 from connectors.log.base import AppendFailed, Log, Outgoing, Record, history
+from connectors.messages.cloudevents import STRUCTURED, structured
 
 TOPIC = "dead.letters"
 REJECTED = "message.rejected"

@@ -1,7 +1,7 @@
 """A message as an event: envelope and data read by one decoder, where nothing about it is unusual.
 
 What is unusual in any way, be it an escape, a letter outside ASCII or a header that says nothing of the event,
-is left to the readers that know every rule and every reason (`connectors.cloudevents`, `state.events.validation`).
+is left to the readers that know every rule and every reason (`connectors.messages.cloudevents`, `state.events.validation`).
 Whatever is read in the short way, they read alike; `tests/fuzz` holds both to that.
 """
 
@@ -10,9 +10,9 @@ from typing import Annotated, Any, Final, Literal, Union
 
 import msgspec
 
-from connectors.bounds import MAX_MESSAGE_BYTES, MAX_NESTING, bounds_fault
-from connectors.cloudevents import MAX_ATTRIBUTE_CHARACTERS, STRUCTURED, Malformed, parse
 from connectors.log.base import Record
+from connectors.messages.cloudevents import MAX_ATTRIBUTE_CHARACTERS, STRUCTURED, Malformed, parse
+from connectors.messages.limits import MAX_MESSAGE_BYTES, MAX_NESTING, bounds_fault
 from state.events.messages import TYPES, Data, Event
 from state.events.rejection import Rejection
 from state.events.timestamps import rfc3339_ms

@@ -24,8 +24,8 @@ from typing import Final, Literal
 import msgspec
 import orjson
 
-from connectors.bounds import bounds_fault
 from connectors.log.base import Record
+from connectors.messages.limits import bounds_fault
 from state.events.timestamps import ms_rfc3339, rfc3339_ms
 
 MAX_ATTRIBUTE_CHARACTERS: Final = 512

@@ -1,0 +1,1 @@
+"""CloudEvents as the log holds them: read, written, and kept when they cannot be read."""
