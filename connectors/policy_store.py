@@ -13,8 +13,8 @@ import redis
 
 from connectors import policy_history
 from connectors.policy_history import By
-from connectors.redis_cluster import Client
-from connectors.redis_server import ServerError
+from connectors.redis.cluster import Client
+from connectors.redis.server import ServerError
 from state.events.codes import CodeRow, CodeTable, Mapping, additions
 from state.policy import overlay
 from state.policy.document import Policy, from_json, to_json

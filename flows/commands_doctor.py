@@ -11,8 +11,8 @@ import redis
 from connectors import config, policy_store
 from connectors import settings as environment
 from connectors.log.base import Fault, UnknownTopic
-from connectors.redis_cluster import ClusterClient
-from connectors.redis_server import SKEW_MAX_MS
+from connectors.redis.cluster import ClusterClient
+from connectors.redis.server import SKEW_MAX_MS
 from connectors.settings import Settings
 from flows import output
 from flows.idle import lags

@@ -12,9 +12,9 @@ import structlog
 
 from connectors import settings as environment
 from connectors.config import ConfigError
-from connectors.embedded import EmbeddedError
 from connectors.log.base import LogError, LogRefused, UnknownTopic
-from connectors.redis_server import ServerAway, ServerError
+from connectors.redis.embedded import EmbeddedError
+from connectors.redis.server import ServerAway, ServerError
 from flows import reloading, stop
 from flows.runtime import Runtime, Stopped, is_away, runtime
 from flows.walk import walking

@@ -26,7 +26,7 @@ from connectors.log.base import (
     UnknownTopic,
     last_offsets,
 )
-from connectors.redis_server import SKEW_MAX_MS, ServerError
+from connectors.redis.server import SKEW_MAX_MS, ServerError
 from flows import stop
 from flows.brake import Brake
 from flows.hearing import Heard, Hearing

@@ -17,7 +17,7 @@ import structlog
 
 from connectors.config import DEFAULT_PATH, ConfigError
 from connectors.policy_history import By
-from connectors.redis_server import ServerAway, beside
+from connectors.redis.server import ServerAway, beside
 from flows.bringing import bring
 from flows.runtime import Runtime, is_away
 from monitoring import metrics

@@ -23,8 +23,8 @@ from connectors.log.base import (
 )
 from connectors.log.kafka.log import KafkaLog
 from connectors.log.redis.log import Cap, RedisLog
-from connectors.redis_cluster import is_cluster
-from connectors.redis_server import NO_LOG_ON_A_CLUSTER, SKEW_MAX_MS, Server, ServerError, server
+from connectors.redis.cluster import is_cluster
+from connectors.redis.server import NO_LOG_ON_A_CLUSTER, SKEW_MAX_MS, Server, ServerError, server
 from connectors.settings import Settings
 from flows import stop
 from flows.clock import Clock

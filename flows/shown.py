@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import orjson
 
-from connectors.redis_cluster import Client
+from connectors.redis.cluster import Client
 from flows.runtime import Runtime, insist
 from state.protocol.keys import Keys
 from state.protocol.sharding import shard_of

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import partial
 
 from connectors import policy_store
-from connectors.redis_server import SKEW_MAX_MS
+from connectors.redis.server import SKEW_MAX_MS
 from flows.runtime import RECOVER_CHUNK, Runtime, insist
 from state.policy import overlay
 from state.policy.overlay import Overlay

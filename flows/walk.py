@@ -15,7 +15,7 @@ from time import monotonic, perf_counter
 
 import structlog
 
-from connectors.redis_server import Server, ServerAway, beside
+from connectors.redis.server import Server, ServerAway, beside
 from flows.runtime import Runtime, is_away
 from flows.walk_round import Findings, Round
 from monitoring import metrics

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import orjson
 
-from connectors.redis_server import Server
+from connectors.redis.server import Server
 from flows.breaker import limits
 from flows.runtime import PolicyInForce, Runtime
 from flows.shown import count_shown

@@ -7,7 +7,7 @@ import pytest
 import redis
 from hypothesis import HealthCheck, settings
 
-from connectors.embedded import Embedded, EmbeddedError, embedded
+from connectors.redis.embedded import Embedded, EmbeddedError, embedded
 from tests.servers.fixtures import (  # noqa: F401 - fixtures, asked for by name
     cluster_client,
     kafka,

@@ -10,7 +10,7 @@ from typing import get_args
 
 import pytest
 
-from connectors.embedded import EmbeddedError, embedded
+from connectors.redis.embedded import EmbeddedError, embedded
 from tests.golive.shop import Protection
 from tests.test_readme import CONSOLE, FILE, ROOT, RUN, Terminal, help_of, text_of
 

@@ -19,7 +19,7 @@ import pytest
 
 import flows
 from connectors import settings
-from connectors.embedded import EmbeddedError, embedded
+from connectors.redis.embedded import EmbeddedError, embedded
 from flows.runtime import TOPICS
 from state.events.messages import TYPES
 from tests.faults import broken

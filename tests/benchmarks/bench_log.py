@@ -19,11 +19,11 @@ from time import perf_counter, process_time
 
 import redis
 
-from connectors.embedded import embedded
 from connectors.log.base import AppendFailed, Log, Outgoing, Partition
 from connectors.log.kafka.log import KafkaLog
 from connectors.log.redis.log import RedisLog
 from connectors.messages.cloudevents import STRUCTURED, structured
+from connectors.redis.embedded import embedded
 from flows.process import collect_rarely
 from tests.servers.kafka import running_kafka
 

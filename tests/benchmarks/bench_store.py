@@ -22,9 +22,9 @@ from time import perf_counter, process_time
 
 import redis
 
-from connectors.embedded import embedded
-from connectors.redis_cluster import Client, ClusterClient, is_cluster
-from connectors.redis_server import Server
+from connectors.redis.cluster import Client, ClusterClient, is_cluster
+from connectors.redis.embedded import embedded
+from connectors.redis.server import Server
 from state.events.ops import MOVE, PLACE, SHIP, Op
 from state.protocol.calls import Claim, Claimed, Place, Settle
 from state.protocol.keys import GUARD_ALLOWANCE_MS, Keys

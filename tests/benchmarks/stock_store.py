@@ -7,7 +7,7 @@ from itertools import islice
 
 import redis
 
-from connectors.redis_cluster import Client, ClusterClient, is_cluster
+from connectors.redis.cluster import Client, ClusterClient, is_cluster
 from state.protocol.keys import Keys
 from state.store.shards import Store
 from tests.benchmarks.processes import AtWork

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-from connectors.redis_cluster import ClusterClient
-from connectors.redis_server import Server
+from connectors.redis.cluster import ClusterClient
+from connectors.redis.server import Server
 from flows.runtime import AWAY, now_us
 from state.events.ops import MOVE
 from state.protocol.calls import Lost, Place, Recover, Tick

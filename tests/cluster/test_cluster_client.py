@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import redis
 
-from connectors.redis_cluster import ClusterClient
-from connectors.redis_server import ServerAway, ServerError, server
+from connectors.redis.cluster import ClusterClient
+from connectors.redis.server import ServerAway, ServerError, server
 from state.protocol.keys import Keys
 from state.protocol.sharding import slot_of
 from state.store.shards import Store

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from redis.exceptions import ClusterDownError
 
-from connectors.redis_cluster import ClusterClient
-from connectors.redis_server import Server, ServerAway, server
+from connectors.redis.cluster import ClusterClient
+from connectors.redis.server import Server, ServerAway, server
 from flows.runtime import AWAY
 from state.protocol.keys import Keys
 from state.store.shards import Store

@@ -2,7 +2,7 @@
 
 import pytest
 
-from connectors.redis_cluster import ClusterClient
+from connectors.redis.cluster import ClusterClient
 from state.protocol.calls import Claim, Claimed
 from state.protocol.keys import Keys
 from state.store.shards import Store

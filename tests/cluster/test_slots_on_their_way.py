@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from redis.exceptions import TryAgainError
 
-from connectors.redis_cluster import ClusterClient
+from connectors.redis.cluster import ClusterClient
 from state.protocol.calls import Claim, Rebuild, Recover, Settle, Tick
 from state.protocol.keys import Keys
 from state.protocol.sharding import slot_of

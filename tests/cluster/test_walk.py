@@ -7,8 +7,8 @@ import pytest
 
 from connectors.log.base import Log
 from connectors.policy_store import InForce
-from connectors.redis_cluster import ClusterClient
-from connectors.redis_server import Server
+from connectors.redis.cluster import ClusterClient
+from connectors.redis.server import Server
 from connectors.settings import Settings
 from flows.runtime import PolicyInForce, Runtime, now_us
 from flows.walk import LeaseLost, Walk

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from connectors.embedded import (
+from connectors.redis.embedded import (
     Embedded,
     EmbeddedError,
     embedded,

@@ -8,7 +8,7 @@ import redis
 
 from connectors import policy_history, policy_store
 from connectors.policy_history import By
-from connectors.redis_cluster import Client
+from connectors.redis.cluster import Client
 from state.events.codes import Mapping
 from state.policy import overlay
 from state.policy.document import Channel, Floors, Location, Policy

@@ -3,7 +3,6 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from connectors.embedded import Embedded
 from connectors.log.base import (
     Appended,
     AppendFailed,
@@ -13,6 +12,7 @@ from connectors.log.base import (
     Partition,
 )
 from connectors.log.redis.log import Cap, RedisLog
+from connectors.redis.embedded import Embedded
 
 INPUT = Partition("pos.sales", 0)
 OUTPUT = Partition("stock.updates", 0)

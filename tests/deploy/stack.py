@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from connectors.embedded import EmbeddedError, server_program
+from connectors.redis.embedded import EmbeddedError, server_program
 from tests.deploy.compose import ROOT, Outside, in_order, outside, seconds, services
 from tests.flows.shop import eventually
 from tests.servers.kafka import TOOLS, ServerMissing, bound_to_us, class_path

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 import redis
 
-from connectors.redis_server import ServerAway
+from connectors.redis.server import ServerAway
 from connectors.settings import Settings
 from flows.hold_values import Made, Wanted
 from flows.holding import Holding

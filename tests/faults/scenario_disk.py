@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from connectors.embedded import embedded_identity
+from connectors.redis.embedded import embedded_identity
 from tests.faults.load import Feeder, Trading
 from tests.faults.pressure import Pressure, crew, until_it_goes_on
 from tests.faults.stage import Maker, NoProof, NotRun, Proof, until

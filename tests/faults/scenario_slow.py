@@ -3,7 +3,7 @@
 import random
 import threading
 
-from connectors.redis_server import SOCKET_TIMEOUT_S
+from connectors.redis.server import SOCKET_TIMEOUT_S
 from tests.faults.load import Trading
 from tests.faults.pressure import Pressure, crew, until_it_goes_on
 from tests.faults.stage import Maker, Proof

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from connectors.embedded import EmbeddedError, embedded
+from connectors.redis.embedded import EmbeddedError, embedded
 from tests.flows.shop import CONFIG, Shop
 
 

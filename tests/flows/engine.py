@@ -8,9 +8,9 @@ from typing import Any
 
 import orjson
 
-from connectors.embedded import Embedded
 from connectors.log.base import Outgoing, history
 from connectors.messages.cloudevents import structured
+from connectors.redis.embedded import Embedded
 from connectors.settings import Settings
 from flows.claiming import Claimer
 from flows.ingest_steps import Outcome, apply, bury, decode, normalise

@@ -7,7 +7,7 @@ from typing import Any, Protocol, cast
 from connectors.log.base import Partition, Record
 from connectors.messages.cloudevents import structured
 from connectors.policy_store import InForce
-from connectors.redis_cluster import Client
+from connectors.redis.cluster import Client
 from connectors.settings import Settings
 from flows.claiming import Claims
 from flows.clock import Clock

@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 
-from connectors.embedded import embedded
+from connectors.redis.embedded import embedded
 from flows import stop
 
 ROOT = Path(__file__).parents[2]

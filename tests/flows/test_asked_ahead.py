@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import redis
 
-from connectors.embedded import Embedded
+from connectors.redis.embedded import Embedded
 from flows import claiming, stop
 from flows.claiming import Claims
 from flows.publish_steps import begin_settle, derive, emit

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from connectors.embedded import Embedded
+from connectors.redis.embedded import Embedded
 from flows.audit import audit
 from tests.faults.load import Trading
 from tests.flows.engine import engine

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 import pytest
 
-from connectors.embedded import Embedded
+from connectors.redis.embedded import Embedded
 from flows import claiming, reading
 from flows.ingest_steps import apply, bury, decode, normalise
 from tests.flows.engine import Engine, engine

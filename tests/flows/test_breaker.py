@@ -8,7 +8,7 @@ import pytest
 
 from connectors import policy_store
 from connectors.config import load
-from connectors.embedded import Embedded
+from connectors.redis.embedded import Embedded
 from flows import steering
 from flows.walk_round import Findings, Round
 from monitoring import metrics

@@ -7,7 +7,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from connectors.embedded import Embedded
+from connectors.redis.embedded import Embedded
 from connectors.settings import Settings
 from flows.reconcile import BadFile, rows_of
 from flows.runtime import connected

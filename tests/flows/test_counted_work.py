@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from connectors.embedded import Embedded
 from connectors.log.base import Outgoing
 from connectors.messages.cloudevents import structured
+from connectors.redis.embedded import Embedded
 from flows.ingest_steps import apply, bury, decode, normalise
 from flows.publish_steps import derive, emit, settle
 from flows.runtime import now_ms

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from connectors.embedded import Embedded
 from connectors.policy_history import By
+from connectors.redis.embedded import Embedded
 from flows.bringing import bring
 from flows.commands_explain import explain
 from flows.explaining import Explaining

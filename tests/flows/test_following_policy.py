@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from connectors import policy_store
-from connectors.embedded import Embedded
+from connectors.redis.embedded import Embedded
 from flows.ingest_steps import decode, normalise
 from state.events.codes import Mapping
 from state.policy.document import Channel, Location, Policy, Source

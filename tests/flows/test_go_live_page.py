@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from connectors.embedded import EmbeddedError, embedded
+from connectors.redis.embedded import EmbeddedError, embedded
 from tests.test_readme import Terminal
 
 PAGE = Path(__file__).parents[2] / "docs" / "go-live.md"

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from connectors.embedded import Embedded
 from connectors.log.base import Partition
+from connectors.redis.embedded import Embedded
 from flows.hearing import LOOK_S, Heard, Hearing
 from monitoring import metrics
 from state.demand import arrival_rhythm as silence

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from connectors.embedded import Embedded
 from connectors.log.base import Partition
+from connectors.redis.embedded import Embedded
 from flows import history
 from flows.history import backwards, touched
 from flows.ops_text import summary

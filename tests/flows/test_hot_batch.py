@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from connectors.embedded import Embedded
 from connectors.log.base import Outgoing
 from connectors.messages.cloudevents import structured
+from connectors.redis.embedded import Embedded
 from flows.ingest_steps import apply, decode, normalise
 from flows.runtime import now_ms
 from state.protocol.calls import Apply

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from connectors.embedded import Embedded
 from connectors.log.base import Outgoing
 from connectors.positions_file import Counted, Positions
+from connectors.redis.embedded import Embedded
 from flows.importing import LINES, Plan, plan
 from state.events.timestamps import rfc3339_ms
 from tests.flows.engine import Engine, engine

@@ -9,8 +9,8 @@ import pytest
 import redis
 import structlog
 
-from connectors.embedded import server_program
 from connectors.log.base import LogUnavailable
+from connectors.redis.embedded import server_program
 from flows.runtime import insist
 from monitoring import metrics
 from tests.servers.redis_servers import RedisServer, until

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from connectors.embedded import Embedded
 from connectors.log.base import Partition, Record
+from connectors.redis.embedded import Embedded
 from flows.lag import Lag
 from flows.unsettled import Unsettled
 from monitoring import metrics

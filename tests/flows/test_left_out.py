@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from connectors.embedded import Embedded
+from connectors.redis.embedded import Embedded
 from flows import steering
 from state.policy import overlay
 from tests.flows.engine import Engine, engine

@@ -5,7 +5,7 @@ from typing import Any
 
 import redis
 
-from connectors.embedded import Embedded
+from connectors.redis.embedded import Embedded
 from flows.ingest_steps import bury, decode, normalise, send
 from flows.reading import TICK_S, Batch
 from tests.flows.engine import Engine, engine

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from connectors.embedded import Embedded
 from connectors.log.base import AppendFailed, LogUnavailable
+from connectors.redis.embedded import Embedded
 from flows.claiming import Claimer
 from flows.publish_steps import derive, emit, settle
 from monitoring import metrics

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from connectors.embedded import Embedded
 from connectors.log.base import Partition
+from connectors.redis.embedded import Embedded
 from flows.reading import LogLost, Reader, begin_at, check_resume
 from flows.retention import DURABLE_AFTER_S, EVERY_S, Retention
 from flows.runtime import Runtime, now_us

@@ -8,7 +8,7 @@ import structlog
 from structlog.testing import capture_logs
 
 from connectors import policy_history
-from connectors.embedded import Embedded
+from connectors.redis.embedded import Embedded
 from flows import reloading
 from flows.reloading import Reload
 from monitoring import metrics

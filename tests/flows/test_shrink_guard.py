@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from connectors import feeds
-from connectors.embedded import Embedded
 from connectors.messages import dead_letters
+from connectors.redis.embedded import Embedded
 from flows.runtime import now_ms
 from flows.shrink_guard import verdict
 from state.events.timestamps import ms_rfc3339

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from connectors.embedded import Embedded
+from connectors.redis.embedded import Embedded
 from connectors.settings import Settings
 from flows.process import USAGE, verdict
 from flows.runtime import StoreMismatch, runtime

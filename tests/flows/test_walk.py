@@ -11,8 +11,8 @@ from urllib.request import urlopen
 import pytest
 import structlog
 
-from connectors.embedded import Embedded
-from connectors.redis_server import beside
+from connectors.redis.embedded import Embedded
+from connectors.redis.server import beside
 from connectors.settings import Settings
 from flows.runtime import Runtime, runtime
 from flows.walk import Walk, walking

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from connectors.embedded import Embedded
-from connectors.redis_server import beside
+from connectors.redis.embedded import Embedded
+from connectors.redis.server import beside
 from flows.hold_values import Wanted
 from flows.holding import Holding
 from flows.walk_round import Findings, Round

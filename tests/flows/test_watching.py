@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from connectors.embedded import Embedded
+from connectors.redis.embedded import Embedded
 from monitoring import metrics
 from state.policy.overlay import SILENT_MAX
 from tests.flows.engine import Engine, engine

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import get_args
 
-from connectors.embedded import embedded
+from connectors.redis.embedded import embedded
 from flows.demo.listener import Listener
 from flows.runtime import connected
 from tests.golive import acts

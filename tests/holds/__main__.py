@@ -19,7 +19,7 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
-from connectors.embedded import embedded
+from connectors.redis.embedded import embedded
 from connectors.settings import Settings
 from flows.hold_values import Confirmed, Made, Wanted
 from flows.holding import Holding

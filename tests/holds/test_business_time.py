@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from connectors.embedded import Embedded
+from connectors.redis.embedded import Embedded
 from flows.hold_values import Confirmed, Made, Wanted
 from flows.holding import Holding
 from state.events.timestamps import rfc3339_ms

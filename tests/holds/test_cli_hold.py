@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
-from connectors.embedded import EmbeddedError, embedded
+from connectors.redis.embedded import EmbeddedError, embedded
 from state.events.timestamps import rfc3339_ms
 from tests.flows.shop import ROOT, Shop, event, eventually, lines, rows, running
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from connectors.embedded import Embedded
+from connectors.redis.embedded import Embedded
 from flows.hold_values import Confirmed, NotDone, Wanted
 from state.events.order_key import order_key
 from state.protocol.hold_calls import Held, Hold, Keep, Kept, Release

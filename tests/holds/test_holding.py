@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from connectors.embedded import Embedded
 from connectors.log.base import AppendFailed, LogUnavailable
+from connectors.redis.embedded import Embedded
 from flows.hold_values import Confirmed, Made, NotDone, Released, Wanted
 from flows.holding import Holding
 from state.protocol.hold_calls import HeldLine

@@ -9,7 +9,7 @@ from threading import Barrier, Thread
 import pytest
 import redis
 
-from connectors.embedded import Embedded
+from connectors.redis.embedded import Embedded
 from state.events.ops import MOVE
 from state.protocol.calls import Apply, Part, ShardEvent
 from state.protocol.hold_calls import Held, Hold, HoldRequest, PoolLine, PoolRule, Release, Short

@@ -13,9 +13,9 @@ import redis
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from connectors.embedded import EmbeddedError, embedded, socket_path
 from connectors.log.base import INPUT_TOPICS, Partition
 from connectors.log.kafka.log import KafkaLog
+from connectors.redis.embedded import EmbeddedError, embedded, socket_path
 from flows.reading import GROUP
 from state.protocol.keys import Keys
 from state.store.shards import Store

@@ -12,7 +12,7 @@ import orjson
 import pytest
 
 import monitoring.rules
-from connectors.embedded import EmbeddedError, embedded
+from connectors.redis.embedded import EmbeddedError, embedded
 from tests.flows.shop import event, eventually, lines
 from tests.monitoring import alerting
 from tests.servers.kafka import ServerMissing, bound_to_us, free_ports

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from connectors.redis_cluster import ClusterClient
+from connectors.redis.cluster import ClusterClient
 from tests.servers.kafka import Kafka, ServerMissing, class_path, running_kafka
 from tests.servers.redis_servers import RedisCluster, RedisServer, server_program
 

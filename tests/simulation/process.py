@@ -4,7 +4,7 @@ import os
 from typing import cast
 
 from connectors.policy_store import InForce
-from connectors.redis_server import Server
+from connectors.redis.server import Server
 from connectors.settings import Settings
 from flows.claiming import Claimer
 from flows.clock import Clock

@@ -8,7 +8,7 @@ from typing import Any, NoReturn, TypeVar
 import msgspec
 import redis
 
-from connectors.redis_server import Connections
+from connectors.redis.server import Connections
 from state.events.codes import CodeRow
 from state.policy.document import Policy, to_json
 from state.policy.sums_digest import layout_digest

@@ -2,7 +2,7 @@
 
 import pytest
 
-from connectors.redis_cluster import Client
+from connectors.redis.cluster import Client
 from tests.state.pools import Bench, MemoryPool, RedisPool, Shard
 
 CLUSTER = pytest.param("cluster_client", marks=pytest.mark.cluster, id="cluster")

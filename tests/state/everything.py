@@ -4,7 +4,7 @@ from collections import defaultdict
 from dataclasses import dataclass, fields
 from typing import TypeAlias, cast
 
-from connectors.redis_cluster import Client
+from connectors.redis.cluster import Client
 from state.memory.holds import HoldRecord
 from state.memory.orders import OrderRecord
 from state.memory.shard import MemoryShard, OutRecord

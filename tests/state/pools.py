@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from connectors.redis_cluster import Client
+from connectors.redis.cluster import Client
 from state.events.ops import (
     CANCEL,
     CLOSE,

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from connectors.redis_cluster import Client
+from connectors.redis.cluster import Client
 from state.protocol.calls import SkuState
 from tests.flows.play import NOW_MS, MemoryStore, Player, Stream, redis_store
 from tests.flows.shop import trading

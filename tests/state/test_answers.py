@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from connectors.redis_cluster import Client
+from connectors.redis.cluster import Client
 from state.protocol.calls import ShardOp
 from tests.state.everything import Everything
 from tests.state.pools import (

@@ -9,7 +9,7 @@ import itertools
 import pytest
 import redis
 
-from connectors.redis_cluster import Client
+from connectors.redis.cluster import Client
 from state.protocol.calls import Apply, Claim, Claimed, Lost, Part, Refused, ShardEvent, Tick
 from state.protocol.keys import Keys
 from tests.state import traces

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from connectors.redis_cluster import Client
+from connectors.redis.cluster import Client
 from state.protocol.calls import ShardOp
 from state.protocol.hold_calls import ENDED_MS, Hold
 from state.protocol.keys import CLOSED_TTL_MS, EXPIRING, PERMANENT, RECORD_TTL_MS, Keys

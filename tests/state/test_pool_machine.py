@@ -14,7 +14,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from connectors.redis_cluster import Client
+from connectors.redis.cluster import Client
 from state.protocol.calls import (
     Apply,
     Claim,

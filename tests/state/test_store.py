@@ -2,7 +2,7 @@
 
 import pytest
 
-from connectors.redis_cluster import Client
+from connectors.redis.cluster import Client
 from state.events.ops import MOVE
 from state.protocol.calls import (
     Applied,

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from connectors.embedded import EmbeddedError, server_program
+from connectors.redis.embedded import EmbeddedError, server_program
 from state.protocol.calls import Claim, Claimed
 from state.protocol.keys import Keys
 from state.store.shards import Store

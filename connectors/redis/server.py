@@ -11,9 +11,9 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ClusterDownError, RedisClusterException
 from redis.retry import Retry
 
-from connectors.embedded import Embedded, embedded
-from connectors.redis_cluster import Client, ClusterClient, is_cluster
-from connectors.redis_one import OneClient
+from connectors.redis.cluster import Client, ClusterClient, is_cluster
+from connectors.redis.embedded import Embedded, embedded
+from connectors.redis.standalone import OneClient
 from state.protocol.keys import Keys
 
 SOCKET_TIMEOUT_S = 15.0

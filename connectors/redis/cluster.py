@@ -34,7 +34,7 @@ from redis.exceptions import (
 from redis.maint_notifications import MaintNotificationsConfig
 from redis.retry import Retry
 
-from connectors.redis_exchange import Command, Exchange, Pipeline, Reply
+from connectors.redis.pipelining import Command, Exchange, Pipeline, Reply
 
 SCHEMES = {"redis+cluster": "redis", "rediss+cluster": "rediss"}
 PORT = 6379

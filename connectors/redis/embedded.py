@@ -1,6 +1,6 @@
 """The embedded store: one Valkey server shared by the processes that use the same data folder.
 
-The first user starts it, the last one to go, in whatever way, ends it; `connectors.keeper` sees to
+The first user starts it, the last one to go, in whatever way, ends it; `connectors.redis.supervisor` sees to
 that. It listens on a Unix socket that only this user of the machine may open, and on no port.
 Everything is written to an append-only file once a second and at a clean end: a killed *user* costs
 nothing, a killed server at most what it had not written to the system, a power cut the last second.
@@ -23,7 +23,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from connectors import keeper
+from connectors.redis import supervisor as keeper
 
 _SOCKET_PATH_MAX = 100
 _LOG_MAX_BYTES = 1_000_000

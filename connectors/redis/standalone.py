@@ -5,7 +5,7 @@ from typing import Any
 
 import redis
 
-from connectors.redis_exchange import Command, Exchange, Pipeline, Reply
+from connectors.redis.pipelining import Command, Exchange, Pipeline, Reply
 
 
 class OneClient(redis.Redis):

@@ -1,0 +1,1 @@
+"""Servers of Redis: one, a cluster, or an embedded one, behind one client."""
