@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from connectors import config, policy_store
+from connectors import policy_store
+from connectors.config import policy_file as config
 from connectors.policy_history import By
 from flows.runtime import CODES_AHEAD_MS, PolicyInForce, Runtime
 from flows.steering import assert_policy

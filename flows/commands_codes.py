@@ -4,8 +4,8 @@ from collections import Counter
 from pathlib import Path
 
 from connectors import policy_store
-from connectors.codes import read_csv
-from connectors.lint import Lint
+from connectors.config.codes_file import read_csv
+from connectors.config.yaml_reader import Lint
 from flows import output
 from flows.process import FINDING, OK, USAGE
 from flows.reach import reached_or_made

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from connectors import config
-from connectors import settings as environment
-from connectors.lint import Problem
+from connectors.config import policy_file as config
+from connectors.config import settings as environment
+from connectors.config.yaml_reader import Problem
 from flows import output
 from flows.process import FINDING, OK, USAGE
 

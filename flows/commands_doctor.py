@@ -8,12 +8,13 @@ from typing import Any, Literal
 
 import redis
 
-from connectors import config, policy_store
-from connectors import settings as environment
+from connectors import policy_store
+from connectors.config import policy_file as config
+from connectors.config import settings as environment
+from connectors.config.settings import Settings
 from connectors.log.base import Fault, UnknownTopic
 from connectors.redis.cluster import ClusterClient
 from connectors.redis.server import SKEW_MAX_MS
-from connectors.settings import Settings
 from flows import output
 from flows.idle import lags
 from flows.process import FINDING, OK, verdict

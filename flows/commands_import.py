@@ -8,9 +8,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from connectors.lint import Lint
+from connectors.config.positions_file import Names, Positions, read_positions
+from connectors.config.yaml_reader import Lint
 from connectors.log.base import AppendFailed, LogUnavailable, Partition
-from connectors.positions_file import Names, Positions, read_positions
 from flows import importing, output, stop
 from flows.idle import LOOK_EVERY_S
 from flows.importing import Plan

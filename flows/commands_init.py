@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from connectors import settings as environment
+from connectors.config import settings as environment
 from flows import output
 from flows.process import OK, USAGE
 from flows.reading import begin_at

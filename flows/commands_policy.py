@@ -10,8 +10,9 @@ from typing import Any
 
 import orjson
 
-from connectors import config, policy_history, policy_store
-from connectors import settings as environment
+from connectors import policy_history, policy_store
+from connectors.config import policy_file as config
+from connectors.config import settings as environment
 from connectors.policy_history import By, Entry
 from flows import output
 from flows.bringing import bring

@@ -7,7 +7,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from connectors.lint import Lint
+from connectors.config.yaml_reader import Lint
 from flows import output
 from flows.levels_now import moment
 from flows.process import FINDING, OK, USAGE

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from connectors import settings as environment
+from connectors.config import settings as environment
 from flows import output, stop
 from flows.process import AWAY_EXIT, OK, USAGE
 from flows.top.figures import Figures, figures

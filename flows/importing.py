@@ -15,9 +15,9 @@ from typing import Any, Final
 
 import orjson
 
+from connectors.config.positions_file import Positions
 from connectors.log.base import Outgoing
 from connectors.messages.cloudevents import STRUCTURED, structured
-from connectors.positions_file import Positions
 from state.events.messages import WMS_RECEIPTS
 from state.events.timestamps import ms_rfc3339
 from state.protocol.calls import SkuState

@@ -10,8 +10,8 @@ import redis
 import stamina.instrumentation
 import structlog
 
-from connectors import settings as environment
-from connectors.config import ConfigError
+from connectors.config import settings as environment
+from connectors.config.policy_file import ConfigError
 from connectors.log.base import LogError, LogRefused, UnknownTopic
 from connectors.redis.embedded import EmbeddedError
 from connectors.redis.server import ServerAway, ServerError

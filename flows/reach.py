@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from connectors import settings as environment
+from connectors.config import settings as environment
 from flows.runtime import Runtime, connected, initialise
 
 

@@ -15,7 +15,7 @@ from types import FrameType
 
 import structlog
 
-from connectors.config import DEFAULT_PATH, ConfigError
+from connectors.config.policy_file import DEFAULT_PATH, ConfigError
 from connectors.policy_history import By
 from connectors.redis.server import ServerAway, beside
 from flows.bringing import bring

@@ -12,9 +12,9 @@ from typing import Literal
 import structlog
 from bytewax.run import cli_main
 
-from connectors import config
-from connectors import settings as environment
-from connectors.settings import PORT_MAX, Settings
+from connectors.config import policy_file as config
+from connectors.config import settings as environment
+from connectors.config.settings import PORT_MAX, Settings
 from flows import ingest, publish, reloading, stop
 from flows.process import FINDING, OK, running, verdict
 

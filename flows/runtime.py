@@ -12,7 +12,9 @@ import redis
 import stamina
 import structlog
 
-from connectors import config, policy_store, push_lag
+from connectors import policy_store, push_lag
+from connectors.config import policy_file as config
+from connectors.config.settings import Settings
 from connectors.log.base import (
     INPUT_TOPICS,
     OUTPUT_TOPICS,
@@ -25,7 +27,6 @@ from connectors.log.kafka.log import KafkaLog
 from connectors.log.redis.log import Cap, RedisLog
 from connectors.redis.cluster import is_cluster
 from connectors.redis.server import NO_LOG_ON_A_CLUSTER, SKEW_MAX_MS, Server, ServerError, server
-from connectors.settings import Settings
 from flows import stop
 from flows.clock import Clock
 from flows.ending import Ending

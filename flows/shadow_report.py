@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
-from connectors.lint import Lint, did_you_mean, shortened
+from connectors.config.yaml_reader import Lint, did_you_mean, shortened
 from flows.levels_now import Moment, figures_now
 from flows.runtime import PolicyInForce
 from state.policy.channel_rules import channel_rules

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 import flows
-from connectors import settings
+from connectors.config import settings
 from connectors.redis.embedded import EmbeddedError, embedded
 from flows.runtime import TOPICS
 from state.events.messages import TYPES

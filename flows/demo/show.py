@@ -15,7 +15,7 @@ import orjson
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from connectors import settings as environment
+from connectors.config import settings as environment
 from connectors.log.base import Partition
 from flows import stop
 from flows.demo import check

@@ -11,7 +11,7 @@ from typing import Final, TypeAlias
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from connectors.settings import PORT_MAX
+from connectors.config.settings import PORT_MAX
 from monitoring.server import PORTS_TRIED
 
 TIMEOUT_S: Final = 1.0

@@ -17,8 +17,8 @@ from time import process_time
 
 import orjson
 
+from connectors.config.settings import Settings
 from connectors.log.base import INPUT_TOPICS, Partition, Record
-from connectors.settings import Settings
 from flows.ingest_steps import Normal, apply, bury, decode, normalise
 from flows.process import collect_rarely
 from flows.reading import Batch, Run

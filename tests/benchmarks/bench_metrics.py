@@ -27,9 +27,9 @@ from unittest.mock import patch
 from prometheus_client import Counter, Gauge, Histogram, generate_latest
 from prometheus_client.metrics import MetricWrapperBase
 
+from connectors.config.settings import Settings
 from connectors.log.base import Outgoing
 from connectors.messages.cloudevents import structured
-from connectors.settings import Settings
 from flows import hearing, lag, publish_steps, unsettled
 from flows.brake import Brake
 from flows.claiming import Claimer

@@ -25,9 +25,9 @@ from pathlib import Path
 
 import orjson
 
+from connectors.config.settings import Settings
 from connectors.log.base import Partition
 from connectors.policy_history import By
-from connectors.settings import Settings
 from flows.bringing import bring
 from flows.process import collect_rarely
 from flows.runtime import Runtime, now_ms, runtime

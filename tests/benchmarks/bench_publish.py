@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from time import monotonic, process_time, sleep
 
-from connectors.settings import Settings
+from connectors.config.settings import Settings
 from flows.claiming import Claimer
 from flows.process import collect_rarely
 from flows.publish_steps import derive, emit, settle

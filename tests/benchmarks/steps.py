@@ -13,9 +13,9 @@ from typing import Any, Self
 
 import redis
 
+from connectors.config.settings import Settings
 from connectors.log.base import INPUT_TOPICS, Appended, Outgoing, Partition, Record
 from connectors.messages.cloudevents import structured
-from connectors.settings import Settings
 from flows.claiming import Claimer
 from flows.ingest_steps import apply, bury, decode, normalise
 from flows.publish_steps import derive, emit, settle

@@ -5,11 +5,11 @@ from typing import Any, cast
 
 import pytest
 
+from connectors.config.settings import Settings
 from connectors.log.base import Log
 from connectors.policy_store import InForce
 from connectors.redis.cluster import ClusterClient
 from connectors.redis.server import Server
-from connectors.settings import Settings
 from flows.runtime import PolicyInForce, Runtime, now_us
 from flows.walk import LeaseLost, Walk
 from flows.walk_round import Findings, Round

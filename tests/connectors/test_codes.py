@@ -3,8 +3,8 @@
 import msgspec
 import pytest
 
-from connectors.codes import read_csv
-from connectors.lint import Lint
+from connectors.config.codes_file import read_csv
+from connectors.config.yaml_reader import Lint
 from state.events.codes import CodeRow, CodeTable, Mapping, additions, codes
 from state.policy.compiled import compiled
 from state.policy.document import Policy, Source, Unknown

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from connectors.config import ConfigError, check, load, load_with_codes, warnings
+from connectors.config.policy_file import ConfigError, check, load, load_with_codes, warnings
 from state.policy.categories import Category
 from state.policy.document import (
     AdRule,

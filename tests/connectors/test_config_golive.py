@@ -2,7 +2,7 @@
 
 import pytest
 
-from connectors.config import check, load
+from connectors.config.policy_file import check, load
 from state.policy.document import Policy
 
 LOCATION = "version: 1\nlocations: [{id: s1, kind: store, %s}]\n"

@@ -2,8 +2,8 @@ from collections.abc import Iterable
 
 import pytest
 
-from connectors.lint import Lint
-from connectors.positions_file import Counted, Names, Positions, read_positions
+from connectors.config.positions_file import Counted, Names, Positions, read_positions
+from connectors.config.yaml_reader import Lint
 
 HEADER = "location,sku,on_hand,unavailable"
 CODES = {"A": ("A", 1), "B": ("B", 1), "box-A": ("A", 12)}

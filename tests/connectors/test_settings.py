@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from connectors.settings import Settings, SettingsError, load, unknown_variables, variable
-from connectors.settings_page import page
+from connectors.config.reference_page import page
+from connectors.config.settings import Settings, SettingsError, load, unknown_variables, variable
 
 ROOT = Path(__file__).parents[2]
 REDIS = "redis://, rediss://, redis+cluster://, rediss+cluster:// or unix:// URL, got another form"

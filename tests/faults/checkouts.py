@@ -12,8 +12,8 @@ from contextlib import contextmanager
 
 import redis
 
+from connectors.config.settings import Settings
 from connectors.redis.server import ServerAway
-from connectors.settings import Settings
 from flows.hold_values import Made, Wanted
 from flows.holding import Holding
 from flows.runtime import connected

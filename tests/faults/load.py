@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from connectors.config.settings import Settings
 from connectors.log.base import AppendFailed, Outgoing
 from connectors.messages.cloudevents import STRUCTURED
-from connectors.settings import Settings
 from flows.runtime import connected
 from state.events.timestamps import ms_rfc3339
 from tests.faults.checkouts import checking_out

@@ -11,9 +11,9 @@ from uuid import uuid4
 
 import orjson
 
+from connectors.config.settings import PREFIX, Settings
 from connectors.log.base import INPUT_TOPICS, Record, history
 from connectors.redis.embedded import _is_kept
-from connectors.settings import PREFIX, Settings
 from flows.idle import open_work
 from flows.runtime import Runtime, is_away, runtime
 from state.protocol.calls import SkuState

@@ -9,7 +9,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from connectors.config import load
+from connectors.config.policy_file import load
 from state.events import ops
 from state.events.messages import Event as Decoded
 from state.events.normalise import effects

@@ -8,10 +8,10 @@ from typing import Any
 
 import orjson
 
+from connectors.config.settings import Settings
 from connectors.log.base import Outgoing, history
 from connectors.messages.cloudevents import structured
 from connectors.redis.embedded import Embedded
-from connectors.settings import Settings
 from flows.claiming import Claimer
 from flows.ingest_steps import Outcome, apply, bury, decode, normalise
 from flows.publish_steps import derive, emit, settle

@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, cast
 
+from connectors.config.settings import Settings
 from connectors.log.base import Partition, Record
 from connectors.messages.cloudevents import structured
 from connectors.policy_store import InForce
 from connectors.redis.cluster import Client
-from connectors.settings import Settings
 from flows.claiming import Claims
 from flows.clock import Clock
 from flows.ingest_steps import apply, decode, normalise

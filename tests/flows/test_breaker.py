@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from connectors import policy_store
-from connectors.config import load
+from connectors.config.policy_file import load
 from connectors.redis.embedded import Embedded
 from flows import steering
 from flows.walk_round import Findings, Round

@@ -7,8 +7,8 @@ from pathlib import Path
 import orjson
 import pytest
 
+from connectors.config.settings import Settings
 from connectors.redis.embedded import Embedded
-from connectors.settings import Settings
 from flows.reconcile import BadFile, rows_of
 from flows.runtime import connected
 from state.events.ops import MOVE

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from connectors.config.positions_file import Counted, Positions
 from connectors.log.base import Outgoing
-from connectors.positions_file import Counted, Positions
 from connectors.redis.embedded import Embedded
 from flows.importing import LINES, Plan, plan
 from state.events.timestamps import rfc3339_ms

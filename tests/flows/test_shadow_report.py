@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.lint import Lint
+from connectors.config.yaml_reader import Lint
 from connectors.policy_store import InForce
 from flows.levels_now import Moment
 from flows.runtime import PolicyInForce

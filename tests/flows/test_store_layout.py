@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import redis
 
+from connectors.config.settings import Settings
 from connectors.redis.embedded import Embedded
-from connectors.settings import Settings
 from flows.process import USAGE, verdict
 from flows.runtime import StoreMismatch, runtime
 from state.protocol.keys import LAYOUT, Keys

@@ -11,9 +11,9 @@ from urllib.request import urlopen
 import pytest
 import structlog
 
+from connectors.config.settings import Settings
 from connectors.redis.embedded import Embedded
 from connectors.redis.server import beside
-from connectors.settings import Settings
 from flows.runtime import Runtime, runtime
 from flows.walk import Walk, walking
 from monitoring import metrics

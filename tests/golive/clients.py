@@ -14,7 +14,7 @@ from pathlib import Path
 
 import orjson
 
-from connectors import settings as environment
+from connectors.config import settings as environment
 from flows.hold_values import Confirmed, Made, Wanted
 from flows.holding import Holding
 from flows.runtime import connected, now_ms

@@ -11,9 +11,9 @@ from typing import Any, Literal
 import orjson
 import yaml
 
-from connectors import settings as environment
+from connectors.config import settings as environment
+from connectors.config.settings import Settings
 from connectors.log.base import AppendFailed, Outgoing
-from connectors.settings import Settings
 from flows.demo.config import config_text
 from flows.demo.sales import DAY_MS, HOUR_MS
 from flows.runtime import Runtime

@@ -19,8 +19,8 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
+from connectors.config.settings import Settings
 from connectors.redis.embedded import embedded
-from connectors.settings import Settings
 from flows.hold_values import Confirmed, Made, Wanted
 from flows.holding import Holding
 from flows.runtime import Runtime, connected

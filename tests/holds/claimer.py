@@ -15,7 +15,7 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
-from connectors import settings as environment
+from connectors.config import settings as environment
 from connectors.log.base import Appended, Outgoing
 from connectors.messages.cloudevents import STRUCTURED, structured
 from flows import stop

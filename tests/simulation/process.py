@@ -3,9 +3,9 @@
 import os
 from typing import cast
 
+from connectors.config.settings import Settings
 from connectors.policy_store import InForce
 from connectors.redis.server import Server
-from connectors.settings import Settings
 from flows.claiming import Claimer
 from flows.clock import Clock
 from flows.ingest_steps import bury, decode, normalise, send

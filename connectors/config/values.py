@@ -5,8 +5,8 @@ from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
-from connectors.codes import id_problem
-from connectors.lint import Mismatch, Value, did_you_mean
+from connectors.config.codes_file import id_problem
+from connectors.config.yaml_reader import Mismatch, Value, did_you_mean
 from state.events.timestamps import rfc3339_ms
 from state.policy.opening_hours import Hours, parse_hours
 from state.rules.risk_buffer import PPM

@@ -11,7 +11,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
-from connectors.lint import Lint, shortened
+from connectors.config.yaml_reader import Lint, shortened
 from state.events.codes import Mapping
 
 HEADER = ("system", "code", "sku", "units")

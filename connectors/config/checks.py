@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from connectors.lint import Lint, Row, did_you_mean
+from connectors.config.yaml_reader import Lint, Row, did_you_mean
 from state.events.timestamps import local_ms
 
 CHANNEL_SIDE = ("buffer", "cutoff", "cap", "share_bp")

@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from connectors.config_shape import FILE
-from connectors.lint import Field, ListOf, Table
-from connectors.settings import Settings, expected, variable
+from connectors.config.schema import FILE
+from connectors.config.settings import Settings, expected, variable
+from connectors.config.yaml_reader import Field, ListOf, Table
 from state.policy.document import NO_CAP
 
 HEAD = """\

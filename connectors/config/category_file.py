@@ -3,8 +3,8 @@
 import csv
 import io
 
-from connectors.codes import id_problem
-from connectors.lint import Lint, shortened
+from connectors.config.codes_file import id_problem
+from connectors.config.yaml_reader import Lint, shortened
 
 SKUS_MAX = 200_000
 

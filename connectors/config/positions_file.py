@@ -8,8 +8,8 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 
-from connectors.codes import id_problem
-from connectors.lint import Lint, did_you_mean, shortened
+from connectors.config.codes_file import id_problem
+from connectors.config.yaml_reader import Lint, did_you_mean, shortened
 
 HEADER: Final = ("location", "sku", "on_hand", "unavailable")
 PROBLEMS_MAX: Final = 1_000

@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BeforeValidator, ValidationError
 from pydantic import Field as Declared
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from connectors.lint import did_you_mean, shortened
+from connectors.config.yaml_reader import did_you_mean, shortened
 
 PREFIX = "PENSTOCK_"
 PORT_MAX = 65_535

@@ -10,11 +10,11 @@ from typing import Any
 
 import yaml
 
-from connectors import config_shape
-from connectors.category_file import read_skus
-from connectors.codes import read_csv
-from connectors.config_checks import CHANNEL_SIDE, check_rows
-from connectors.lint import FILE_BYTES_MAX, Lint, Problem, Row, absent, compose, read
+from connectors.config import schema as config_shape
+from connectors.config.category_file import read_skus
+from connectors.config.checks import CHANNEL_SIDE, check_rows
+from connectors.config.codes_file import read_csv
+from connectors.config.yaml_reader import FILE_BYTES_MAX, Lint, Problem, Row, absent, compose, read
 from state.events.codes import Mapping
 from state.policy.categories import Category
 from state.policy.document import (

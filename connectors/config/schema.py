@@ -1,11 +1,11 @@
 """What `penstock.yaml` may hold: every field with its default, its bounds and one line about it.
 
-`connectors.config` reads a file by it, and `connectors.settings_page` writes the reference from it.
+`connectors.config.policy_file` reads a file by it, and `connectors.config.reference_page` writes the reference from it.
 """
 
 from typing import get_args
 
-from connectors.config_values import (
+from connectors.config.values import (
     COVER,
     HOURS,
     ID,
@@ -19,7 +19,7 @@ from connectors.config_values import (
     integer,
     number,
 )
-from connectors.lint import Field, ListOf, Table
+from connectors.config.yaml_reader import Field, ListOf, Table
 from state.policy.document import NO_CAP, SELLING_KINDS, Answer, Kind, Mode, Opening
 
 CATEGORY_PATTERNS_MAX = 10_000
