@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from connectors import policy_store
 from connectors.config import policy_file as config
-from connectors.policy_history import By
 from flows.runtime import CODES_AHEAD_MS, PolicyInForce, Runtime
 from flows.steering import assert_policy
+from state.store import policy as policy_store
+from state.store.policy_history import By
 
 
 def bring(run: Runtime, file: Path | None, said: By) -> bool:

@@ -35,8 +35,8 @@ def apply(
 
     Examples: `penstock policy apply --by ann --why "more for shops"`, `penstock policy apply new.yaml --dry-run`
     """
-    from connectors.policy_history import By
     from flows import commands_policy as work
+    from state.store.policy_history import By
 
     if as_csv and not dry_run:
         raise typer.BadParameter("expected --dry-run beside --csv")

@@ -3,7 +3,6 @@
 from collections import Counter
 from pathlib import Path
 
-from connectors import policy_store
 from connectors.config.codes_file import read_csv
 from connectors.config.yaml_reader import Lint
 from flows import output
@@ -12,6 +11,7 @@ from flows.reach import reached_or_made
 from flows.runtime import CODES_AHEAD_MS, Runtime
 from state.events.codes import CodeRow, additions
 from state.events.timestamps import ms_rfc3339
+from state.store import policy as policy_store
 
 COLUMNS = ("system", "code", "sku", "units", "valid_from")
 

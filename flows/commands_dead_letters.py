@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from connectors import feeds
 from connectors.messages import dead_letters
 from connectors.messages.dead_letters import Listed
 from connectors.messages.printable import text_or_base64
@@ -11,6 +10,7 @@ from flows.process import FINDING, OK, USAGE
 from flows.reach import reached_or_made
 from flows.runtime import now_ms
 from state.events.timestamps import ms_rfc3339
+from state.store import guard_decisions as feeds
 
 
 def list_letters(*, as_json: bool) -> int:

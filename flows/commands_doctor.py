@@ -8,7 +8,6 @@ from typing import Any, Literal
 
 import redis
 
-from connectors import policy_store
 from connectors.config import policy_file as config
 from connectors.config import settings as environment
 from connectors.config.settings import Settings
@@ -20,6 +19,7 @@ from flows.idle import lags
 from flows.process import FINDING, OK, verdict
 from flows.runtime import AWAY, TOPICS, Runtime, connected, now_ms
 from state.protocol.sharding import SLOTS
+from state.store import policy as policy_store
 from state.store.library import library_source
 
 PYTHONS = ((3, 11), (3, 12))

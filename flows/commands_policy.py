@@ -10,10 +10,8 @@ from typing import Any
 
 import orjson
 
-from connectors import policy_history, policy_store
 from connectors.config import policy_file as config
 from connectors.config import settings as environment
-from connectors.policy_history import By, Entry
 from flows import output
 from flows.bringing import bring
 from flows.policy_compare import Comparison, Move, compare
@@ -25,6 +23,9 @@ from state.events.codes import CodeTable
 from state.events.timestamps import ms_rfc3339
 from state.policy.document import to_json
 from state.policy.sums_digest import layout_digest
+from state.store import policy as policy_store
+from state.store import policy_history
+from state.store.policy_history import By, Entry
 
 
 def apply(file: Path | None, said: By, *, as_json: bool) -> int:

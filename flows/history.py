@@ -8,7 +8,6 @@ under the policy and the code tables known now; messages that went to the dead l
 from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
-from connectors import policy_store
 from connectors.log.base import INPUT_TOPICS, Log, OffsetOutOfRange, Partition, Record
 from connectors.messages import dead_letters
 from connectors.messages.decode import Unread, read
@@ -17,6 +16,7 @@ from state.events.messages import MARKETPLACE_ORDERS, WMS_RECEIPTS
 from state.events.normalise import effects
 from state.events.ops import CLOSE, CONSUME, COUNT, INCOMING, MOVE, VOID, Op
 from state.events.rejection import Rejection
+from state.store import policy as policy_store
 
 WINDOW = 1_000
 """Records read at once, going back."""

@@ -9,11 +9,11 @@ from typing import NamedTuple
 
 import orjson
 
-from connectors import push_lag
 from flows.runtime import PolicyInForce, Runtime
 from state.protocol.calls import SkuState
 from state.rules.exclusions import without_closed
 from state.rules.levels import Figures, derive
+from state.store import push_lag
 
 
 class Moment(NamedTuple):

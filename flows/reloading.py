@@ -16,11 +16,11 @@ from types import FrameType
 import structlog
 
 from connectors.config.policy_file import DEFAULT_PATH, ConfigError
-from connectors.policy_history import By
 from connectors.redis.server import ServerAway, beside
 from flows.bringing import bring
 from flows.runtime import Runtime, is_away
 from monitoring import metrics
+from state.store.policy_history import By
 from state.store.shards import Store
 
 LOOK_S = 1.0

@@ -12,7 +12,6 @@ import redis
 import stamina
 import structlog
 
-from connectors import policy_store, push_lag
 from connectors.config import policy_file as config
 from connectors.config.settings import Settings
 from connectors.log.base import (
@@ -37,6 +36,8 @@ from state.policy.compiled import Compiled, compiled
 from state.policy.overlay import Overlay, laid_over, silent
 from state.protocol.calls import Gate, Place, Recover
 from state.protocol.keys import GUARD_ALLOWANCE_MS, HOUR_MS, LAYOUT, Keys
+from state.store import policy as policy_store
+from state.store import push_lag
 from state.store.shards import Store
 
 TOPICS = INPUT_TOPICS + OUTPUT_TOPICS

@@ -1,34 +1,12 @@
 """How many SKUs channels show anything of: what was emitted last, counted."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from functools import partial
 from itertools import islice
-from typing import Any, Final
 
-import orjson
-
-from connectors.redis.cluster import Client
 from flows.runtime import Runtime, insist
-from state.protocol.keys import Keys
-from state.protocol.sharding import shard_of
-from state.protocol.wire import emitted_of
-
-CHUNK: Final = 500
-
-
-def count_shown(
-    client: Client, keys: Keys, shards: int, skus: Iterable[str], channels: Collection[str]
-) -> Counter[str]:
-    """Return, by channel, how many of some SKUs it showed anything of when they were emitted last."""
-    pipeline = client.pipeline(transaction=False)
-    for sku in skus:
-        pipeline.hget(keys.shard(shard_of(sku, shards), f"pos:{sku}"), ">")
-    found: Counter[str] = Counter()
-    for emitted in pipeline.execute():
-        levels: dict[str, Any] = orjson.loads(emitted_of((emitted or b"").decode())[0] or "{}")
-        found.update(channel for channel in channels if levels.get(channel, 0) > 0)
-    return found
+from state.store.shown_counts import CHUNK, count_shown
 
 
 def count_all(runtime: Runtime, channels: Collection[str]) -> Counter[str]:

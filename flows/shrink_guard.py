@@ -7,13 +7,13 @@ location tells how much may go without asking. Only messages about such a locati
 from collections.abc import Sequence
 from typing import Final
 
-from connectors import feeds
 from connectors.log.base import Record
 from flows.reading import Run
 from flows.runtime import Runtime, insist
 from state.events.messages import Event, SupplierStock
 from state.events.ops import COUNT, Op
 from state.protocol.wire import StoredPosition
+from state.store import guard_decisions as feeds
 
 REASON: Final = "supplier_shrink"
 SKUS_MIN: Final = 10

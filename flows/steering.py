@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from functools import partial
 
-from connectors import policy_store
 from connectors.redis.server import SKEW_MAX_MS
 from flows.runtime import RECOVER_CHUNK, Runtime, insist
 from state.policy import overlay
 from state.policy.overlay import Overlay
 from state.protocol.calls import AFRESH, Recover, Tick
+from state.store import policy as policy_store
 
 
 def steer(runtime: Runtime, change: Callable[[Overlay], Overlay]) -> bool:

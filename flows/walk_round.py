@@ -15,11 +15,11 @@ import orjson
 from connectors.redis.server import Server
 from flows.breaker import limits
 from flows.runtime import PolicyInForce, Runtime
-from flows.shown import count_shown
 from flows.walk_proof import RECORDS, Proof
 from state.protocol.inspection import AskPromises, Fault, Inspect, Paused, encode_places
 from state.protocol.sharding import tag_of
 from state.store.shards import Store
+from state.store.shown_counts import count_shown
 
 KEYS: Final = 400
 """Keys that one call goes over."""

@@ -27,10 +27,10 @@ import orjson
 
 from connectors.config.settings import Settings
 from connectors.log.base import Partition
-from connectors.policy_history import By
 from flows.bringing import bring
 from flows.process import collect_rarely
 from flows.runtime import Runtime, now_ms, runtime
+from state.store.policy_history import By
 from tests.benchmarks.bench_publish import Trade
 
 CONFIG = """

@@ -7,7 +7,6 @@ import pytest
 
 from connectors.config.settings import Settings
 from connectors.log.base import Log
-from connectors.policy_store import InForce
 from connectors.redis.cluster import ClusterClient
 from connectors.redis.server import Server
 from flows.runtime import PolicyInForce, Runtime, now_us
@@ -19,6 +18,7 @@ from state.policy.document import Location, Policy
 from state.protocol.keys import Keys
 from state.protocol.pack import Chain, NormalEvent, Packer
 from state.protocol.sharding import shard_of, slot_of
+from state.store.policy import InForce
 from state.store.shards import Store
 from tests.servers.redis_servers import RedisCluster
 from tests.state.pools import GUARD_MS

@@ -6,13 +6,14 @@ from typing import Any
 import pytest
 import redis
 
-from connectors import policy_history, policy_store
-from connectors.policy_history import By
 from connectors.redis.cluster import Client
 from state.events.codes import Mapping
 from state.policy import overlay
 from state.policy.document import Channel, Floors, Location, Policy
 from state.protocol.keys import Keys
+from state.store import policy as policy_store
+from state.store import policy_history
+from state.store.policy_history import By
 
 KEYS = Keys("t")
 PLAIN = Policy()

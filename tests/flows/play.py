@@ -7,7 +7,6 @@ from typing import Any, Protocol, cast
 from connectors.config.settings import Settings
 from connectors.log.base import Partition, Record
 from connectors.messages.cloudevents import structured
-from connectors.policy_store import InForce
 from connectors.redis.cluster import Client
 from flows.claiming import Claims
 from flows.clock import Clock
@@ -34,6 +33,7 @@ from state.protocol.calls import (
 from state.protocol.keys import Keys
 from state.protocol.pack import Chain, Packer
 from state.protocol.sharding import shard_of
+from state.store.policy import InForce
 from state.store.shards import Store
 
 SHARDS = 3

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from connectors import policy_store
 from connectors.config.policy_file import load
 from connectors.redis.embedded import Embedded
 from flows import steering
 from flows.walk_round import Findings, Round
 from monitoring import metrics
 from state.policy import overlay
+from state.store import policy as policy_store
 from tests.flows.engine import Engine, engine
 from tests.flows.shop import lines
 

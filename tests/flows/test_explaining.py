@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from connectors.policy_history import By
 from connectors.redis.embedded import Embedded
 from flows.bringing import bring
 from flows.commands_explain import explain
@@ -15,6 +14,7 @@ from flows.holding import Holding
 from flows.steering import steer
 from state.policy import overlay
 from state.protocol.calls import SkuState
+from state.store.policy_history import By
 from tests.flows.engine import Engine, engine
 from tests.flows.shop import Shop, event, lines, rows
 

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from connectors import policy_store
 from connectors.redis.embedded import Embedded
 from flows.ingest_steps import decode, normalise
 from state.events.codes import Mapping
 from state.policy.document import Channel, Location, Policy, Source
+from state.store import policy as policy_store
 from tests.flows.engine import Engine, engine
 from tests.flows.shop import lines
 

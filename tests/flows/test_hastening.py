@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from connectors.policy_history import By
 from connectors.redis.embedded import Embedded
 from flows import claiming
 from flows.bringing import bring
+from state.store.policy_history import By
 from tests.flows.engine import Engine, engine
 from tests.flows.shop import CONFIG, lines
 

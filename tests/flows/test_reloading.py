@@ -7,11 +7,11 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 
-from connectors import policy_history
 from connectors.redis.embedded import Embedded
 from flows import reloading
 from flows.reloading import Reload
 from monitoring import metrics
+from state.store import policy_history
 from tests.flows.engine import Engine, engine
 from tests.flows.shop import CONFIG
 

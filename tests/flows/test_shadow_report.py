@@ -6,7 +6,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connectors.config.yaml_reader import Lint
-from connectors.policy_store import InForce
 from flows.levels_now import Moment
 from flows.runtime import PolicyInForce
 from flows.shadow_report import Report, Row, read_shown, worst_first
@@ -14,6 +13,7 @@ from state.events.codes import CodeTable
 from state.policy.document import Channel, Location, Policy
 from state.policy.overlay import Overlay, change_silent
 from state.protocol.calls import Position, SkuState
+from state.store.policy import InForce
 
 POLICY = Policy(
     locations=(

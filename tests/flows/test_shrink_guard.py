@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from connectors import feeds
 from connectors.messages import dead_letters
 from connectors.redis.embedded import Embedded
 from flows.runtime import now_ms
@@ -13,6 +12,7 @@ from flows.shrink_guard import verdict
 from state.events.timestamps import ms_rfc3339
 from state.protocol.calls import Position
 from state.protocol.wire import StoredPosition
+from state.store import guard_decisions as feeds
 from tests.flows.engine import Engine, engine
 from tests.flows.shop import lines
 

@@ -4,7 +4,6 @@ import random
 from collections.abc import Sequence
 from dataclasses import replace
 
-from connectors.policy_store import InForce
 from flows.runtime import PolicyInForce
 from state.events.codes import CodeTable
 from state.events.order_key import order_key
@@ -18,6 +17,7 @@ from state.protocol.hold_calls import (
     Release,
 )
 from state.protocol.sharding import shard_of
+from state.store.policy import InForce
 from tests.simulation.scenario import Happening, Message
 from tests.simulation.shop import CHANNELS, LOCATIONS, SKUS
 from tests.simulation.store import Servers

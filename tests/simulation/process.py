@@ -4,7 +4,6 @@ import os
 from typing import cast
 
 from connectors.config.settings import Settings
-from connectors.policy_store import InForce
 from connectors.redis.server import Server
 from flows.claiming import Claimer
 from flows.clock import Clock
@@ -15,6 +14,7 @@ from flows.runtime import PolicyInForce, Runtime
 from state.events.codes import CodeTable
 from state.protocol.keys import Keys
 from state.protocol.pack import Packer
+from state.store.policy import InForce
 from tests.simulation.log import Broker, SimLog
 from tests.simulation.scenario import Scenario
 from tests.simulation.store import Servers, SimServer, SimStore

@@ -60,7 +60,7 @@ class Servers:
         return POLICIES[self.variant]
 
     def bring(self, variant: int, now_ms: int) -> None:
-        """Bring a policy in force, as `connectors.policy_store` does."""
+        """Bring a policy in force, as `state.store.policy` does."""
         layout = layout_digest(self.policy)
         self.variant = variant
         self.revision = max(self.revision + 1, now_ms)

@@ -11,8 +11,6 @@ from typing import Any, NamedTuple, cast
 import msgspec
 import redis
 
-from connectors import policy_history
-from connectors.policy_history import By
 from connectors.redis.cluster import Client
 from connectors.redis.server import ServerError
 from state.events.codes import CodeRow, CodeTable, Mapping, additions
@@ -21,6 +19,8 @@ from state.policy.document import Policy, from_json, to_json
 from state.policy.overlay import Overlay
 from state.policy.sums_digest import layout_digest
 from state.protocol.keys import Keys
+from state.store import policy_history
+from state.store.policy_history import By
 
 _FIELDS = ("revision", "document", "sums_revision", "overlay")
 
