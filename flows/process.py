@@ -19,6 +19,7 @@ from flows import reloading, stop
 from flows.runtime import Runtime, Stopped, is_away, runtime
 from flows.walk import walking
 from monitoring.server import AddressUnavailableError, serve
+from state.store.policy import NoPolicy
 
 OK, FINDING, USAGE, AWAY_EXIT = 0, 1, 2, 3
 
@@ -98,7 +99,7 @@ def verdict(error: BaseException) -> tuple[int, str]:
             return USAGE, "\n".join(str(problem) for problem in seen.problems)
         if isinstance(seen, UnknownTopic):
             return USAGE, f"{seen}; make it with `penstock init`"
-        if isinstance(seen, ServerError | EmbeddedError | AddressUnavailableError | LogRefused):
+        if isinstance(seen, ServerError | NoPolicy | EmbeddedError | AddressUnavailableError | LogRefused):
             return USAGE, str(seen)
         if isinstance(seen, ServerAway | Stopped) or is_away(seen):
             return AWAY_EXIT, str(seen) or "stopped while a server was away"

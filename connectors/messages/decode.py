@@ -1,8 +1,8 @@
 """A message as an event: envelope and data read by one decoder, where nothing about it is unusual.
 
 What is unusual in any way, be it an escape, a letter outside ASCII or a header that says nothing of the event,
-is left to the readers that know every rule and every reason (`connectors.messages.cloudevents`, `state.events.validation`).
-Whatever is read in the short way, they read alike; `tests/fuzz` holds both to that.
+is left to the readers that know every rule and every reason (`connectors.messages.cloudevents`,
+`state.events.validation`). Whatever is read in the short way, they read alike; `tests/fuzz` holds both to that.
 """
 
 from collections.abc import Mapping

@@ -7,7 +7,7 @@ the message is applied, and whoever reads that message again follows the record 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, cast
 
-from connectors.redis.cluster import Client
+from state.store.client import Client
 from state.protocol.keys import Keys
 
 ACCEPTED: Final = ("penstock-accept", b"supplier_shrink")

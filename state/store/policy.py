@@ -9,10 +9,8 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, cast
 
 import msgspec
-import redis
 
-from connectors.redis.cluster import Client
-from connectors.redis.server import ServerError
+from state.store.client import Client
 from state.events.codes import CodeRow, CodeTable, Mapping, additions
 from state.policy import overlay
 from state.policy.document import Policy, from_json, to_json
@@ -30,8 +28,8 @@ _encode_row = msgspec.json.Encoder().encode
 _decode_row = msgspec.json.Decoder(CodeRow).decode
 
 
-class NoPolicy(ServerError):
-    """The store has no policy that anything could be laid over."""
+class NoPolicy(Exception):
+    """The store has no policy yet, so there is nothing that an overlay could be applied to."""
 
 
 class InForce(NamedTuple):
@@ -63,7 +61,7 @@ def bring_in_force(
 
     brought = InForce(0, policy, 0)
 
-    def change(pipeline: redis.client.Pipeline) -> None:
+    def change(pipeline: Any) -> None:
         nonlocal brought
         found: Any = pipeline.hmget(keys.policy(), *_FIELDS, policy_history.FIELD)
         *known, history = found
@@ -120,7 +118,7 @@ def change_overlay(
     """
     changed = False
 
-    def decide(pipeline: redis.client.Pipeline) -> None:
+    def decide(pipeline: Any) -> None:
         nonlocal changed
         before = _in_force(pipeline.hmget(keys.policy(), *_FIELDS))
         if before is None:
@@ -167,7 +165,7 @@ def add_codes(
     """
     rows: list[CodeRow] = []
 
-    def change(pipeline: redis.client.Pipeline) -> None:
+    def change(pipeline: Any) -> None:
         nonlocal rows
         table = CodeTable(_decode_row(row) for row in pipeline.lrange(keys.codes(), 0, -1))
         rows = additions(table, mappings, from_ms())

@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple, cast
 
 import msgspec
 
-from connectors.redis.cluster import Client
+from state.store.client import Client
 from state.policy.document import Policy, from_json
 from state.protocol.keys import Keys
 

@@ -7,7 +7,7 @@ Who delivers to a channel notes its figure here; buffers by risk go by it. A cha
 from collections.abc import Mapping
 from typing import cast
 
-from connectors.redis.cluster import Client
+from state.store.client import Client
 from state.protocol.keys import Keys
 
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import orjson
 
-from connectors.redis.cluster import Client
+from state.store.client import Client
 from state.protocol.keys import Keys
 from state.protocol.sharding import shard_of
 from state.protocol.wire import emitted_of
