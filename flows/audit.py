@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from connectors.log.base import INPUT_TOPICS, Partition
 from flows.history import Touch, touched
-from flows.runtime import Runtime
+from flows.runtime.context import Runtime
 from state.events.ops import CONSUME
 from state.memory.shard import MemoryShard
 from state.protocol.calls import ABSENT, Position, SkuState

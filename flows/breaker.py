@@ -17,7 +17,9 @@ import structlog
 
 from connectors.log.base import AppendFailed
 from flows.publish_messages import channel_frozen
-from flows.runtime import PolicyInForce, Runtime, insist
+from flows.runtime.active_policy import PCT, PolicyInForce, limits
+from flows.runtime.context import Runtime
+from flows.runtime.retry import insist
 from flows.shown import count_all
 from flows.steering import steer
 from monitoring import metrics
@@ -25,7 +27,6 @@ from state.policy import overlay
 from state.policy.overlay import ACCEPT_MS, BREAKER
 
 SLOT_MS: Final = 10_000
-PCT: Final = 100
 
 _log = structlog.get_logger(__name__)
 
@@ -47,17 +48,6 @@ class Moves:
                 self.falls[channel] += 1
             elif shows and not shown:
                 self.rises[channel] += 1
-
-
-def limits(policy: PolicyInForce) -> dict[str, int]:
-    """Return the guarded channels with their shares (percent): those that are live and have one below 100."""
-    rules = policy.compiled.policy
-    found = {}
-    for channel in rules.channels:
-        pct = rules.zero_guard_pct if channel.zero_guard_pct is None else channel.zero_guard_pct
-        if pct is not None and pct < PCT and channel.mode == "live":
-            found[channel.id] = pct
-    return found
 
 
 def judge(runtime: Runtime, policy: PolicyInForce, moves: Moves) -> bool:

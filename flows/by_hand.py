@@ -10,8 +10,8 @@ import msgspec
 from connectors.log.base import Appended, AppendFailed, Outgoing
 from connectors.messages import dead_letters
 from connectors.messages.cloudevents import STRUCTURED, structured
-from flows import stop
-from flows.runtime import Runtime
+from flows.runtime import signals as stop
+from flows.runtime.context import Runtime
 from state.events.messages import TOPIC_OF, Event
 from state.events.normalise import effects
 from state.events.rejection import Rejection

@@ -11,13 +11,15 @@ from functools import partial
 
 import structlog
 
-from flows import stop
 from flows.breaker import tell_held
 from flows.foresight import Foresight
 from flows.hastening import hasten
-from flows.idle import Idle
 from flows.rebuilding import rebuild
-from flows.runtime import PolicyInForce, Runtime, insist, insistent
+from flows.runtime import signals as stop
+from flows.runtime.active_policy import PolicyInForce
+from flows.runtime.context import Runtime
+from flows.runtime.idle import Idle
+from flows.runtime.retry import insist, insistent
 from flows.unsettled import Unsettled
 from monitoring import metrics
 from state.protocol.calls import REPETITION, Claim, Claimed, Lost, Refused, Tick

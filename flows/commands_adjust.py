@@ -2,11 +2,12 @@
 
 from typing import Any
 
-from flows import output, stop
+from flows import output
 from flows.by_hand import Refused, rejected, send, wait_until_applied
-from flows.process import AWAY_EXIT, FINDING, OK, USAGE
-from flows.reach import reached_or_made
-from flows.runtime import Runtime
+from flows.runtime import signals as stop
+from flows.runtime.context import Runtime
+from flows.runtime.exit_codes import AWAY_EXIT, FINDING, OK, USAGE
+from flows.runtime.session import reached_or_made
 from state.events.adjustment_reasons import AdjustReason
 
 SOURCE = "/penstock/adjust"

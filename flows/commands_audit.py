@@ -6,8 +6,8 @@ from flows import output
 from flows.audit import Audit, Moving, audit
 from flows.history import Touch
 from flows.ops_text import summary
-from flows.process import FINDING, OK
-from flows.reach import reached_or_made
+from flows.runtime.exit_codes import FINDING, OK
+from flows.runtime.session import reached_or_made
 from flows.stock_view import view
 from state.events.timestamps import ms_rfc3339
 

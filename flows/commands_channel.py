@@ -4,9 +4,9 @@ from functools import partial
 from typing import Any, Final
 
 from flows import output, steering
-from flows.process import OK, USAGE
-from flows.reach import reached
-from flows.runtime import Runtime
+from flows.runtime.context import Runtime
+from flows.runtime.exit_codes import OK, USAGE
+from flows.runtime.session import reached
 from state.events.timestamps import ms_rfc3339
 from state.policy import overlay
 from state.policy.overlay import Overlay

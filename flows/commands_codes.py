@@ -6,9 +6,9 @@ from pathlib import Path
 from connectors.config.codes_file import read_csv
 from connectors.config.yaml_reader import Lint
 from flows import output
-from flows.process import FINDING, OK, USAGE
-from flows.reach import reached_or_made
-from flows.runtime import CODES_AHEAD_MS, Runtime
+from flows.runtime.context import CODES_AHEAD_MS, Runtime
+from flows.runtime.exit_codes import FINDING, OK, USAGE
+from flows.runtime.session import reached_or_made
 from state.events.codes import CodeRow, additions
 from state.events.timestamps import ms_rfc3339
 from state.store import policy as policy_store

@@ -7,7 +7,7 @@ from connectors.config import policy_file as config
 from connectors.config import settings as environment
 from connectors.config.yaml_reader import Problem
 from flows import output
-from flows.process import FINDING, OK, USAGE
+from flows.runtime.exit_codes import FINDING, OK, USAGE
 
 
 def check(path: Path | None, *, as_json: bool) -> int:

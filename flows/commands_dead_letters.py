@@ -6,9 +6,9 @@ from connectors.messages import dead_letters
 from connectors.messages.dead_letters import Listed
 from connectors.messages.printable import text_or_base64
 from flows import output
-from flows.process import FINDING, OK, USAGE
-from flows.reach import reached_or_made
-from flows.runtime import now_ms
+from flows.runtime.clock import now_ms
+from flows.runtime.exit_codes import FINDING, OK, USAGE
+from flows.runtime.session import reached_or_made
 from state.events.timestamps import ms_rfc3339
 from state.store import guard_decisions as feeds
 

@@ -15,9 +15,12 @@ from connectors.log.base import Fault, UnknownTopic
 from connectors.redis.cluster import ClusterClient
 from connectors.redis.server import SKEW_MAX_MS
 from flows import output
-from flows.idle import lags
-from flows.process import FINDING, OK, verdict
-from flows.runtime import AWAY, TOPICS, Runtime, connected, now_ms
+from flows.runtime.clock import now_ms
+from flows.runtime.context import Runtime
+from flows.runtime.exit_codes import FINDING, OK, verdict
+from flows.runtime.idle import lags
+from flows.runtime.retry import AWAY
+from flows.runtime.session import TOPICS, connected
 from state.protocol.sharding import SLOTS
 from state.store import policy as policy_store
 from state.store.library import library_source

@@ -17,9 +17,8 @@ import msgspec
 from connectors.log.base import AppendFailed, Log, LogUnavailable, Outgoing
 from connectors.messages.cloudevents import STRUCTURED, shown
 from flows import output
-from flows.process import AWAY_EXIT, FINDING, OK, USAGE
-from flows.reach import reached_or_made
-from flows.runtime import TOPICS
+from flows.runtime.exit_codes import AWAY_EXIT, FINDING, OK, USAGE
+from flows.runtime.session import TOPICS, reached_or_made
 from state.events.messages import MARKETPLACE_ORDERS, TOPIC_OF
 
 BATCH = 500

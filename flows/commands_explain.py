@@ -15,10 +15,10 @@ from flows.explain_text import (
 from flows.explaining import Explaining
 from flows.history import touched
 from flows.holding import Holding
-from flows.process import FINDING, OK, USAGE
 from flows.progress import bar
-from flows.reach import reached
-from flows.runtime import Runtime
+from flows.runtime.context import Runtime
+from flows.runtime.exit_codes import FINDING, OK, USAGE
+from flows.runtime.session import reached
 from state.protocol.calls import SkuState
 
 SKUS_AT_ONCE: Final = 500

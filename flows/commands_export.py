@@ -5,8 +5,8 @@ import sys
 
 from flows import output
 from flows.export import COLUMNS, rows
-from flows.process import OK
-from flows.reach import reached_or_made
+from flows.runtime.exit_codes import OK
+from flows.runtime.session import reached_or_made
 
 
 def export(what: str, *, as_csv: bool, as_json: bool) -> int:

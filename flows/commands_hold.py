@@ -7,8 +7,8 @@ from typing import Any
 from flows import output
 from flows.hold_values import Confirmed, Made, NotDone, Wanted
 from flows.holding import Holding
-from flows.process import AWAY_EXIT, FINDING, OK, USAGE
-from flows.reach import reached
+from flows.runtime.exit_codes import AWAY_EXIT, FINDING, OK, USAGE
+from flows.runtime.session import reached
 from state.events.timestamps import ms_rfc3339
 from state.protocol.hold_calls import HeldLine, HoldState
 

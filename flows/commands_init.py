@@ -4,9 +4,10 @@ from typing import Any
 
 from connectors.config import settings as environment
 from flows import output
-from flows.process import OK, USAGE
 from flows.reading import begin_at
-from flows.runtime import TOPICS, Runtime, runtime
+from flows.runtime.context import Runtime
+from flows.runtime.exit_codes import OK, USAGE
+from flows.runtime.session import TOPICS, runtime
 from state.store.library import LIBRARY
 
 

@@ -15,10 +15,11 @@ from connectors.config import settings as environment
 from flows import output
 from flows.bringing import bring
 from flows.policy_compare import Comparison, Move, compare
-from flows.process import FINDING, OK, USAGE
 from flows.progress import bar
-from flows.reach import reached
-from flows.runtime import PolicyInForce, Runtime
+from flows.runtime.active_policy import PolicyInForce
+from flows.runtime.context import Runtime
+from flows.runtime.exit_codes import FINDING, OK, USAGE
+from flows.runtime.session import reached
 from state.events.codes import CodeTable
 from state.events.timestamps import ms_rfc3339
 from state.policy.document import to_json

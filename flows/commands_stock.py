@@ -7,9 +7,9 @@ from typing import Any
 
 from flows import output
 from flows.levels_now import levels_now, moment
-from flows.process import FINDING, OK, USAGE
-from flows.reach import reached
-from flows.runtime import Runtime
+from flows.runtime.context import Runtime
+from flows.runtime.exit_codes import FINDING, OK, USAGE
+from flows.runtime.session import reached
 from flows.stock_view import view
 from state.protocol.calls import SkuState
 

@@ -14,10 +14,11 @@ import orjson
 
 from connectors.log.base import Log, OffsetOutOfRange, Partition, Record
 from connectors.messages.printable import text_or_base64
-from flows import output, stop
-from flows.process import OK, USAGE
-from flows.reach import reached_or_made
-from flows.runtime import TOPICS, insist
+from flows import output
+from flows.runtime import signals as stop
+from flows.runtime.exit_codes import OK, USAGE
+from flows.runtime.retry import insist
+from flows.runtime.session import TOPICS, reached_or_made
 
 WAIT_MS = 200
 QUIET_S = 1.0

@@ -18,8 +18,9 @@ from rich.live import Live
 from rich.text import Text
 
 from connectors.config import settings as environment
-from flows import output, stop
-from flows.process import AWAY_EXIT, OK, USAGE
+from flows import output
+from flows.runtime import signals as stop
+from flows.runtime.exit_codes import AWAY_EXIT, OK, USAGE
 from flows.top.figures import Figures, figures
 from flows.top.readings import Reading, place, read_all, span
 from flows.top.screen import nothing_answers, screen

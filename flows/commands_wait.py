@@ -2,11 +2,13 @@
 
 import time
 
-from flows import output, stop
-from flows.idle import LOOK_EVERY_S, Idle, Open, open_work
-from flows.process import AWAY_EXIT, FINDING, OK
-from flows.reach import reached_or_made
-from flows.runtime import Runtime, is_away
+from flows import output
+from flows.runtime import signals as stop
+from flows.runtime.context import Runtime
+from flows.runtime.exit_codes import AWAY_EXIT, FINDING, OK
+from flows.runtime.idle import LOOK_EVERY_S, Idle, Open, open_work
+from flows.runtime.retry import is_away
+from flows.runtime.session import reached_or_made
 
 
 def wait(timeout_s: float, *, as_json: bool) -> int:

@@ -15,7 +15,7 @@ import redis
 from connectors.log.base import AppendFailed, LogUnavailable, Outgoing
 from connectors.messages.cloudevents import STRUCTURED, structured
 from flows.hold_values import Confirmed, NotDone, gone
-from flows.runtime import Runtime
+from flows.runtime.context import Runtime
 from flows.whereabouts import Where, Whereabouts
 from state.events.messages import MARKETPLACE_ORDERS
 from state.events.order_key import order_key, ordered_by

@@ -14,7 +14,8 @@ Json = Annotated[bool, typer.Option("--json", help="Answer in JSON on a terminal
 def do(name: str, work: Callable[[], int]) -> NoReturn:
     """Do the work of a command, and end with its exit code."""
     from flows.output import fault
-    from flows.process import set_up_logging, verdict
+    from flows.runtime.exit_codes import verdict
+    from flows.runtime.process import set_up_logging
 
     set_up_logging()
     try:

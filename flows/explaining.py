@@ -11,7 +11,7 @@ import orjson
 
 from connectors.log.base import Partition, partition_of
 from flows.history import Touch, backwards
-from flows.runtime import Runtime
+from flows.runtime.context import Runtime
 from state.events.ops import PLACE
 from state.policy.channel_rules import channel_rules
 from state.protocol.calls import SkuState

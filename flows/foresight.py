@@ -12,9 +12,11 @@ from typing import Final
 
 import orjson
 
-from flows.breaker import PCT, Moves, freeze, is_accepted, limits
+from flows.breaker import Moves, freeze, is_accepted
 from flows.levels_now import levels_now, moment
-from flows.runtime import PolicyInForce, Runtime, insist
+from flows.runtime.active_policy import PCT, PolicyInForce, limits
+from flows.runtime.context import Runtime
+from flows.runtime.retry import insist
 from state.protocol.calls import SkuState
 
 SAMPLE: Final = 1_024

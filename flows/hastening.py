@@ -8,7 +8,9 @@ there is nothing to find: all come up at once.
 from collections.abc import Iterator
 from functools import partial
 
-from flows.runtime import PolicyInForce, Runtime, insist
+from flows.runtime.active_policy import PolicyInForce
+from flows.runtime.context import Runtime
+from flows.runtime.retry import insist
 from state.policy.impact import PolicyChange
 from state.protocol.calls import Hasten
 

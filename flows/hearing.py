@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 
 from connectors.log.base import Partition
-from flows.runtime import Runtime
+from flows.runtime.context import Runtime
 from monitoring import metrics
 from state.demand import arrival_rhythm as silence
 from state.demand.arrival_rhythm import EXPECTED, MINUTE_MS, Rhythm

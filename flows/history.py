@@ -11,7 +11,7 @@ from typing import NamedTuple
 from connectors.log.base import INPUT_TOPICS, Log, OffsetOutOfRange, Partition, Record
 from connectors.messages import dead_letters
 from connectors.messages.decode import Unread, read
-from flows.runtime import Runtime
+from flows.runtime.context import Runtime
 from state.events.messages import MARKETPLACE_ORDERS, WMS_RECEIPTS
 from state.events.normalise import effects
 from state.events.ops import CLOSE, CONSUME, COUNT, INCOMING, MOVE, VOID, Op

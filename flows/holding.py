@@ -22,7 +22,7 @@ from flows.hold_values import (
     id_fault,
 )
 from flows.making import Making
-from flows.runtime import Runtime
+from flows.runtime.context import Runtime
 from flows.whereabouts import Where, Whereabouts
 from monitoring import metrics
 from state.protocol.hold_calls import IS_PINNED, LAPSED, RELEASED, Ended, HoldState, Keep, Kept

@@ -22,9 +22,9 @@ from bytewax.inputs import DynamicSource, StatelessSourcePartition
 from bytewax.outputs import DynamicSink, StatelessSinkPartition
 
 from flows.ingest_steps import bury, decode, normalise, send
-from flows.process import serving
 from flows.reading import Batch, Reader
-from flows.runtime import Runtime
+from flows.runtime.context import Runtime
+from flows.runtime.process import serving
 from monitoring.busy import timed, timed_source
 from state.protocol.pack import Packer
 

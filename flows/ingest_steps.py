@@ -22,7 +22,8 @@ from connectors.log.base import (
 from connectors.messages import dead_letters
 from connectors.messages.decode import Unread, read
 from flows.reading import Batch, Run
-from flows.runtime import Runtime, insist, insistent
+from flows.runtime.context import Runtime
+from flows.runtime.retry import insist, insistent
 from flows.shrink_guard import held_back
 from monitoring import metrics
 from state.events.messages import Event

@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 import orjson
 
-from flows.runtime import PolicyInForce, Runtime
+from flows.runtime.active_policy import PolicyInForce
+from flows.runtime.context import Runtime
 from state.protocol.calls import SkuState
 from state.rules.exclusions import without_closed
 from state.rules.levels import Figures, derive

@@ -6,7 +6,7 @@ from time import perf_counter
 
 from flows.hold_values import Made, NotDone, Wanted, fault_of, gone
 from flows.rebuilding import rebuild
-from flows.runtime import Runtime
+from flows.runtime.context import Runtime
 from flows.whereabouts import Whereabouts
 from monitoring import metrics
 from state.protocol.calls import Refused

@@ -8,7 +8,9 @@ from itertools import islice
 from typing import NamedTuple
 
 from flows.levels_now import levels_now, moment
-from flows.runtime import PolicyInForce, Runtime, insist
+from flows.runtime.active_policy import PolicyInForce
+from flows.runtime.context import Runtime
+from flows.runtime.retry import insist
 
 CHUNK = 500
 TOP = 20

@@ -21,9 +21,9 @@ from bytewax.inputs import DynamicSource, StatelessSourcePartition
 from bytewax.outputs import DynamicSink, StatelessSinkPartition
 
 from flows.claiming import Claimer, Claims
-from flows.process import serving
 from flows.publish_steps import begin_settle, derive, emit
-from flows.runtime import Runtime
+from flows.runtime.context import Runtime
+from flows.runtime.process import serving
 from monitoring.busy import timed, timed_source
 
 Item = TypeVar("Item")

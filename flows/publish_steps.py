@@ -17,10 +17,12 @@ import orjson
 from msgspec.structs import astuple
 
 from connectors.log.base import Appended, AppendFailed
-from flows.breaker import Moves, judge, limits
+from flows.breaker import Moves, judge
 from flows.claiming import Claims
 from flows.publish_messages import Message, Writer
-from flows.runtime import Runtime, insistent
+from flows.runtime.active_policy import limits
+from flows.runtime.context import Runtime
+from flows.runtime.retry import insistent
 from monitoring import metrics
 from state.demand.velocity import cover_mdays, day_number, velocity_of
 from state.policy.compiled import Compiled, compiled

@@ -27,13 +27,14 @@ from connectors.log.base import (
     last_offsets,
 )
 from connectors.redis.server import SKEW_MAX_MS, ServerError
-from flows import stop
 from flows.brake import Brake
 from flows.hearing import Heard, Hearing
-from flows.idle import Idle
 from flows.lag import Lag
 from flows.retention import Retention
-from flows.runtime import Runtime, insist
+from flows.runtime import signals as stop
+from flows.runtime.context import Runtime
+from flows.runtime.idle import Idle
+from flows.runtime.retry import insist
 from flows.watching import Watching
 from monitoring import metrics
 from state.protocol.calls import ABSENT, REPETITION, Lost, Part, Tick

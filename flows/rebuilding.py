@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from flows.runtime import Runtime
+from flows.runtime.context import Runtime
 from state.protocol.calls import Place, Rebuild
 
 REBUILD_MAX = 50

@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from flows.runtime import Runtime
+from flows.runtime.context import Runtime
 from state.events.messages import QUANTITY_MAX
 from state.protocol.wire import StoredPosition
 

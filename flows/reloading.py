@@ -18,7 +18,8 @@ import structlog
 from connectors.config.policy_file import DEFAULT_PATH, ConfigError
 from connectors.redis.server import ServerAway, beside
 from flows.bringing import bring
-from flows.runtime import Runtime, is_away
+from flows.runtime.context import Runtime
+from flows.runtime.retry import is_away
 from monitoring import metrics
 from state.store.policy_history import By
 from state.store.shards import Store

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 
 from connectors.log.base import OUTPUT_TOPICS, Log, Partition
-from flows.runtime import Runtime
+from flows.runtime.context import Runtime
 from state.protocol.calls import ABSENT
 
 EVERY_S = 60.0

@@ -15,8 +15,10 @@ from bytewax.run import cli_main
 from connectors.config import policy_file as config
 from connectors.config import settings as environment
 from connectors.config.settings import PORT_MAX, Settings
-from flows import ingest, publish, reloading, stop
-from flows.process import FINDING, OK, running, verdict
+from flows import ingest, publish, reloading
+from flows.runtime import signals as stop
+from flows.runtime.exit_codes import FINDING, OK, verdict
+from flows.runtime.process import running
 
 Role = Literal["ingest", "publish"]
 

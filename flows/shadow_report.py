@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from connectors.config.yaml_reader import Lint, did_you_mean, shortened
 from flows.levels_now import Moment, figures_now
-from flows.runtime import PolicyInForce
+from flows.runtime.active_policy import PolicyInForce
 from state.policy.channel_rules import channel_rules
 from state.policy.compiled import Compiled, compiled
 from state.protocol.calls import SkuState

@@ -5,7 +5,8 @@ from collections.abc import Collection
 from functools import partial
 from itertools import islice
 
-from flows.runtime import Runtime, insist
+from flows.runtime.context import Runtime
+from flows.runtime.retry import insist
 from state.store.shown_counts import CHUNK, count_shown
 
 

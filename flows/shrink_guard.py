@@ -9,7 +9,8 @@ from typing import Final
 
 from connectors.log.base import Record
 from flows.reading import Run
-from flows.runtime import Runtime, insist
+from flows.runtime.context import Runtime
+from flows.runtime.retry import insist
 from state.events.messages import Event, SupplierStock
 from state.events.ops import COUNT, Op
 from state.protocol.wire import StoredPosition

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from functools import partial
 
 from connectors.redis.server import SKEW_MAX_MS
-from flows.runtime import RECOVER_CHUNK, Runtime, insist
+from flows.runtime.context import RECOVER_CHUNK, Runtime
+from flows.runtime.retry import insist
 from state.policy import overlay
 from state.policy.overlay import Overlay
 from state.protocol.calls import AFRESH, Recover, Tick

@@ -4,7 +4,7 @@ from typing import Any
 
 import orjson
 
-from flows.runtime import PolicyInForce
+from flows.runtime.active_policy import PolicyInForce
 from state.events.timestamps import ms_rfc3339
 from state.protocol.calls import SkuState
 

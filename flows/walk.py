@@ -16,7 +16,8 @@ from time import monotonic, perf_counter
 import structlog
 
 from connectors.redis.server import Server, ServerAway, beside
-from flows.runtime import Runtime, is_away
+from flows.runtime.context import Runtime
+from flows.runtime.retry import is_away
 from flows.walk_round import Findings, Round
 from monitoring import metrics
 from state.store.shards import Store

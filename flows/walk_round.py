@@ -13,8 +13,8 @@ from typing import Any, Final
 import orjson
 
 from connectors.redis.server import Server
-from flows.breaker import limits
-from flows.runtime import PolicyInForce, Runtime
+from flows.runtime.active_policy import PolicyInForce, limits
+from flows.runtime.context import Runtime
 from flows.walk_proof import RECORDS, Proof
 from state.protocol.inspection import AskPromises, Fault, Inspect, Paused, encode_places
 from state.protocol.sharding import tag_of

@@ -15,7 +15,7 @@ import structlog
 
 from connectors.log.base import Partition
 from flows.hearing import Heard
-from flows.runtime import Runtime
+from flows.runtime.context import Runtime
 from flows.steering import steer
 from monitoring import metrics
 from state.policy.document import Location

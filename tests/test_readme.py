@@ -20,7 +20,7 @@ import pytest
 import flows
 from connectors.config import settings
 from connectors.redis.embedded import EmbeddedError, embedded
-from flows.runtime import TOPICS
+from flows.runtime.session import TOPICS
 from state.events.messages import TYPES
 from tests.faults import broken
 from tests.servers.kafka import Kafka

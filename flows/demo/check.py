@@ -15,7 +15,8 @@ import orjson
 from flows.demo.dump import Prepared
 from flows.demo.listener import Listener
 from flows.explaining import Explaining, Finding
-from flows.runtime import Runtime, insist
+from flows.runtime.context import Runtime
+from flows.runtime.retry import insist
 from flows.stock_view import view
 from state.protocol.calls import SkuState
 

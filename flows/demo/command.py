@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from flows import stop
 from flows.demo.show import Options, Plant, run_demo
-from flows.process import verdict
+from flows.runtime import signals as stop
+from flows.runtime.exit_codes import verdict
 
 
 def demo_command(

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 
 from connectors.log.base import Appended, Partition
 from flows.demo.events import StreamEvent
-from flows.runtime import Runtime, now_ms
+from flows.runtime.clock import now_ms
+from flows.runtime.context import Runtime
 from state.protocol.calls import ABSENT
 
 LINES_MAX = 3_000

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from flows.runtime import TOPICS, Runtime
+from flows.runtime.context import Runtime
+from flows.runtime.session import TOPICS
 
 TICK_MS = "300"
 """Unless set otherwise. A second of the demo is days of trading, and each event has 29 lines: SKUs gather their

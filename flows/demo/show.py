@@ -17,7 +17,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from connectors.config import settings as environment
 from connectors.log.base import Partition
-from flows import stop
 from flows.demo import check
 from flows.demo.dump import FULL_YEAR_SHA256, Prepared, prepare, read_dump
 from flows.demo.events import StreamEvent
@@ -25,9 +24,12 @@ from flows.demo.governor import Governor
 from flows.demo.listener import Listener
 from flows.demo.place import forget, own_place
 from flows.demo.player import Faulty, Played, forged_update, play
-from flows.idle import Idle
-from flows.process import FINDING
-from flows.runtime import Runtime, now_ms, runtime
+from flows.runtime import signals as stop
+from flows.runtime.clock import now_ms
+from flows.runtime.context import Runtime
+from flows.runtime.exit_codes import FINDING
+from flows.runtime.idle import Idle
+from flows.runtime.session import runtime
 
 IDLE_TIMEOUT_S = 900.0
 SHOW_EVERY_S = 0.25

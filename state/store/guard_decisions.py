@@ -7,8 +7,8 @@ the message is applied, and whoever reads that message again follows the record 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, cast
 
-from state.store.client import Client
 from state.protocol.keys import Keys
+from state.store.client import Client
 
 ACCEPTED: Final = ("penstock-accept", b"supplier_shrink")
 """A message with this header passes: somebody looked at it."""

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple, cast
 
 import msgspec
 
-from state.store.client import Client
 from state.events.codes import CodeRow, CodeTable, Mapping, additions
 from state.policy import overlay
 from state.policy.document import Policy, from_json, to_json
@@ -18,6 +17,7 @@ from state.policy.overlay import Overlay
 from state.policy.sums_digest import layout_digest
 from state.protocol.keys import Keys
 from state.store import policy_history
+from state.store.client import Client
 from state.store.policy_history import By
 
 _FIELDS = ("revision", "document", "sums_revision", "overlay")

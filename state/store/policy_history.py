@@ -10,9 +10,9 @@ from typing import Any, Final, NamedTuple, cast
 
 import msgspec
 
-from state.store.client import Client
 from state.policy.document import Policy, from_json
 from state.protocol.keys import Keys
+from state.store.client import Client
 
 ENTRIES_MAX: Final = 100
 DOCUMENTS_MAX: Final = 20

@@ -7,8 +7,8 @@ Who delivers to a channel notes its figure here; buffers by risk go by it. A cha
 from collections.abc import Mapping
 from typing import cast
 
-from state.store.client import Client
 from state.protocol.keys import Keys
+from state.store.client import Client
 
 
 def note(client: Client, keys: Keys, channel: str, lag_ms: int) -> None:

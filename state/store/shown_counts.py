@@ -6,10 +6,10 @@ from typing import Any, Final
 
 import orjson
 
-from state.store.client import Client
 from state.protocol.keys import Keys
 from state.protocol.sharding import shard_of
 from state.protocol.wire import emitted_of
+from state.store.client import Client
 
 CHUNK: Final = 500
 

@@ -20,9 +20,11 @@ import orjson
 from connectors.config.settings import Settings
 from connectors.log.base import INPUT_TOPICS, Partition, Record
 from flows.ingest_steps import Normal, apply, bury, decode, normalise
-from flows.process import collect_rarely
 from flows.reading import Batch, Run
-from flows.runtime import Runtime, now_ms, runtime
+from flows.runtime.clock import now_ms
+from flows.runtime.context import Runtime
+from flows.runtime.process import collect_rarely
+from flows.runtime.session import runtime
 from state.protocol.pack import Chain, Packer
 from state.protocol.wire import encode_apply
 

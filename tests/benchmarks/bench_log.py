@@ -24,7 +24,7 @@ from connectors.log.kafka.log import KafkaLog
 from connectors.log.redis.log import RedisLog
 from connectors.messages.cloudevents import STRUCTURED, structured
 from connectors.redis.embedded import embedded
-from flows.process import collect_rarely
+from flows.runtime.process import collect_rarely
 from tests.servers.kafka import running_kafka
 
 TOPIC = "pos.sales"

@@ -33,12 +33,14 @@ from connectors.messages.cloudevents import structured
 from flows import hearing, lag, publish_steps, unsettled
 from flows.brake import Brake
 from flows.claiming import Claimer
-from flows.idle import lags, open_work
 from flows.ingest_steps import bury, decode, normalise, send
-from flows.process import collect_rarely
 from flows.publish_steps import derive, emit, settle
 from flows.reading import Reader
-from flows.runtime import Runtime, now_ms, runtime
+from flows.runtime.clock import now_ms
+from flows.runtime.context import Runtime
+from flows.runtime.idle import lags, open_work
+from flows.runtime.process import collect_rarely
+from flows.runtime.session import runtime
 from flows.walk import walking
 from monitoring import busy, metrics
 from monitoring.gauges import Age, Known

@@ -16,9 +16,11 @@ from time import monotonic, process_time, sleep
 
 from connectors.config.settings import Settings
 from flows.claiming import Claimer
-from flows.process import collect_rarely
 from flows.publish_steps import derive, emit, settle
-from flows.runtime import Runtime, now_ms, now_us, runtime
+from flows.runtime.clock import now_ms, now_us
+from flows.runtime.context import Runtime
+from flows.runtime.process import collect_rarely
+from flows.runtime.session import runtime
 from state.events.ops import MOVE, Op
 from state.protocol.pack import Chain, NormalEvent, Packer
 

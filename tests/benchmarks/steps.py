@@ -20,7 +20,9 @@ from flows.claiming import Claimer
 from flows.ingest_steps import apply, bury, decode, normalise
 from flows.publish_steps import derive, emit, settle
 from flows.reading import Batch, Run
-from flows.runtime import Runtime, now_ms, runtime
+from flows.runtime.clock import now_ms
+from flows.runtime.context import Runtime
+from flows.runtime.session import runtime
 from state.protocol.pack import Chain, Packer
 from tests.servers.redis_servers import RedisServer
 

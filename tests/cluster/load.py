@@ -13,7 +13,8 @@ from typing import TypeVar
 
 from connectors.redis.cluster import ClusterClient
 from connectors.redis.server import Server
-from flows.runtime import AWAY, now_us
+from flows.runtime.clock import now_us
+from flows.runtime.retry import AWAY
 from state.events.ops import MOVE
 from state.protocol.calls import Lost, Place, Recover, Tick
 from state.protocol.keys import Keys

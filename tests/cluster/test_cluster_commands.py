@@ -7,7 +7,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from flows.process import AWAY_EXIT, FINDING, OK, USAGE
+from flows.runtime.exit_codes import AWAY_EXIT, FINDING, OK, USAGE
 from tests.flows.shop import Shop, event, lines, rows
 from tests.servers.kafka import Kafka
 from tests.servers.redis_servers import RedisCluster, until

@@ -8,7 +8,7 @@ from redis.exceptions import ClusterDownError
 
 from connectors.redis.cluster import ClusterClient
 from connectors.redis.server import Server, ServerAway, server
-from flows.runtime import AWAY
+from flows.runtime.retry import AWAY
 from state.protocol.keys import Keys
 from state.store.shards import Store
 from tests.cluster.load import SHARDS, Load

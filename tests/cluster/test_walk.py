@@ -9,7 +9,9 @@ from connectors.config.settings import Settings
 from connectors.log.base import Log
 from connectors.redis.cluster import ClusterClient
 from connectors.redis.server import Server
-from flows.runtime import PolicyInForce, Runtime, now_us
+from flows.runtime.active_policy import PolicyInForce
+from flows.runtime.clock import now_us
+from flows.runtime.context import Runtime
 from flows.walk import LeaseLost, Walk
 from flows.walk_round import Findings, Round
 from state.events.codes import CodeTable

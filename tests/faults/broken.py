@@ -142,7 +142,7 @@ def settle() -> None:
 
 def recover() -> None:
     """A shard that went back is left as it is."""
-    from flows.runtime import Runtime
+    from flows.runtime.context import Runtime
 
     Runtime.recover = lambda *_: None  # type: ignore[method-assign]  # as above
 

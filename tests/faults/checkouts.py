@@ -16,7 +16,7 @@ from connectors.config.settings import Settings
 from connectors.redis.server import ServerAway
 from flows.hold_values import Made, Wanted
 from flows.holding import Holding
-from flows.runtime import connected
+from flows.runtime.session import connected
 
 TURN_S = 0.05
 AWAY_S = 0.2

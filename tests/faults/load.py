@@ -17,7 +17,7 @@ import orjson
 from connectors.config.settings import Settings
 from connectors.log.base import AppendFailed, Outgoing
 from connectors.messages.cloudevents import STRUCTURED
-from flows.runtime import connected
+from flows.runtime.session import connected
 from state.events.timestamps import ms_rfc3339
 from tests.faults.checkouts import checking_out
 

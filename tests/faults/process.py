@@ -14,7 +14,7 @@ from urllib.request import urlopen
 import orjson
 from prometheus_client.parser import text_string_to_metric_families as families
 
-from flows.runtime import is_away
+from flows.runtime.retry import is_away
 from tests.faults.worker import Record, read_record
 from tests.servers.kafka import bound_to_us, free_ports
 

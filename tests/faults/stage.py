@@ -14,8 +14,10 @@ import orjson
 from connectors.config.settings import PREFIX, Settings
 from connectors.log.base import INPUT_TOPICS, Record, history
 from connectors.redis.embedded import _is_kept
-from flows.idle import open_work
-from flows.runtime import Runtime, is_away, runtime
+from flows.runtime.context import Runtime
+from flows.runtime.idle import open_work
+from flows.runtime.retry import is_away
+from flows.runtime.session import runtime
 from state.protocol.calls import SkuState
 from tests.faults.check import Consumer, Figures, Found, Stock, Told, Verdict, judge, left_open
 from tests.faults.load import Event, Feeder

@@ -85,16 +85,16 @@ def tell_repetitions() -> None:
     """Log each call that is made again, with the error that made it so."""
     import structlog
 
-    from flows import runtime
+    from flows.runtime import retry
 
-    log, note = structlog.get_logger(), runtime._note_away
+    log, note = structlog.get_logger(), retry._note_away
 
     def noted(error: Exception, attempt: int) -> None:
         note(error, attempt)
-        if runtime.is_away(error):
+        if retry.is_away(error):
             log.warning("call repeated", error=f"{type(error).__name__}: {error}")
 
-    runtime._note_away = noted
+    retry._note_away = noted
 
 
 def main() -> None:

@@ -16,7 +16,9 @@ from flows.claiming import Claimer
 from flows.ingest_steps import Outcome, apply, bury, decode, normalise
 from flows.publish_steps import derive, emit, settle
 from flows.reading import Reader
-from flows.runtime import Runtime, now_ms, runtime
+from flows.runtime.clock import now_ms
+from flows.runtime.context import Runtime
+from flows.runtime.session import runtime
 from state.events.messages import TOPIC_OF
 from state.events.timestamps import rfc3339_ms
 from state.protocol.pack import Packer

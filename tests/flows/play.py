@@ -9,11 +9,12 @@ from connectors.log.base import Partition, Record
 from connectors.messages.cloudevents import structured
 from connectors.redis.cluster import Client
 from flows.claiming import Claims
-from flows.clock import Clock
 from flows.ingest_steps import apply, decode, normalise
 from flows.publish_steps import derive
 from flows.reading import Batch, Run
-from flows.runtime import PolicyInForce, Runtime
+from flows.runtime.active_policy import PolicyInForce
+from flows.runtime.clock import Clock
+from flows.runtime.context import Runtime
 from state.events.codes import CodeTable
 from state.events.messages import TOPIC_OF
 from state.memory.shard import MemoryShard

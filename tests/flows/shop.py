@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 
 from connectors.redis.embedded import embedded
-from flows import stop
+from flows.runtime import signals as stop
 
 ROOT = Path(__file__).parents[2]
 TIMEOUT_S = 45

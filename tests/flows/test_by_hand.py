@@ -10,7 +10,7 @@ import pytest
 from connectors.config.settings import Settings
 from connectors.redis.embedded import Embedded
 from flows.reconcile import BadFile, rows_of
-from flows.runtime import connected
+from flows.runtime.session import connected
 from state.events.ops import MOVE
 from state.protocol.calls import Apply, Part, ShardEvent
 from state.protocol.sharding import shard_of

@@ -18,7 +18,7 @@ from connectors.messages.cloudevents import structured
 from connectors.redis.embedded import Embedded
 from flows.ingest_steps import apply, bury, decode, normalise
 from flows.publish_steps import derive, emit, settle
-from flows.runtime import now_ms
+from flows.runtime.clock import now_ms
 from tests.flows.engine import Engine, engine
 
 ROOM = 1.05

@@ -1,6 +1,6 @@
 import pytest
 
-from flows.ending import Ending
+from flows.engine.failure import Ending
 
 
 def failing(_item: int) -> int:

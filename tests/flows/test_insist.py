@@ -11,7 +11,7 @@ import structlog
 
 from connectors.log.base import LogUnavailable
 from connectors.redis.embedded import server_program
-from flows.runtime import insist
+from flows.runtime.retry import insist
 from monitoring import metrics
 from tests.servers.redis_servers import RedisServer, until
 

@@ -9,7 +9,8 @@ from connectors.log.base import Partition
 from connectors.redis.embedded import Embedded
 from flows.reading import LogLost, Reader, begin_at, check_resume
 from flows.retention import DURABLE_AFTER_S, EVERY_S, Retention
-from flows.runtime import Runtime, now_us
+from flows.runtime.clock import now_us
+from flows.runtime.context import Runtime
 from state.protocol.calls import Part, Tick
 from tests.flows.engine import engine
 from tests.flows.shop import CONFIG, lines

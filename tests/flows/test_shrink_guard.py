@@ -7,7 +7,7 @@ import pytest
 
 from connectors.messages import dead_letters
 from connectors.redis.embedded import Embedded
-from flows.runtime import now_ms
+from flows.runtime.clock import now_ms
 from flows.shrink_guard import verdict
 from state.events.timestamps import ms_rfc3339
 from state.protocol.calls import Position

@@ -7,8 +7,8 @@ import redis
 
 from connectors.config.settings import Settings
 from connectors.redis.embedded import Embedded
-from flows.process import USAGE, verdict
-from flows.runtime import StoreMismatch, runtime
+from flows.runtime.exit_codes import USAGE, verdict
+from flows.runtime.session import StoreMismatch, runtime
 from state.protocol.keys import LAYOUT, Keys
 
 

@@ -14,7 +14,8 @@ import structlog
 from connectors.config.settings import Settings
 from connectors.redis.embedded import Embedded
 from connectors.redis.server import beside
-from flows.runtime import Runtime, runtime
+from flows.runtime.context import Runtime
+from flows.runtime.session import runtime
 from flows.walk import Walk, walking
 from monitoring import metrics
 from state.protocol.sharding import shard_of

@@ -11,7 +11,7 @@ from typing import get_args
 
 from connectors.redis.embedded import embedded
 from flows.demo.listener import Listener
-from flows.runtime import connected
+from flows.runtime.session import connected
 from tests.golive import acts
 from tests.golive.acts import Morning
 from tests.golive.monday import SUPPLIER, Monday, monday

@@ -13,8 +13,9 @@ import orjson
 from connectors.log.base import history
 from flows.demo.listener import Listener
 from flows.demo.stream import DC_ID
-from flows.idle import Idle
-from flows.runtime import Runtime, now_ms
+from flows.runtime.clock import now_ms
+from flows.runtime.context import Runtime
+from flows.runtime.idle import Idle
 from state.events.timestamps import ms_rfc3339
 from tests.golive.monday import MIDNIGHT_MS, SUPPLIED, SUPPLIER, Monday
 from tests.golive.shop import Setup, Shop, append, config_of, json_lines

@@ -17,7 +17,8 @@ import orjson
 from connectors.config import settings as environment
 from flows.hold_values import Confirmed, Made, Wanted
 from flows.holding import Holding
-from flows.runtime import connected, now_ms
+from flows.runtime.clock import now_ms
+from flows.runtime.session import connected
 
 CHANNEL = "shop"
 EVERY_S = 0.05

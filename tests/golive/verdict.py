@@ -12,7 +12,7 @@ import orjson
 
 from connectors.log.base import INPUT_TOPICS, Record, history
 from flows.demo.listener import Listener
-from flows.runtime import Runtime
+from flows.runtime.context import Runtime
 from state.protocol.calls import SkuState
 from tests.golive.monday import Monday
 from tests.golive.shop import Shop, json_lines

@@ -23,7 +23,8 @@ from connectors.config.settings import Settings
 from connectors.redis.embedded import embedded
 from flows.hold_values import Confirmed, Made, Wanted
 from flows.holding import Holding
-from flows.runtime import Runtime, connected
+from flows.runtime.context import Runtime
+from flows.runtime.session import connected
 from tests.holds.board import Board
 from tests.holds.engine import Engine, every, running
 from tests.holds.scene import SKUS, Stock, write_config

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from connectors.log.base import history
-from flows.runtime import Runtime
+from flows.runtime.context import Runtime
 from flows.walk_round import Findings, Round
 
 

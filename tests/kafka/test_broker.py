@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from connectors.log.base import LogUnavailable
-from flows.process import AWAY_EXIT, OK
+from flows.runtime.exit_codes import AWAY_EXIT, OK
 from tests.flows.shop import eventually
 from tests.kafka.engine import KafkaShop, Tell
 from tests.kafka.stream import Stream, stock_of

@@ -9,7 +9,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from connectors.log.base import AppendFailed, Outgoing, Partition, partition_of
 from connectors.log.kafka.log import KafkaLog
-from flows.runtime import TOPICS
+from flows.runtime.session import TOPICS
 from tests.flows.shop import event, eventually, lines, running
 from tests.kafka.engine import PARTITIONS, KafkaShop, until
 from tests.kafka.stream import as_message

@@ -4,7 +4,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import replace
 
-from flows.runtime import PolicyInForce
+from flows.runtime.active_policy import PolicyInForce
 from state.events.codes import CodeTable
 from state.events.order_key import order_key
 from state.protocol.hold_calls import (

@@ -6,11 +6,12 @@ from typing import cast
 from connectors.config.settings import Settings
 from connectors.redis.server import Server
 from flows.claiming import Claimer
-from flows.clock import Clock
 from flows.ingest_steps import bury, decode, normalise, send
 from flows.publish_steps import begin_settle, derive, emit
 from flows.reading import OUTSTANDING_MAX, Batch, Reader
-from flows.runtime import PolicyInForce, Runtime
+from flows.runtime.active_policy import PolicyInForce
+from flows.runtime.clock import Clock
+from flows.runtime.context import Runtime
 from state.events.codes import CodeTable
 from state.protocol.keys import Keys
 from state.protocol.pack import Packer

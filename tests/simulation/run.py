@@ -14,7 +14,7 @@ from stamina.instrumentation import RetryDetails, set_on_retry_hooks
 from connectors.log.base import Outgoing
 from connectors.messages.cloudevents import structured
 from flows import claiming, ingest_steps, rebuilding
-from flows.runtime import CODES_AHEAD_MS
+from flows.runtime.context import CODES_AHEAD_MS
 from state.events.codes import CodeRow
 from state.events.messages import TOPIC_OF
 from state.events.timestamps import ms_rfc3339

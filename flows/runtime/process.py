@@ -11,17 +11,14 @@ import stamina.instrumentation
 import structlog
 
 from connectors.config import settings as environment
-from connectors.config.policy_file import ConfigError
-from connectors.log.base import LogError, LogRefused, UnknownTopic
-from connectors.redis.embedded import EmbeddedError
-from connectors.redis.server import ServerAway, ServerError
-from flows import reloading, stop
-from flows.runtime import Runtime, Stopped, is_away, runtime
+from connectors.log.base import LogError
+from flows import reloading
+from flows.runtime import signals as stop
+from flows.runtime.context import Runtime
+from flows.runtime.exit_codes import FINDING, verdict
+from flows.runtime.session import runtime
 from flows.walk import walking
-from monitoring.server import AddressUnavailableError, serve
-from state.store.policy import NoPolicy
-
-OK, FINDING, USAGE, AWAY_EXIT = 0, 1, 2, 3
+from monitoring.server import serve
 
 _log = structlog.get_logger(__name__)
 
@@ -86,25 +83,6 @@ def serving(name: str) -> Runtime:
         raise SystemExit(code) from None
     atexit.register(stack.close)
     return run
-
-
-def verdict(error: BaseException) -> tuple[int, str]:
-    """Return the exit code that an error means, and the words for it.
-
-    Bytewax raises its own errors from ours, so the chain of causes is searched.
-    """
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, environment.SettingsError | ConfigError):
-            return USAGE, "\n".join(str(problem) for problem in seen.problems)
-        if isinstance(seen, UnknownTopic):
-            return USAGE, f"{seen}; make it with `penstock init`"
-        if isinstance(seen, ServerError | NoPolicy | EmbeddedError | AddressUnavailableError | LogRefused):
-            return USAGE, str(seen)
-        if isinstance(seen, ServerAway | Stopped) or is_away(seen):
-            return AWAY_EXIT, str(seen) or "stopped while a server was away"
-        seen = seen.__cause__ or seen.__context__
-    return FINDING, f"{type(error).__name__}: {error}"
 
 
 def _readiness(run: Runtime) -> dict[str, str | None]:

@@ -2,7 +2,7 @@
 
 import time
 
-from flows import stop
+from flows.runtime import signals as stop
 
 
 class Clock:
@@ -19,3 +19,7 @@ class Clock:
     def wait(self, seconds: float) -> None:
         """Sleep, but not past a wish to stop."""
         stop.wait(seconds)
+
+
+now_us, now_ms = Clock().now_us, Clock().now_ms
+"""The time by the clock of this machine, where no runtime is at hand."""

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from connectors.log.base import INPUT_TOPICS, Partition
-from flows.runtime import Runtime, insist
+from flows.runtime.context import Runtime
+from flows.runtime.retry import insist
 from state.protocol.calls import ABSENT
 
 LOOK_EVERY_S = 0.25

@@ -1,0 +1,1 @@
+"""One process: its settings, clients, active policy, clock, retries and signals."""

@@ -1,0 +1,72 @@
+"""The active policy, as the hot path asks for it."""
+
+from collections.abc import Callable, Iterator
+from functools import lru_cache, partial
+from typing import Final
+
+import orjson
+
+from state.events.codes import CodeTable, codes
+from state.policy.channel_rules import goes_by_lag
+from state.policy.compiled import Compiled, compiled
+from state.policy.overlay import Overlay, laid_over, silent
+from state.protocol.calls import Gate, Place
+from state.store import policy as policy_store
+
+
+class PolicyInForce:
+    """The policy as this process knows it, with what the hot path asks of it."""
+
+    def __init__(self, found: policy_store.InForce, table: CodeTable) -> None:
+        self.revision = found.revision
+        self.sums_revision = found.sums_revision
+        """The revision that class sums belong to: a change of classes or floors begins another."""
+        self.standing = (found.revision, len(table))
+        """Revision and number of code rows."""
+        self.of_file = found.policy
+        self.overlay = found.overlay
+        """What was decided at run time, and lies over the policy of the file."""
+        self.compiled: Compiled = compiled(laid_over(found.policy, found.overlay))
+        self.silent: tuple[str, ...] = silent(found.policy, found.overlay)
+        """Locations whose stock does not count now."""
+        self.gates: tuple[tuple[str, Gate], ...] = tuple(_gates(self.compiled, found.overlay))
+        """Channels that are not open for every SKU yet, and what each waits for."""
+        self.codes = codes(self.compiled, table)
+        self._class = {name: index for index, name in enumerate(self.compiled.classes)}
+        self.goes_by_lag = goes_by_lag(self.compiled)
+        self.place: Callable[[str, str], Place]
+        """The place of a SKU at a location."""
+        if found.policy.overrides:
+            self.place = lru_cache(maxsize=1 << 17)(self._place)
+        else:
+            # Only an override tells SKUs apart; without any, one entry serves all SKUs of a location.
+            anywhere = lru_cache(maxsize=1 << 17)(partial(self._place, ""))
+            self.place = lambda _sku, location: anywhere(location)
+
+    def _place(self, sku: str, location: str) -> Place:
+        where, name, floor, base = self.compiled.place(sku, location)
+        return Place(where, self._class[name], floor, base)
+
+
+def _gates(rules: Compiled, overlay: Overlay) -> Iterator[tuple[str, Gate]]:
+    complete = frozenset(overlay.complete)
+    for channel in rules.policy.channels:
+        if channel.opening == "counted" and channel.mode in {"live", "frozen"}:
+            sellable = rules.sellable_from(channel.id)
+            if waits_for := tuple(each for each in sellable if each not in complete):
+                needle = orjson.dumps(channel.id).decode() + ":"
+                yield channel.id, Gate(needle, waits_for)
+
+
+PCT: Final = 100
+
+
+def limits(policy: PolicyInForce) -> dict[str, int]:
+    """Return the guarded channels with their shares (percent): those that are live and have one below 100."""
+    rules = policy.compiled.policy
+    found = {}
+    for channel in rules.channels:
+        pct = rules.zero_guard_pct if channel.zero_guard_pct is None else channel.zero_guard_pct
+        if pct is not None and pct < PCT and channel.mode == "live":
+            found[channel.id] = pct
+    return found
