@@ -3,12 +3,12 @@
 from typing import Any
 
 from flows import output
-from flows.audit import Audit, Moving, audit
-from flows.history import Touch
 from flows.ops_text import summary
 from flows.runtime.exit_codes import FINDING, OK
 from flows.runtime.session import reached_or_made
-from flows.stock_view import view
+from flows.services.queries.audit import Audit, Moving, audit
+from flows.services.queries.sku_history import Touch
+from flows.services.queries.stock_view import view
 from state.events.timestamps import ms_rfc3339
 
 COLUMNS = ("place", "time", "type", "id", "does")

@@ -12,13 +12,13 @@ from flows.explain_text import (
     tell_events,
     tell_promises,
 )
-from flows.explaining import Explaining
-from flows.history import touched
 from flows.holding import Holding
 from flows.progress import bar
 from flows.runtime.context import Runtime
 from flows.runtime.exit_codes import FINDING, OK, USAGE
 from flows.runtime.session import reached
+from flows.services.queries.explain import Explaining
+from flows.services.queries.sku_history import touched
 from state.protocol.calls import SkuState
 
 SKUS_AT_ONCE: Final = 500

@@ -4,9 +4,9 @@ import csv
 import sys
 
 from flows import output
-from flows.export import COLUMNS, rows
 from flows.runtime.exit_codes import OK
 from flows.runtime.session import reached_or_made
+from flows.services.queries.export import COLUMNS, rows
 
 
 def export(what: str, *, as_csv: bool, as_json: bool) -> int:

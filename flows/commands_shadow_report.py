@@ -9,12 +9,19 @@ from typing import Final
 
 from connectors.config.yaml_reader import Lint
 from flows import output
-from flows.levels_now import moment
 from flows.progress import bar
 from flows.runtime.context import Runtime
 from flows.runtime.exit_codes import FINDING, OK, USAGE
 from flows.runtime.session import reached
-from flows.shadow_report import Report, Row, Shown, by_sku, read_shown, worst_first
+from flows.services.queries.current_levels import moment
+from flows.services.queries.shadow_report import (
+    Report,
+    Row,
+    Shown,
+    by_sku,
+    read_shown,
+    worst_first,
+)
 
 CHUNK: Final = 500
 SHOWN_ROWS: Final = 20

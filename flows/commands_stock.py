@@ -6,11 +6,11 @@ from itertools import islice
 from typing import Any
 
 from flows import output
-from flows.levels_now import levels_now, moment
 from flows.runtime.context import Runtime
 from flows.runtime.exit_codes import FINDING, OK, USAGE
 from flows.runtime.session import reached
-from flows.stock_view import view
+from flows.services.queries.current_levels import levels_now, moment
+from flows.services.queries.stock_view import view
 from state.protocol.calls import SkuState
 
 CHUNK = 500

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from flows import output
-from flows.explaining import Told, Update
-from flows.history import Touch
 from flows.ops_text import summary
+from flows.services.queries.explain import Told, Update
+from flows.services.queries.sku_history import Touch
 from state.events.ops import MOVE
 from state.events.timestamps import ms_rfc3339
 from state.protocol.calls import SkuState

@@ -13,10 +13,10 @@ from typing import Final
 import orjson
 
 from flows.breaker import Moves, freeze, is_accepted
-from flows.levels_now import levels_now, moment
 from flows.runtime.active_policy import PCT, PolicyInForce, limits
 from flows.runtime.context import Runtime
 from flows.runtime.retry import insist
+from flows.services.queries.current_levels import levels_now, moment
 from state.protocol.calls import SkuState
 
 SAMPLE: Final = 1_024

@@ -7,10 +7,10 @@ from heapq import nlargest
 from itertools import islice
 from typing import NamedTuple
 
-from flows.levels_now import levels_now, moment
 from flows.runtime.active_policy import PolicyInForce
 from flows.runtime.context import Runtime
 from flows.runtime.retry import insist
+from flows.services.queries.current_levels import levels_now, moment
 
 CHUNK = 500
 TOP = 20

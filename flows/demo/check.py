@@ -14,10 +14,10 @@ import orjson
 
 from flows.demo.dump import Prepared
 from flows.demo.listener import Listener
-from flows.explaining import Explaining, Finding
 from flows.runtime.context import Runtime
 from flows.runtime.retry import insist
-from flows.stock_view import view
+from flows.services.queries.explain import Explaining, Finding
+from flows.services.queries.stock_view import view
 from state.protocol.calls import SkuState
 
 CHUNK = 1_000

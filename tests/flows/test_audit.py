@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from connectors.redis.embedded import Embedded
-from flows.audit import audit
+from flows.services.queries.audit import audit
 from tests.faults.load import Trading
 from tests.flows.engine import engine
 from tests.flows.shop import lines

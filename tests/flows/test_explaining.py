@@ -8,9 +8,9 @@ import pytest
 from connectors.redis.embedded import Embedded
 from flows.bringing import bring
 from flows.commands_explain import explain
-from flows.explaining import Explaining
 from flows.hold_values import Made, Wanted
 from flows.holding import Holding
+from flows.services.queries.explain import Explaining
 from flows.steering import steer
 from state.policy import overlay
 from state.protocol.calls import SkuState

@@ -6,9 +6,9 @@ import pytest
 
 from connectors.log.base import Partition
 from connectors.redis.embedded import Embedded
-from flows import history
-from flows.history import backwards, touched
 from flows.ops_text import summary
+from flows.services.queries import sku_history as history
+from flows.services.queries.sku_history import backwards, touched
 from tests.flows.engine import Engine, engine
 from tests.flows.shop import lines
 

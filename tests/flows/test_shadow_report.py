@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connectors.config.yaml_reader import Lint
-from flows.levels_now import Moment
 from flows.runtime.active_policy import PolicyInForce
-from flows.shadow_report import Report, Row, read_shown, worst_first
+from flows.services.queries.current_levels import Moment
+from flows.services.queries.shadow_report import Report, Row, read_shown, worst_first
 from state.events.codes import CodeTable
 from state.policy.document import Channel, Location, Policy
 from state.policy.overlay import Overlay, change_silent

@@ -10,7 +10,7 @@ import orjson
 from connectors.log.base import history
 from connectors.messages.decode import Unread, read
 from flows.runtime.context import Runtime
-from flows.stock_view import view
+from flows.services.queries.stock_view import view
 from state.events.messages import MARKETPLACE_ORDERS, POS_SALES, Event, OrderPlaced, PosSale
 from state.events.normalise import effects
 from state.events.ops import MOVE, PLACE

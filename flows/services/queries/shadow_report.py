@@ -16,8 +16,8 @@ from typing import Final, NamedTuple
 from msgspec.structs import replace
 
 from connectors.config.yaml_reader import Lint, did_you_mean, shortened
-from flows.levels_now import Moment, figures_now
 from flows.runtime.active_policy import PolicyInForce
+from flows.services.queries.current_levels import Moment, figures_now
 from state.policy.channel_rules import channel_rules
 from state.policy.compiled import Compiled, compiled
 from state.protocol.calls import SkuState

@@ -10,8 +10,8 @@ from typing import Final, Literal, NamedTuple
 import orjson
 
 from connectors.log.base import Partition, partition_of
-from flows.history import Touch, backwards
 from flows.runtime.context import Runtime
+from flows.services.queries.sku_history import Touch, backwards
 from state.events.ops import PLACE
 from state.policy.channel_rules import channel_rules
 from state.protocol.calls import SkuState

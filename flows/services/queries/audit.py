@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from connectors.log.base import INPUT_TOPICS, Partition
-from flows.history import Touch, touched
 from flows.runtime.context import Runtime
+from flows.services.queries.sku_history import Touch, touched
 from state.events.ops import CONSUME
 from state.memory.shard import MemoryShard
 from state.protocol.calls import ABSENT, Position, SkuState

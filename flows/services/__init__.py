@@ -1,0 +1,1 @@
+"""What people and programs ask for; every door leads here."""

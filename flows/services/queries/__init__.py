@@ -1,0 +1,1 @@
+"""Questions about the pool: levels, explanations, audits, exports."""
