@@ -20,8 +20,8 @@ from flows.publish_messages import channel_frozen
 from flows.runtime.active_policy import PCT, PolicyInForce, limits
 from flows.runtime.context import Runtime
 from flows.runtime.retry import insist
+from flows.services.policy.overlay import steer
 from flows.shown import count_all
-from flows.steering import steer
 from monitoring import metrics
 from state.policy import overlay
 from state.policy.overlay import ACCEPT_MS, BREAKER

@@ -14,12 +14,12 @@ import structlog
 from flows.breaker import tell_held
 from flows.foresight import Foresight
 from flows.hastening import hasten
-from flows.rebuilding import rebuild
 from flows.runtime import signals as stop
 from flows.runtime.active_policy import PolicyInForce
 from flows.runtime.context import Runtime
 from flows.runtime.idle import Idle
 from flows.runtime.retry import insist, insistent
+from flows.services.policy.rebuild_sums import rebuild
 from flows.unsettled import Unsettled
 from monitoring import metrics
 from state.protocol.calls import REPETITION, Claim, Claimed, Lost, Refused, Tick

@@ -3,10 +3,11 @@
 from functools import partial
 from typing import Any, Final
 
-from flows import output, steering
+from flows import output
 from flows.runtime.context import Runtime
 from flows.runtime.exit_codes import OK, USAGE
 from flows.runtime.session import reached
+from flows.services.policy import overlay as steering
 from state.events.timestamps import ms_rfc3339
 from state.policy import overlay
 from state.policy.overlay import Overlay

@@ -20,7 +20,7 @@ from flows.runtime.exit_codes import AWAY_EXIT, FINDING, OK, USAGE
 from flows.runtime.idle import LOOK_EVERY_S
 from flows.runtime.retry import insist
 from flows.runtime.session import reached_or_made
-from flows.steering import steer
+from flows.services.policy.overlay import steer
 from state.events.timestamps import rfc3339_ms
 from state.policy import overlay
 from state.protocol.calls import ABSENT

@@ -13,13 +13,13 @@ import orjson
 from connectors.config import policy_file as config
 from connectors.config import settings as environment
 from flows import output
-from flows.bringing import bring
-from flows.policy_compare import Comparison, Move, compare
 from flows.progress import bar
 from flows.runtime.active_policy import PolicyInForce
 from flows.runtime.context import Runtime
 from flows.runtime.exit_codes import FINDING, OK, USAGE
 from flows.runtime.session import reached
+from flows.services.policy.activate import bring
+from flows.services.policy.impact_report import Comparison, Move, compare
 from state.events.codes import CodeTable
 from state.events.timestamps import ms_rfc3339
 from state.policy.document import to_json

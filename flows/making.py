@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from time import perf_counter
 
 from flows.hold_values import Made, NotDone, Wanted, fault_of, gone
-from flows.rebuilding import rebuild
 from flows.runtime.context import Runtime
+from flows.services.policy.rebuild_sums import rebuild
 from flows.whereabouts import Whereabouts
 from monitoring import metrics
 from state.protocol.calls import Refused

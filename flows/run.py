@@ -15,10 +15,11 @@ from bytewax.run import cli_main
 from connectors.config import policy_file as config
 from connectors.config import settings as environment
 from connectors.config.settings import PORT_MAX, Settings
-from flows import ingest, publish, reloading
+from flows import ingest, publish
 from flows.runtime import signals as stop
 from flows.runtime.exit_codes import FINDING, OK, verdict
 from flows.runtime.process import running
+from flows.services.policy import reload as reloading
 
 Role = Literal["ingest", "publish"]
 

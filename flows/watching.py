@@ -16,7 +16,7 @@ import structlog
 from connectors.log.base import Partition
 from flows.hearing import Heard
 from flows.runtime.context import Runtime
-from flows.steering import steer
+from flows.services.policy.overlay import steer
 from monitoring import metrics
 from state.policy.document import Location
 from state.policy.opening_hours import open_ms

@@ -12,11 +12,11 @@ import structlog
 
 from connectors.config import settings as environment
 from connectors.log.base import LogError
-from flows import reloading
 from flows.runtime import signals as stop
 from flows.runtime.context import Runtime
 from flows.runtime.exit_codes import FINDING, verdict
 from flows.runtime.session import runtime
+from flows.services.policy import reload as reloading
 from flows.walk import walking
 from monitoring.server import serve
 

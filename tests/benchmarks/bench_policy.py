@@ -27,11 +27,11 @@ import orjson
 
 from connectors.config.settings import Settings
 from connectors.log.base import Partition
-from flows.bringing import bring
 from flows.runtime.clock import now_ms
 from flows.runtime.context import Runtime
 from flows.runtime.process import collect_rarely
 from flows.runtime.session import runtime
+from flows.services.policy.activate import bring
 from state.store.policy_history import By
 from tests.benchmarks.bench_publish import Trade
 

@@ -8,7 +8,7 @@ import pytest
 
 from connectors.config.policy_file import load
 from connectors.redis.embedded import Embedded
-from flows import steering
+from flows.services.policy import overlay as steering
 from flows.walk_round import Findings, Round
 from monitoring import metrics
 from state.policy import overlay

@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 
 from connectors.redis.embedded import Embedded
-from flows.bringing import bring
 from flows.commands_explain import explain
 from flows.hold_values import Made, Wanted
 from flows.holding import Holding
+from flows.services.policy.activate import bring
+from flows.services.policy.overlay import steer
 from flows.services.queries.explain import Explaining
-from flows.steering import steer
 from state.policy import overlay
 from state.protocol.calls import SkuState
 from state.store.policy_history import By

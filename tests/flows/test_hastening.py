@@ -7,7 +7,7 @@ import pytest
 
 from connectors.redis.embedded import Embedded
 from flows import claiming
-from flows.bringing import bring
+from flows.services.policy.activate import bring
 from state.store.policy_history import By
 from tests.flows.engine import Engine, engine
 from tests.flows.shop import CONFIG, lines

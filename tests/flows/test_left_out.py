@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from connectors.redis.embedded import Embedded
-from flows import steering
+from flows.services.policy import overlay as steering
 from state.policy import overlay
 from tests.flows.engine import Engine, engine
 from tests.flows.shop import lines

@@ -8,8 +8,8 @@ import structlog
 from structlog.testing import capture_logs
 
 from connectors.redis.embedded import Embedded
-from flows import reloading
-from flows.reloading import Reload
+from flows.services.policy import reload as reloading
+from flows.services.policy.reload import Reload
 from monitoring import metrics
 from state.store import policy_history
 from tests.flows.engine import Engine, engine

@@ -17,9 +17,9 @@ import structlog
 
 from connectors.config.policy_file import DEFAULT_PATH, ConfigError
 from connectors.redis.server import ServerAway, beside
-from flows.bringing import bring
 from flows.runtime.context import Runtime
 from flows.runtime.retry import is_away
+from flows.services.policy.activate import bring
 from monitoring import metrics
 from state.store.policy_history import By
 from state.store.shards import Store

@@ -5,7 +5,7 @@ from pathlib import Path
 from connectors.config import policy_file as config
 from flows.runtime.active_policy import PolicyInForce
 from flows.runtime.context import CODES_AHEAD_MS, Runtime
-from flows.steering import assert_policy
+from flows.services.policy.overlay import assert_policy
 from state.store import policy as policy_store
 from state.store.policy_history import By
 
