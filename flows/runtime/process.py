@@ -17,7 +17,7 @@ from flows.runtime.context import Runtime
 from flows.runtime.exit_codes import FINDING, verdict
 from flows.runtime.session import runtime
 from flows.services.policy import reload as reloading
-from flows.walk import walking
+from flows.services.scrub.scrubber import walking
 from monitoring.server import serve
 
 _log = structlog.get_logger(__name__)

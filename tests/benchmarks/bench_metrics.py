@@ -41,7 +41,7 @@ from flows.runtime.context import Runtime
 from flows.runtime.idle import lags, open_work
 from flows.runtime.process import collect_rarely
 from flows.runtime.session import runtime
-from flows.walk import walking
+from flows.services.scrub.scrubber import walking
 from monitoring import busy, metrics
 from monitoring.gauges import Age, Known
 from monitoring.latency import Latency

@@ -12,8 +12,8 @@ from connectors.redis.server import Server
 from flows.runtime.active_policy import PolicyInForce
 from flows.runtime.clock import now_us
 from flows.runtime.context import Runtime
-from flows.walk import LeaseLost, Walk
-from flows.walk_round import Findings, Round
+from flows.services.scrub.scan import Findings, Round
+from flows.services.scrub.scrubber import LeaseLost, Walk
 from state.events.codes import CodeTable
 from state.events.ops import MOVE, PLACE
 from state.policy.document import Location, Policy

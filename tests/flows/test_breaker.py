@@ -9,7 +9,7 @@ import pytest
 from connectors.config.policy_file import load
 from connectors.redis.embedded import Embedded
 from flows.services.policy import overlay as steering
-from flows.walk_round import Findings, Round
+from flows.services.scrub.scan import Findings, Round
 from monitoring import metrics
 from state.policy import overlay
 from state.store import policy as policy_store

@@ -16,7 +16,7 @@ from connectors.redis.embedded import Embedded
 from connectors.redis.server import beside
 from flows.runtime.context import Runtime
 from flows.runtime.session import runtime
-from flows.walk import Walk, walking
+from flows.services.scrub.scrubber import Walk, walking
 from monitoring import metrics
 from state.protocol.sharding import shard_of
 from state.store.shards import Store
@@ -125,7 +125,7 @@ def test_a_new_fault_is_logged_once(e: Engine) -> None:
 def test_after_a_call_that_took_long_it_rests_no_longer_than_the_longest_pause(
     e: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("flows.walk.PAUSE_MAX_S", 0.01)
+    monkeypatch.setattr("flows.services.scrub.scrubber.PAUSE_MAX_S", 0.01)
     walk = Walk(e.run, 1e-9, rest_s=0.0)
     with beside(e.run.server) as server:
         walk.round(server, Store(server.client, e.run.keys, e.run.store.shards))

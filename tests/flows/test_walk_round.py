@@ -11,7 +11,7 @@ from connectors.redis.embedded import Embedded
 from connectors.redis.server import beside
 from flows.hold_values import Wanted
 from flows.holding import Holding
-from flows.walk_round import Findings, Round
+from flows.services.scrub.scan import Findings, Round
 from state.protocol.inspection import Fault
 from state.protocol.keys import Keys
 from state.protocol.sharding import shard_of

@@ -8,7 +8,7 @@ from typing import Any
 
 from connectors.log.base import history
 from flows.runtime.context import Runtime
-from flows.walk_round import Findings, Round
+from flows.services.scrub.scan import Findings, Round
 
 
 @dataclass(slots=True)

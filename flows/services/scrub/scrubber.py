@@ -18,7 +18,7 @@ import structlog
 from connectors.redis.server import Server, ServerAway, beside
 from flows.runtime.context import Runtime
 from flows.runtime.retry import is_away
-from flows.walk_round import Findings, Round
+from flows.services.scrub.scan import Findings, Round
 from monitoring import metrics
 from state.store.shards import Store
 

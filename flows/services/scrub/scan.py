@@ -2,7 +2,7 @@
 
 Each SKU is looked at in one call, so that its figures are of one moment. Only what orders and holds keep promised
 is spread over many keys: it is added up while they change. A SKU whose sum differs is a suspect. For suspects these are
-gone through once more (`flows/walk_proof.py`), which proves the fault or leaves it to the next round.
+gone through once more (`flows/services/scrub/proof.py`), which proves the fault or leaves it to the next round.
 """
 
 from collections import Counter, defaultdict
@@ -15,7 +15,7 @@ import orjson
 from connectors.redis.server import Server
 from flows.runtime.active_policy import PolicyInForce, limits
 from flows.runtime.context import Runtime
-from flows.walk_proof import RECORDS, Proof
+from flows.services.scrub.proof import RECORDS, Proof
 from state.protocol.inspection import AskPromises, Fault, Inspect, Paused, encode_places
 from state.protocol.sharding import tag_of
 from state.store.shards import Store

@@ -1,0 +1,1 @@
+"""The scrubber: a background scan that proves the figures of the pool."""
