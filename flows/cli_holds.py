@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from flows.doing import Json, do
-from flows.hold_bounds import TTL_S
+from flows.services.holds.values import TTL_S
 
 app = typer.Typer(help="Short promises, before there is an order.")
 
@@ -30,7 +30,7 @@ def create(
     """
     from flows.commands_hold import create as work
     from flows.commands_hold import lines_of
-    from flows.hold_values import Wanted
+    from flows.services.holds.values import Wanted
 
     try:
         wanted = Wanted(hold, lines_of(lines), channel, location, ttl, partial)

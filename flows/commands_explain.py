@@ -12,11 +12,11 @@ from flows.explain_text import (
     tell_events,
     tell_promises,
 )
-from flows.holding import Holding
 from flows.progress import bar
 from flows.runtime.context import Runtime
 from flows.runtime.exit_codes import FINDING, OK, USAGE
 from flows.runtime.session import reached
+from flows.services.holds.service import Holding
 from flows.services.queries.explain import Explaining
 from flows.services.queries.sku_history import touched
 from state.protocol.calls import SkuState

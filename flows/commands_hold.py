@@ -5,10 +5,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from flows import output
-from flows.hold_values import Confirmed, Made, NotDone, Wanted
-from flows.holding import Holding
 from flows.runtime.exit_codes import AWAY_EXIT, FINDING, OK, USAGE
 from flows.runtime.session import reached
+from flows.services.holds.service import Holding
+from flows.services.holds.values import Confirmed, Made, NotDone, Wanted
 from state.events.timestamps import ms_rfc3339
 from state.protocol.hold_calls import HeldLine, HoldState
 

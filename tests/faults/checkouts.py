@@ -14,9 +14,9 @@ import redis
 
 from connectors.config.settings import Settings
 from connectors.redis.server import ServerAway
-from flows.hold_values import Made, Wanted
-from flows.holding import Holding
 from flows.runtime.session import connected
+from flows.services.holds.service import Holding
+from flows.services.holds.values import Made, Wanted
 
 TURN_S = 0.05
 AWAY_S = 0.2

@@ -7,8 +7,8 @@ import pytest
 
 from connectors.redis.embedded import Embedded
 from flows.commands_explain import explain
-from flows.hold_values import Made, Wanted
-from flows.holding import Holding
+from flows.services.holds.service import Holding
+from flows.services.holds.values import Made, Wanted
 from flows.services.policy.activate import bring
 from flows.services.policy.overlay import steer
 from flows.services.queries.explain import Explaining

@@ -9,8 +9,8 @@ import pytest
 
 from connectors.redis.embedded import Embedded
 from connectors.redis.server import beside
-from flows.hold_values import Wanted
-from flows.holding import Holding
+from flows.services.holds.service import Holding
+from flows.services.holds.values import Wanted
 from flows.services.scrub.scan import Findings, Round
 from state.protocol.inspection import Fault
 from state.protocol.keys import Keys

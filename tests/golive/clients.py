@@ -15,10 +15,10 @@ from pathlib import Path
 import orjson
 
 from connectors.config import settings as environment
-from flows.hold_values import Confirmed, Made, Wanted
-from flows.holding import Holding
 from flows.runtime.clock import now_ms
 from flows.runtime.session import connected
+from flows.services.holds.service import Holding
+from flows.services.holds.values import Confirmed, Made, Wanted
 
 CHANNEL = "shop"
 EVERY_S = 0.05

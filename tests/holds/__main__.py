@@ -21,10 +21,10 @@ from typing import Final
 
 from connectors.config.settings import Settings
 from connectors.redis.embedded import embedded
-from flows.hold_values import Confirmed, Made, Wanted
-from flows.holding import Holding
 from flows.runtime.context import Runtime
 from flows.runtime.session import connected
+from flows.services.holds.service import Holding
+from flows.services.holds.values import Confirmed, Made, Wanted
 from tests.holds.board import Board
 from tests.holds.engine import Engine, every, running
 from tests.holds.scene import SKUS, Stock, write_config

@@ -18,12 +18,12 @@ from typing import Final
 from connectors.config import settings as environment
 from connectors.log.base import Appended, Outgoing
 from connectors.messages.cloudevents import STRUCTURED, structured
-from flows.hold_values import Confirmed, Made, NotDone, Released, Wanted
-from flows.holding import Holding
 from flows.runtime import signals as stop
 from flows.runtime.context import Runtime
 from flows.runtime.process import collect_rarely
 from flows.runtime.session import connected
+from flows.services.holds.service import Holding
+from flows.services.holds.values import Confirmed, Made, NotDone, Released, Wanted
 from state.events.order_key import order_key
 from state.protocol.hold_calls import Keep
 from tests.holds.board import Board

@@ -6,7 +6,7 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
-from flows.hold_values import Wanted
+from flows.services.holds.values import Wanted
 
 CONFIG: Final = """
 version: 1

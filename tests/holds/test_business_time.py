@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from connectors.redis.embedded import Embedded
-from flows.hold_values import Confirmed, Made, Wanted
-from flows.holding import Holding
+from flows.services.holds.service import Holding
+from flows.services.holds.values import Confirmed, Made, Wanted
 from state.events.timestamps import rfc3339_ms
 from tests.flows.engine import engine
 from tests.flows.shop import CONFIG

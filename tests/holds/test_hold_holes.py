@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from connectors.redis.embedded import Embedded
-from flows.hold_values import Confirmed, NotDone, Wanted
+from flows.services.holds.values import Confirmed, NotDone, Wanted
 from state.events.order_key import order_key
 from state.protocol.hold_calls import Held, Hold, Keep, Kept, Release
 from tests.holds.test_holding import held, selling

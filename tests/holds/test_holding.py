@@ -9,8 +9,8 @@ import pytest
 
 from connectors.log.base import AppendFailed, LogUnavailable
 from connectors.redis.embedded import Embedded
-from flows.hold_values import Confirmed, Made, NotDone, Released, Wanted
-from flows.holding import Holding
+from flows.services.holds.service import Holding
+from flows.services.holds.values import Confirmed, Made, NotDone, Released, Wanted
 from state.protocol.hold_calls import HeldLine
 from state.protocol.sharding import shard_of
 from tests.flows.engine import Engine, engine

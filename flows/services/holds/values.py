@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 from unicodedata import category
 
 import orjson
 
-from flows.hold_bounds import ID_MAX, LINES_MAX, TTL_MAX_S, TTL_S
 from state.events.messages import QUANTITY_MAX
 from state.protocol.hold_calls import LAPSED, RELEASED, SOLD, HeldLine
 
@@ -125,3 +124,9 @@ def gone(hold: str, endings: Sequence[str]) -> NotDone:
         "": "there is none of this name, or it ended a while ago",
     }.get(how, f"{' '.join(how.split(chr(0x1F)))} used it up")
     return NotDone(hold, "gone", f"hold: {said}; make one under a new name")
+
+
+LINES_MAX: Final = 100
+ID_MAX: Final = 128
+TTL_S: Final = 600
+TTL_MAX_S: Final = 4 * 3600

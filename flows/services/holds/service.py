@@ -10,8 +10,11 @@ not may be lost in a failover, in its last moments.
 from collections.abc import Sequence
 from time import perf_counter
 
-from flows.confirming import Confirming
-from flows.hold_values import (
+from flows.runtime.context import Runtime
+from flows.services.holds.confirm import Confirming
+from flows.services.holds.create import Making
+from flows.services.holds.locate import Where, Whereabouts
+from flows.services.holds.values import (
     Confirmed,
     Made,
     NotDone,
@@ -21,9 +24,6 @@ from flows.hold_values import (
     gone,
     id_fault,
 )
-from flows.making import Making
-from flows.runtime.context import Runtime
-from flows.whereabouts import Where, Whereabouts
 from monitoring import metrics
 from state.protocol.hold_calls import IS_PINNED, LAPSED, RELEASED, Ended, HoldState, Keep, Kept
 from state.protocol.sharding import shard_of

@@ -14,9 +14,9 @@ import redis
 
 from connectors.log.base import AppendFailed, LogUnavailable, Outgoing
 from connectors.messages.cloudevents import STRUCTURED, structured
-from flows.hold_values import Confirmed, NotDone, gone
 from flows.runtime.context import Runtime
-from flows.whereabouts import Where, Whereabouts
+from flows.services.holds.locate import Where, Whereabouts
+from flows.services.holds.values import Confirmed, NotDone, gone
 from state.events.messages import MARKETPLACE_ORDERS
 from state.events.order_key import order_key, ordered_by
 from state.protocol.hold_calls import (

@@ -4,10 +4,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from time import perf_counter
 
-from flows.hold_values import Made, NotDone, Wanted, fault_of, gone
 from flows.runtime.context import Runtime
+from flows.services.holds.locate import Whereabouts
+from flows.services.holds.values import Made, NotDone, Wanted, fault_of, gone
 from flows.services.policy.rebuild_sums import rebuild
-from flows.whereabouts import Whereabouts
 from monitoring import metrics
 from state.protocol.calls import Refused
 from state.protocol.hold_calls import (

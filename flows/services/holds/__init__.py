@@ -1,0 +1,1 @@
+"""Holds: units reserved before there is an order."""
