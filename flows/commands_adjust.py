@@ -3,11 +3,11 @@
 from typing import Any
 
 from flows import output
-from flows.by_hand import Refused, rejected, send, wait_until_applied
 from flows.runtime import signals as stop
 from flows.runtime.context import Runtime
 from flows.runtime.exit_codes import AWAY_EXIT, FINDING, OK, USAGE
 from flows.runtime.session import reached_or_made
+from flows.services.corrections.manual_events import Refused, rejected, send, wait_until_applied
 from state.events.adjustment_reasons import AdjustReason
 
 SOURCE = "/penstock/adjust"

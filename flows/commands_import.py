@@ -11,8 +11,7 @@ from typing import Final
 from connectors.config.positions_file import Names, Positions, read_positions
 from connectors.config.yaml_reader import Lint
 from connectors.log.base import AppendFailed, LogUnavailable, Partition
-from flows import importing, output
-from flows.importing import Plan
+from flows import output
 from flows.progress import Told, bar
 from flows.runtime import signals as stop
 from flows.runtime.context import Runtime
@@ -20,6 +19,8 @@ from flows.runtime.exit_codes import AWAY_EXIT, FINDING, OK, USAGE
 from flows.runtime.idle import LOOK_EVERY_S
 from flows.runtime.retry import insist
 from flows.runtime.session import reached_or_made
+from flows.services.corrections import import_counts as importing
+from flows.services.corrections.import_counts import Plan
 from flows.services.policy.overlay import steer
 from state.events.timestamps import rfc3339_ms
 from state.policy import overlay

@@ -5,12 +5,18 @@ from pathlib import Path
 from typing import Any
 
 from flows import output
-from flows.by_hand import Refused, Sent, rejected, send, wait_until_applied
-from flows.reconcile import BadFile, Difference, differences, rows_of
 from flows.runtime import signals as stop
 from flows.runtime.context import Runtime
 from flows.runtime.exit_codes import AWAY_EXIT, FINDING, OK, USAGE
 from flows.runtime.session import reached_or_made
+from flows.services.corrections.manual_events import (
+    Refused,
+    Sent,
+    rejected,
+    send,
+    wait_until_applied,
+)
+from flows.services.corrections.reconcile import BadFile, Difference, differences, rows_of
 from state.events.adjustment_reasons import AdjustReason
 from state.events.messages import LINES_MAX
 from state.events.timestamps import ms_rfc3339, rfc3339_ms

@@ -9,8 +9,8 @@ import pytest
 
 from connectors.config.settings import Settings
 from connectors.redis.embedded import Embedded
-from flows.reconcile import BadFile, rows_of
 from flows.runtime.session import connected
+from flows.services.corrections.reconcile import BadFile, rows_of
 from state.events.ops import MOVE
 from state.protocol.calls import Apply, Part, ShardEvent
 from state.protocol.sharding import shard_of

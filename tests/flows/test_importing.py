@@ -9,7 +9,7 @@ import pytest
 from connectors.config.positions_file import Counted, Positions
 from connectors.log.base import Outgoing
 from connectors.redis.embedded import Embedded
-from flows.importing import LINES, Plan, plan
+from flows.services.corrections.import_counts import LINES, Plan, plan
 from state.events.timestamps import rfc3339_ms
 from tests.flows.engine import Engine, engine
 from tests.flows.shop import lines

@@ -1,0 +1,1 @@
+"""Events that people append: counts, adjustments, reconciliations."""
