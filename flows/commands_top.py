@@ -21,8 +21,8 @@ from connectors.config import settings as environment
 from flows import output
 from flows.runtime import signals as stop
 from flows.runtime.exit_codes import AWAY_EXIT, OK, USAGE
-from flows.top.figures import Figures, figures
-from flows.top.readings import Reading, place, read_all, span
+from flows.services.board.figures import Figures, figures
+from flows.services.board.scrape import Reading, place, read_all, span
 from flows.top.screen import nothing_answers, screen
 
 

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from rich.text import Text
 
 from flows.output import visible
-from flows.top.figures import Figures, Process
-from flows.top.rates import Verb
+from flows.services.board.figures import Figures, Process
+from flows.services.board.rates import Verb
 
 HEAD_WIDTH = 11
 HEAD = "bold"

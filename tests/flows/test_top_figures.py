@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from flows.top.figures import figures
-from flows.top.rates import Latency, Rates, quantile
-from flows.top.readings import Reading, parsed, place, span
+from flows.services.board.figures import figures
+from flows.services.board.rates import Latency, Rates, quantile
+from flows.services.board.scrape import Reading, parsed, place, span
 from flows.top.screen import rate, screen, size
 from flows.top.screen import span as time_span
 

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from flows.top.rates import Latency, Rates, Verb, Worst
-from flows.top.readings import Reading
+from flows.services.board.rates import Latency, Rates, Verb, Worst
+from flows.services.board.scrape import Reading
 
 FLOWS = ("ingest", "publish")
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TypeVar
 
-from flows.top.readings import Labels, Reading
+from flows.services.board.scrape import Labels, Reading
 
 Key = TypeVar("Key", bound=Hashable)
 

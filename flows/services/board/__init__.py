@@ -1,0 +1,1 @@
+"""What a board shows: metrics scraped, rates and figures made of them."""
