@@ -4,7 +4,7 @@ from typing import Any
 
 from connectors.config import settings as environment
 from flows import output
-from flows.reading import begin_at
+from flows.ingest.resume import begin_at
 from flows.runtime.context import Runtime
 from flows.runtime.exit_codes import OK, USAGE
 from flows.runtime.session import TOPICS, runtime

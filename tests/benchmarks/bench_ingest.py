@@ -19,8 +19,8 @@ import orjson
 
 from connectors.config.settings import Settings
 from connectors.log.base import INPUT_TOPICS, Partition, Record
-from flows.ingest_steps import Normal, apply, bury, decode, normalise
-from flows.reading import Batch, Run
+from flows.ingest.read_run import Batch, Run
+from flows.ingest.steps import Normal, apply, bury, decode, normalise
 from flows.runtime.clock import now_ms
 from flows.runtime.context import Runtime
 from flows.runtime.process import collect_rarely

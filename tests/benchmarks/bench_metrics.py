@@ -30,12 +30,14 @@ from prometheus_client.metrics import MetricWrapperBase
 from connectors.config.settings import Settings
 from connectors.log.base import Outgoing
 from connectors.messages.cloudevents import structured
-from flows import hearing, lag, publish_steps, unsettled
-from flows.brake import Brake
+from flows import publish_steps, unsettled
 from flows.claiming import Claimer
-from flows.ingest_steps import bury, decode, normalise, send
+from flows.ingest import consumer_lag as lag
+from flows.ingest import silence_report as hearing
+from flows.ingest.reader import Reader
+from flows.ingest.steps import bury, decode, normalise, send
+from flows.ingest.throttle import Brake
 from flows.publish_steps import derive, emit, settle
-from flows.reading import Reader
 from flows.runtime.clock import now_ms
 from flows.runtime.context import Runtime
 from flows.runtime.idle import lags, open_work

@@ -17,9 +17,9 @@ from connectors.config.settings import Settings
 from connectors.log.base import INPUT_TOPICS, Appended, Outgoing, Partition, Record
 from connectors.messages.cloudevents import structured
 from flows.claiming import Claimer
-from flows.ingest_steps import apply, bury, decode, normalise
+from flows.ingest.read_run import Batch, Run
+from flows.ingest.steps import apply, bury, decode, normalise
 from flows.publish_steps import derive, emit, settle
-from flows.reading import Batch, Run
 from flows.runtime.clock import now_ms
 from flows.runtime.context import Runtime
 from flows.runtime.session import runtime

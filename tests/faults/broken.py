@@ -65,7 +65,7 @@ def max_() -> None:
 
 def min_() -> None:
     """Reading resumes after the shard that is ahead."""
-    from flows.reading import Reader
+    from flows.ingest.reader import Reader
 
     in_method(
         Reader, "_open", "Chain.starting(mark, min(found),", "Chain.starting(mark, max(found),"

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from flows.reading import OUTSTANDING_MAX
+from flows.ingest.reader import OUTSTANDING_MAX
 from tests.faults.load import Feeder
 from tests.faults.stage import NoProof, Stage, Worker, asked, until
 

@@ -67,7 +67,8 @@ class Recorder:
 
 def record(path: Path) -> None:
     """Count what the flows of this process do."""
-    from flows import claiming, publish_steps, reading
+    from flows import claiming, publish_steps
+    from flows.ingest import reader as reading
 
     recorder: Any = Recorder(path)
     handed, emitted, finished = range(3)

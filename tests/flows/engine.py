@@ -13,9 +13,9 @@ from connectors.log.base import Outgoing, history
 from connectors.messages.cloudevents import structured
 from connectors.redis.embedded import Embedded
 from flows.claiming import Claimer
-from flows.ingest_steps import Outcome, apply, bury, decode, normalise
+from flows.ingest.reader import Reader
+from flows.ingest.steps import Outcome, apply, bury, decode, normalise
 from flows.publish_steps import derive, emit, settle
-from flows.reading import Reader
 from flows.runtime.clock import now_ms
 from flows.runtime.context import Runtime
 from flows.runtime.session import runtime

@@ -10,8 +10,9 @@ import orjson
 import pytest
 
 from connectors.redis.embedded import Embedded
-from flows import claiming, reading
-from flows.ingest_steps import apply, bury, decode, normalise
+from flows import claiming
+from flows.ingest import reader as reading
+from flows.ingest.steps import apply, bury, decode, normalise
 from tests.flows.engine import Engine, engine
 from tests.flows.shop import Shop, event, eventually, lines
 from tests.servers.redis_servers import RedisServer

@@ -2,7 +2,7 @@
 
 import pytest
 
-from flows.brake import LATE_MS, PAUSE_MAX_S, STEP_MS, STEPS_MAX, STOPPED_MS, Brake
+from flows.ingest.throttle import LATE_MS, PAUSE_MAX_S, STEP_MS, STEPS_MAX, STOPPED_MS, Brake
 from monitoring.metrics import REGISTRY
 
 GATHER_MS = 20

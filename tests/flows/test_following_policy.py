@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from connectors.redis.embedded import Embedded
-from flows.ingest_steps import decode, normalise
+from flows.ingest.steps import decode, normalise
 from state.events.codes import Mapping
 from state.policy.document import Channel, Location, Policy, Source
 from state.store import policy as policy_store

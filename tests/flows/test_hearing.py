@@ -8,7 +8,8 @@ import pytest
 
 from connectors.log.base import Partition
 from connectors.redis.embedded import Embedded
-from flows.hearing import LOOK_S, Heard, Hearing
+from flows.ingest.arrivals import Heard
+from flows.ingest.silence_report import LOOK_S, Hearing
 from monitoring import metrics
 from state.demand import arrival_rhythm as silence
 from state.demand.arrival_rhythm import HOUR_MS, MINUTE_MS

@@ -9,7 +9,7 @@ import pytest
 from connectors.log.base import Outgoing
 from connectors.messages.cloudevents import structured
 from connectors.redis.embedded import Embedded
-from flows.ingest_steps import apply, decode, normalise
+from flows.ingest.steps import apply, decode, normalise
 from flows.runtime.clock import now_ms
 from state.protocol.calls import Apply
 from state.protocol.pack import CALL_OPS_MAX

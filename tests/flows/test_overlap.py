@@ -6,8 +6,9 @@ from typing import Any
 import redis
 
 from connectors.redis.embedded import Embedded
-from flows.ingest_steps import bury, decode, normalise, send
-from flows.reading import TICK_S, Batch
+from flows.ingest.read_run import Batch
+from flows.ingest.reader import TICK_S
+from flows.ingest.steps import bury, decode, normalise, send
 from tests.flows.engine import Engine, engine
 from tests.flows.shop import lines
 

@@ -7,8 +7,9 @@ import pytest
 
 from connectors.log.base import Partition
 from connectors.redis.embedded import Embedded
-from flows.reading import LogLost, Reader, begin_at, check_resume
-from flows.retention import DURABLE_AFTER_S, EVERY_S, Retention
+from flows.ingest.log_retention import DURABLE_AFTER_S, EVERY_S, Retention
+from flows.ingest.reader import Reader
+from flows.ingest.resume import LogLost, begin_at, check_resume
 from flows.runtime.clock import now_us
 from flows.runtime.context import Runtime
 from state.protocol.calls import Part, Tick

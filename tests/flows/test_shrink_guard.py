@@ -7,8 +7,8 @@ import pytest
 
 from connectors.messages import dead_letters
 from connectors.redis.embedded import Embedded
+from flows.ingest.shrink_guard import verdict
 from flows.runtime.clock import now_ms
-from flows.shrink_guard import verdict
 from state.events.timestamps import ms_rfc3339
 from state.protocol.calls import Position
 from state.protocol.wire import StoredPosition

@@ -16,7 +16,7 @@ from confluent_kafka.admin import AdminClient
 from connectors.log.base import INPUT_TOPICS, Partition
 from connectors.log.kafka.log import KafkaLog
 from connectors.redis.embedded import EmbeddedError, embedded, socket_path
-from flows.reading import GROUP
+from flows.ingest.reader import GROUP
 from state.protocol.keys import Keys
 from state.store.shards import Store
 from tests.flows.shop import Shop

@@ -21,8 +21,9 @@ from bytewax.dataflow import Dataflow
 from bytewax.inputs import DynamicSource, StatelessSourcePartition
 from bytewax.outputs import DynamicSink, StatelessSinkPartition
 
-from flows.ingest_steps import bury, decode, normalise, send
-from flows.reading import Batch, Reader
+from flows.ingest.read_run import Batch
+from flows.ingest.reader import Reader
+from flows.ingest.steps import bury, decode, normalise, send
 from flows.runtime.context import Runtime
 from flows.runtime.process import serving
 from monitoring.busy import timed, timed_source

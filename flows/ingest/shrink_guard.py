@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from connectors.log.base import Record
-from flows.reading import Run
+from flows.ingest.read_run import Run
 from flows.runtime.context import Runtime
 from flows.runtime.retry import insist
 from state.events.messages import Event, SupplierStock

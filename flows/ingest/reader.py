@@ -10,8 +10,6 @@ only passes what was applied or is safe in dead.letters.
 """
 
 import uuid
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 
 import structlog
@@ -21,23 +19,25 @@ from connectors.log.base import (
     Member,
     OffsetOutOfRange,
     Partition,
-    Record,
     TailLost,
     UnknownTopic,
     last_offsets,
 )
-from connectors.redis.server import SKEW_MAX_MS, ServerError
-from flows.brake import Brake
-from flows.hearing import Heard, Hearing
-from flows.lag import Lag
-from flows.retention import Retention
+from connectors.redis.server import SKEW_MAX_MS
+from flows.ingest.arrivals import Heard
+from flows.ingest.consumer_lag import Lag
+from flows.ingest.log_retention import Retention
+from flows.ingest.read_run import Batch, Run
+from flows.ingest.resume import LogLost, check_resume
+from flows.ingest.silence_report import Hearing
+from flows.ingest.silence_watchdog import Watching
+from flows.ingest.throttle import Brake
 from flows.runtime import signals as stop
 from flows.runtime.context import Runtime
 from flows.runtime.idle import Idle
 from flows.runtime.retry import insist
-from flows.watching import Watching
 from monitoring import metrics
-from state.protocol.calls import ABSENT, REPETITION, Lost, Part, Tick
+from state.protocol.calls import ABSENT, REPETITION, Lost, Tick
 from state.protocol.pack import Chain
 
 GROUP = "penstock.ingest"
@@ -50,45 +50,6 @@ OUTSTANDING_MAX = 2
 """Batches handed on and not applied yet: what holds reading back when Redis is slow."""
 
 _log = structlog.get_logger(__name__)
-
-
-@dataclass(slots=True)
-class Run:
-    """One reading run: the chains of the partitions read in it. A dead one is no longer applied."""
-
-    log_ids: dict[str, str]
-    chains: dict[Partition, Chain] = field(default_factory=dict)
-    outstanding: int = 0
-    behind: dict[int, Lost] = field(default_factory=dict)
-    """Shards that turned out to be behind, with what they said. Not empty = the run is dead."""
-    due_age_ms: int = 0
-    """How long the SKU was due, at the last answer, that had been due longest."""
-    lag: Lag = field(default_factory=Lag)
-    heard: Heard = field(default_factory=Heard)
-    flight: Callable[[], object] | None = None
-    """Waits for the answers to the batch that was sent last, if nobody has yet."""
-
-    def lose(self, shard: int, lost: Lost) -> None:
-        """Note that a shard is behind this run."""
-        self.behind[shard] = lost
-
-    def land(self) -> object:
-        """Wait until the batch that was sent last is applied, or the run is dead. None: there was none."""
-        flight, self.flight = self.flight, None
-        return None if flight is None else flight()
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Records of one run, and for each partition the last offset among them."""
-
-    run: Run
-    records: Sequence[Record]
-    upto: dict[Partition, int]
-
-
-class LogLost(ServerError):
-    """The log is not the one that the marks speak of; reading on would skip or repeat events."""
 
 
 class Reader:
@@ -285,63 +246,3 @@ class Reader:
         if hearing is not None:
             newest_ms = runtime.business_ms(self._business_ms)
             insist(lambda: hearing.look(now_s, run.lag.behind, newest_ms))
-
-
-def check_resume(partition: Partition, marks: Sequence[int], start: int, end: int) -> None:
-    """Refuse to read where the marks and the log do not belong together.
-
-    `marks` are those of all shards, `start` the oldest offset kept, `end` the next to be written.
-
-    Raises:
-        LogLost: with what to do about it.
-    """
-    if max(marks) > max(end - 1, ABSENT):
-        raise LogLost(
-            f"{partition.topic}/{partition.n}: expected the log to reach offset {max(marks)}, which was "
-            f"applied, got its end at {end}: the log lost its tail and would give offsets out again"
-        )
-    resume = min(marks)
-    if resume + 1 >= start:
-        return
-    if max(marks) == ABSENT:
-        raise LogLost(
-            f"{partition.topic}/{partition.n}: nothing was ever applied and the log starts at {start}; "
-            "say where to begin with `penstock init --from earliest|latest|OFFSET`"
-        )
-    raise LogLost(
-        f"{partition.topic}/{partition.n}: expected the log from offset {resume + 1} on, got its start at "
-        f"{start}: events were trimmed before every shard had applied them"
-    )
-
-
-def begin_at(runtime: Runtime, where: str) -> dict[Partition, int]:
-    """Set the marks of partitions of which nothing was applied: `earliest`, `latest` or an offset.
-
-    Returns the mark set per partition. Partitions with marks are left alone.
-
-    Raises:
-        ValueError: `where` is none of these.
-    """
-    if where not in {"earliest", "latest"} and not where.isdigit():
-        raise ValueError(f"--from: expected earliest, latest or an offset, got {where!r}")
-    marks, log = runtime.store.marks(), runtime.log
-    chosen: dict[Partition, int] = {}
-    parts: list[Part] = []
-    for topic in INPUT_TOPICS:
-        starts, ends, log_id = log.start_offsets(topic), log.end_offsets(topic), log.log_id(topic)
-        for n, start in starts.items():
-            mark = f"{log_id}/{n}"
-            if any(mark in shard for shard in marks):
-                continue
-            first = {"earliest": start, "latest": ends[n]}.get(where)
-            first = int(where) if first is None else first
-            chosen[Partition(topic, n)] = first - 1
-            parts.append(Part(mark, ABSENT, first - 1))
-    servers = runtime.server.identities(runtime.store.shards)
-    runtime.store.tick(
-        {
-            shard: Tick(runtime.clock.now_us(), server, runtime.policy.revision, 0, tuple(parts))
-            for shard, server in enumerate(servers)
-        }
-    )
-    return chosen

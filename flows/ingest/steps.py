@@ -21,10 +21,10 @@ from connectors.log.base import (
 )
 from connectors.messages import dead_letters
 from connectors.messages.decode import Unread, read
-from flows.reading import Batch, Run
+from flows.ingest.read_run import Batch, Run
+from flows.ingest.shrink_guard import held_back
 from flows.runtime.context import Runtime
 from flows.runtime.retry import insist, insistent
-from flows.shrink_guard import held_back
 from monitoring import metrics
 from state.events.messages import Event
 from state.events.normalise import effects

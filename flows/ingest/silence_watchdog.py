@@ -14,7 +14,7 @@ import msgspec
 import structlog
 
 from connectors.log.base import Partition
-from flows.hearing import Heard
+from flows.ingest.arrivals import Heard
 from flows.runtime.context import Runtime
 from flows.services.policy.overlay import steer
 from monitoring import metrics

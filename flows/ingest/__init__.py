@@ -1,0 +1,1 @@
+"""Ingest: read, decode, normalise, dead letters, apply."""
