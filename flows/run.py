@@ -15,8 +15,8 @@ from bytewax.run import cli_main
 from connectors.config import policy_file as config
 from connectors.config import settings as environment
 from connectors.config.settings import PORT_MAX, Settings
-from flows import publish
 from flows.ingest import flow as ingest
+from flows.publish import flow as publish
 from flows.runtime import signals as stop
 from flows.runtime.exit_codes import FINDING, OK, verdict
 from flows.runtime.process import running

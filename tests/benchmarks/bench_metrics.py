@@ -30,14 +30,15 @@ from prometheus_client.metrics import MetricWrapperBase
 from connectors.config.settings import Settings
 from connectors.log.base import Outgoing
 from connectors.messages.cloudevents import structured
-from flows import publish_steps, unsettled
-from flows.claiming import Claimer
 from flows.ingest import consumer_lag as lag
 from flows.ingest import silence_report as hearing
 from flows.ingest.reader import Reader
 from flows.ingest.steps import bury, decode, normalise, send
 from flows.ingest.throttle import Brake
-from flows.publish_steps import derive, emit, settle
+from flows.publish import publish_lag as unsettled
+from flows.publish import steps as publish_steps
+from flows.publish.claimer import Claimer
+from flows.publish.steps import derive, emit, settle
 from flows.runtime.clock import now_ms
 from flows.runtime.context import Runtime
 from flows.runtime.idle import lags, open_work

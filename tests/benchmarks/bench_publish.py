@@ -15,8 +15,8 @@ from pathlib import Path
 from time import monotonic, process_time, sleep
 
 from connectors.config.settings import Settings
-from flows.claiming import Claimer
-from flows.publish_steps import derive, emit, settle
+from flows.publish.claimer import Claimer
+from flows.publish.steps import derive, emit, settle
 from flows.runtime.clock import now_ms, now_us
 from flows.runtime.context import Runtime
 from flows.runtime.process import collect_rarely

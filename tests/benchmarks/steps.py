@@ -16,10 +16,10 @@ import redis
 from connectors.config.settings import Settings
 from connectors.log.base import INPUT_TOPICS, Appended, Outgoing, Partition, Record
 from connectors.messages.cloudevents import structured
-from flows.claiming import Claimer
 from flows.ingest.read_run import Batch, Run
 from flows.ingest.steps import apply, bury, decode, normalise
-from flows.publish_steps import derive, emit, settle
+from flows.publish.claimer import Claimer
+from flows.publish.steps import derive, emit, settle
 from flows.runtime.clock import now_ms
 from flows.runtime.context import Runtime
 from flows.runtime.session import runtime

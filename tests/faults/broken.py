@@ -125,7 +125,7 @@ def token() -> None:
 
 def settle() -> None:
     """Claims are settled before the log has confirmed what was emitted."""
-    from flows import publish_steps
+    from flows.publish import steps as publish_steps
 
     emit = publish_steps.emit
 

@@ -67,8 +67,9 @@ class Recorder:
 
 def record(path: Path) -> None:
     """Count what the flows of this process do."""
-    from flows import claiming, publish_steps
     from flows.ingest import reader as reading
+    from flows.publish import claimer as claiming
+    from flows.publish import steps as publish_steps
 
     recorder: Any = Recorder(path)
     handed, emitted, finished = range(3)

@@ -12,10 +12,10 @@ from connectors.config.settings import Settings
 from connectors.log.base import Outgoing, history
 from connectors.messages.cloudevents import structured
 from connectors.redis.embedded import Embedded
-from flows.claiming import Claimer
 from flows.ingest.reader import Reader
 from flows.ingest.steps import Outcome, apply, bury, decode, normalise
-from flows.publish_steps import derive, emit, settle
+from flows.publish.claimer import Claimer
+from flows.publish.steps import derive, emit, settle
 from flows.runtime.clock import now_ms
 from flows.runtime.context import Runtime
 from flows.runtime.session import runtime

@@ -8,10 +8,10 @@ from connectors.config.settings import Settings
 from connectors.log.base import Partition, Record
 from connectors.messages.cloudevents import structured
 from connectors.redis.cluster import Client
-from flows.claiming import Claims
 from flows.ingest.read_run import Batch, Run
 from flows.ingest.steps import apply, decode, normalise
-from flows.publish_steps import derive
+from flows.publish.claimer import Claims
+from flows.publish.steps import derive
 from flows.runtime.active_policy import PolicyInForce
 from flows.runtime.clock import Clock
 from flows.runtime.context import Runtime

@@ -8,9 +8,9 @@ import pytest
 import redis
 
 from connectors.redis.embedded import Embedded
-from flows import claiming
-from flows.claiming import Claims
-from flows.publish_steps import begin_settle, derive, emit
+from flows.publish import claimer as claiming
+from flows.publish.claimer import Claims
+from flows.publish.steps import begin_settle, derive, emit
 from flows.runtime import signals as stop
 from state.protocol.calls import Claim
 from state.protocol.sharding import shard_of

@@ -10,9 +10,9 @@ import orjson
 import pytest
 
 from connectors.redis.embedded import Embedded
-from flows import claiming
 from flows.ingest import reader as reading
 from flows.ingest.steps import apply, bury, decode, normalise
+from flows.publish import claimer as claiming
 from tests.flows.engine import Engine, engine
 from tests.flows.shop import Shop, event, eventually, lines
 from tests.servers.redis_servers import RedisServer

@@ -17,7 +17,7 @@ from connectors.log.base import Outgoing
 from connectors.messages.cloudevents import structured
 from connectors.redis.embedded import Embedded
 from flows.ingest.steps import apply, bury, decode, normalise
-from flows.publish_steps import derive, emit, settle
+from flows.publish.steps import derive, emit, settle
 from flows.runtime.clock import now_ms
 from tests.flows.engine import Engine, engine
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from connectors.redis.embedded import Embedded
-from flows import claiming
+from flows.publish import claimer as claiming
 from flows.services.policy.activate import bring
 from state.store.policy_history import By
 from tests.flows.engine import Engine, engine

@@ -8,7 +8,7 @@ import pytest
 from connectors.log.base import Partition, Record
 from connectors.redis.embedded import Embedded
 from flows.ingest.consumer_lag import Lag
-from flows.unsettled import Unsettled
+from flows.publish.publish_lag import Unsettled
 from monitoring import metrics
 from state.protocol.calls import Claimed, Due
 from tests.flows.engine import engine

@@ -4,7 +4,7 @@ import orjson
 import pytest
 
 from connectors.messages.cloudevents import structured
-from flows.publish_messages import SOURCE, Writer
+from flows.publish.messages import SOURCE, Writer
 from state.events.timestamps import ms_rfc3339
 from state.protocol.calls import Due
 

@@ -8,8 +8,8 @@ import pytest
 
 from connectors.log.base import AppendFailed, LogUnavailable
 from connectors.redis.embedded import Embedded
-from flows.claiming import Claimer
-from flows.publish_steps import derive, emit, settle
+from flows.publish.claimer import Claimer
+from flows.publish.steps import derive, emit, settle
 from monitoring import metrics
 from tests.flows.engine import engine
 from tests.flows.shop import CONFIG, lines

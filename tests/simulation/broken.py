@@ -8,9 +8,9 @@ a guard that runs out (D4), routing (O2, O6 to O8), holds, and with them changes
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from flows import publish_steps
-from flows.claiming import Claimer
-from flows.publish_steps import Decided
+from flows.publish import steps as publish_steps
+from flows.publish.claimer import Claimer
+from flows.publish.steps import Decided
 from flows.runtime import context as runtime
 from state.events.codes import CodeTable
 from state.memory.apply import Run

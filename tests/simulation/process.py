@@ -5,11 +5,11 @@ from typing import cast
 
 from connectors.config.settings import Settings
 from connectors.redis.server import Server
-from flows.claiming import Claimer
 from flows.ingest.read_run import Batch
 from flows.ingest.reader import OUTSTANDING_MAX, Reader
 from flows.ingest.steps import bury, decode, normalise, send
-from flows.publish_steps import begin_settle, derive, emit
+from flows.publish.claimer import Claimer
+from flows.publish.steps import begin_settle, derive, emit
 from flows.runtime.active_policy import PolicyInForce
 from flows.runtime.clock import Clock
 from flows.runtime.context import Runtime

@@ -13,8 +13,8 @@ from stamina.instrumentation import RetryDetails, set_on_retry_hooks
 
 from connectors.log.base import Outgoing
 from connectors.messages.cloudevents import structured
-from flows import claiming
 from flows.ingest import steps as ingest_steps
+from flows.publish import claimer as claiming
 from flows.runtime.context import CODES_AHEAD_MS
 from flows.services.policy import rebuild_sums as rebuilding
 from state.events.codes import CodeRow

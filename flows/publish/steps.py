@@ -17,9 +17,9 @@ import orjson
 from msgspec.structs import astuple
 
 from connectors.log.base import Appended, AppendFailed
-from flows.breaker import Moves, judge
-from flows.claiming import Claims
-from flows.publish_messages import Message, Writer
+from flows.publish.circuit_breaker import Moves, judge
+from flows.publish.claimer import Claims
+from flows.publish.messages import Message, Writer
 from flows.runtime.active_policy import limits
 from flows.runtime.context import Runtime
 from flows.runtime.retry import insistent

@@ -11,16 +11,16 @@ from functools import partial
 
 import structlog
 
-from flows.breaker import tell_held
-from flows.foresight import Foresight
-from flows.hastening import hasten
+from flows.publish.circuit_breaker import tell_held
+from flows.publish.policy_rollout import hasten
+from flows.publish.preflight import Foresight
+from flows.publish.publish_lag import Unsettled
 from flows.runtime import signals as stop
 from flows.runtime.active_policy import PolicyInForce
 from flows.runtime.context import Runtime
 from flows.runtime.idle import Idle
 from flows.runtime.retry import insist, insistent
 from flows.services.policy.rebuild_sums import rebuild
-from flows.unsettled import Unsettled
 from monitoring import metrics
 from state.protocol.calls import REPETITION, Claim, Claimed, Lost, Refused, Tick
 

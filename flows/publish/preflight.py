@@ -12,7 +12,7 @@ from typing import Final
 
 import orjson
 
-from flows.breaker import Moves, freeze, is_accepted
+from flows.publish.circuit_breaker import Moves, freeze, is_accepted
 from flows.runtime.active_policy import PCT, PolicyInForce, limits
 from flows.runtime.context import Runtime
 from flows.runtime.retry import insist

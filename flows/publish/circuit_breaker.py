@@ -8,23 +8,24 @@ The count of SKUs shown is kept by the differences and set right by each round o
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import islice
 from typing import Final
 
 import structlog
 
 from connectors.log.base import AppendFailed
-from flows.publish_messages import channel_frozen
+from flows.publish.messages import channel_frozen
 from flows.runtime.active_policy import PCT, PolicyInForce, limits
 from flows.runtime.context import Runtime
 from flows.runtime.retry import insist
 from flows.services.policy.overlay import steer
-from flows.shown import count_all
 from monitoring import metrics
 from state.policy import overlay
 from state.policy.overlay import ACCEPT_MS, BREAKER
+from state.store.shown_counts import CHUNK, count_shown
 
 SLOT_MS: Final = 10_000
 
@@ -132,3 +133,13 @@ def tell_held(policy: PolicyInForce) -> None:
     for channel_id in limits(policy):
         # A series that begins with its first letter is no increase to Prometheus.
         metrics.BREAKER_TRIPS.labels(channel_id)
+
+
+def count_all(runtime: Runtime, channels: Collection[str]) -> Counter[str]:
+    """Return the same over every SKU of the store."""
+    client, keys, shards = runtime.server.client, runtime.keys, runtime.store.shards
+    found: Counter[str] = Counter()
+    rest = iter(insist(lambda: sorted(set(runtime.store.skus()))))
+    while some := list(islice(rest, CHUNK)):
+        found += insist(partial(count_shown, client, keys, shards, some, channels))
+    return found

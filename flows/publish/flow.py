@@ -20,8 +20,8 @@ from bytewax.dataflow import Dataflow
 from bytewax.inputs import DynamicSource, StatelessSourcePartition
 from bytewax.outputs import DynamicSink, StatelessSinkPartition
 
-from flows.claiming import Claimer, Claims
-from flows.publish_steps import begin_settle, derive, emit
+from flows.publish.claimer import Claimer, Claims
+from flows.publish.steps import begin_settle, derive, emit
 from flows.runtime.context import Runtime
 from flows.runtime.process import serving
 from monitoring.busy import timed, timed_source

@@ -1,0 +1,1 @@
+"""Publish: claim, derive, emit, settle."""
