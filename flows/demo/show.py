@@ -22,7 +22,7 @@ from flows.demo.dump import FULL_YEAR_SHA256, Prepared, prepare, read_dump
 from flows.demo.events import StreamEvent
 from flows.demo.governor import Governor
 from flows.demo.listener import Listener
-from flows.demo.place import forget, own_place
+from flows.demo.placement import forget, own_place
 from flows.demo.player import Faulty, Played, forged_update, play
 from flows.runtime import signals as stop
 from flows.runtime.clock import now_ms
