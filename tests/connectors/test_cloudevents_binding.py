@@ -13,7 +13,7 @@ import pytest
 
 from connectors.log.base import Record
 from connectors.messages.cloudevents import STRUCTURED, Envelope, Malformed, parse, structured
-from flows.commands_emit import Options
+from flows.cli.emit import Options
 from state.events.rejection import Rejection
 from state.events.validation import decode
 

@@ -155,7 +155,14 @@ def test_kafka_and_valkey_are_set_not_to_lose_what_they_confirmed() -> None:
 
 
 def test_the_policy_is_one_that_penstock_takes() -> None:
-    checker = [sys.executable, "-m", "flows.cli", "config", "check", str(DEPLOY / "penstock.yaml")]
+    checker = [
+        sys.executable,
+        "-m",
+        "flows.cli.app",
+        "config",
+        "check",
+        str(DEPLOY / "penstock.yaml"),
+    ]
     done = subprocess.run(checker, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -181,7 +188,7 @@ def test_what_the_image_copies_is_enough_to_install_penstock(tmp_path: Path) -> 
     options = recipe.partition("pip install ")[2].split()[:-1]
     subprocess.run([*install, *options, "--target", str(target), str(source)], check=True)
     done = subprocess.run(
-        [sys.executable, "-P", "-m", "flows.cli", "config", "check", str(DEPLOY / "penstock.yaml")],
+        [sys.executable, "-P", "-m", "flows.cli.app", "config", "check", str(DEPLOY / "penstock.yaml")],
         cwd=tmp_path, env={"PYTHONPATH": str(target)}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

@@ -116,7 +116,7 @@ def main() -> None:
     record(given.record)
     tell_repetitions()
     # Only now: the modules of the command line bind what was patched above.
-    from flows.cli import main as cli
+    from flows.cli.app import main as cli
 
     sys.argv = ["penstock", *given.command]
     cli()

@@ -6,7 +6,7 @@ from queue import Queue
 import orjson
 import pytest
 
-from flows.commands_emit import Unroutable, route
+from flows.cli.emit import Unroutable, route
 from tests.flows.shop import Shop, event, lines, rows
 
 AS_STRUCTURED = {"content-type": "application/cloudevents+json"}

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from connectors.redis.embedded import Embedded
-from flows.commands_explain import explain
+from flows.cli.explain import explain
 from flows.services.holds.service import Holding
 from flows.services.holds.values import Made, Wanted
 from flows.services.policy.activate import bring

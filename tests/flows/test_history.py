@@ -6,7 +6,7 @@ import pytest
 
 from connectors.log.base import Partition
 from connectors.redis.embedded import Embedded
-from flows.ops_text import summary
+from flows.cli.op_text import summary
 from flows.services.queries import sku_history as history
 from flows.services.queries.sku_history import backwards, touched
 from tests.flows.engine import Engine, engine

@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
+from flows.cli.top_screen import rate, screen, size
+from flows.cli.top_screen import span as time_span
 from flows.services.board.figures import figures
 from flows.services.board.rates import Latency, Rates, quantile
 from flows.services.board.scrape import Reading, parsed, place, span
-from flows.top.screen import rate, screen, size
-from flows.top.screen import span as time_span
 
 INFO = 'penstock_build_info{version="1"} 1\n'
 
