@@ -26,7 +26,7 @@ def flows_at_work(terminal: Terminal) -> Iterator[None]:
     """What goes on in the other window."""
     started = [
         subprocess.Popen(
-            [sys.executable, "-m", "flows.cli.app", "run", role],
+            [sys.executable, "-m", "flows.cli", "run", role],
             cwd=terminal.folder, env=terminal.env, stdin=subprocess.DEVNULL,
         )
         for role in ("ingest", "publish")

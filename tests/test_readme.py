@@ -224,7 +224,7 @@ def test_every_link_leads_somewhere(page: Path) -> None:
 def help_of(*command: str) -> str:
     env = os.environ | {"COLUMNS": "200", "PYTHONPATH": str(ROOT), "NO_COLOR": "1"}
     done = subprocess.run(
-        [sys.executable, "-m", "flows.cli.app", *command, "--help"],
+        [sys.executable, "-m", "flows.cli", *command, "--help"],
         env=env, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, f"penstock {' '.join(command)}: {done.stderr}"

@@ -328,7 +328,3 @@ def _version() -> str:
         return version("penstock")
     except PackageNotFoundError:
         return "of a source tree that is not installed"
-
-
-if __name__ == "__main__":
-    main()

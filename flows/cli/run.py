@@ -15,8 +15,8 @@ from bytewax.run import cli_main
 from connectors.config import policy_file as config
 from connectors.config import settings as environment
 from connectors.config.settings import PORT_MAX, Settings
-from flows.ingest import flow as ingest
-from flows.publish import flow as publish
+from flows.ingest.flow import build as build_ingest
+from flows.publish.flow import build as build_publish
 from flows.runtime import signals as stop
 from flows.runtime.exit_codes import FINDING, OK, verdict
 from flows.runtime.process import running
@@ -37,7 +37,7 @@ def run_flow(role: Role, *, until_idle: bool) -> int:
     """Run one flow in this process until it is stopped, or idle. Return the exit code."""
     try:
         with running(role) as runtime:
-            build = ingest.build if role == "ingest" else publish.build
+            build = build_ingest if role == "ingest" else build_publish
             flow = build(runtime, until_idle=until_idle)
             runtime.ending.keeps = _is_told
             cli_main(flow, epoch_interval=EPOCH)  # type: ignore[no-untyped-call]  # Bytewax has no types here
@@ -93,7 +93,7 @@ def end_with_parent() -> None:
 
 
 def _start(role: Role, settings: Settings, *, until_idle: bool) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "flows.cli.app", "run", role, "--with-parent"]
+    command = [sys.executable, "-m", "flows.cli", "run", role, "--with-parent"]
     if until_idle:
         command.append("--until-idle")
     surroundings = dict(os.environ)

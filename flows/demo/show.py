@@ -143,7 +143,7 @@ def _folder(options: Options, stack: ExitStack) -> Path:
 
 def _start(role: str, folder: Path) -> subprocess.Popen[bytes]:
     with (folder / f"{role}.log").open("wb") as log:
-        return subprocess.Popen([sys.executable, "-m", "flows.cli.app", "run", role], stderr=log)  # noqa: S603
+        return subprocess.Popen([sys.executable, "-m", "flows.cli", "run", role], stderr=log)  # noqa: S603
 
 
 def _stop_children(children: list[subprocess.Popen[bytes]]) -> list[int]:

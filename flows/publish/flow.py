@@ -53,8 +53,8 @@ def build(runtime: Runtime, *, until_idle: bool = False) -> Dataflow:
     return flow
 
 
-def flow() -> Dataflow:
-    """Return the flow for `python -m bytewax.run flows.publish:flow`, with the settings of the environment."""
+def from_environment() -> Dataflow:
+    """Return the flow with the settings of the environment."""
     return build(serving("publish"))
 
 

@@ -31,7 +31,8 @@ from connectors.config.settings import Settings
 from connectors.log.base import Outgoing
 from connectors.messages.cloudevents import structured
 from flows.ingest import consumer_lag as lag
-from flows.ingest import silence_report as hearing
+from flows.ingest.arrivals import Heard
+from flows.ingest.silence_report import Hearing
 from flows.ingest.reader import Reader
 from flows.ingest.steps import bury, decode, normalise, send
 from flows.ingest.throttle import Brake
@@ -80,8 +81,8 @@ SILENT: Sequence[tuple[Any, str]] = (
     (lag.Lag, "handed_on"),
     (lag.Lag, "applied"),
     (lag.Lag, "look"),
-    (hearing.Heard, "note"),
-    (hearing.Hearing, "look"),
+    (Heard, "note"),
+    (Hearing, "look"),
     (unsettled.Unsettled, "claimed"),
     (unsettled.Unsettled, "settled"),
     (unsettled.Unsettled, "due"),

@@ -156,7 +156,7 @@ def publishing(settings: Settings, publishers: int) -> Iterator[None]:
     }
     if settings.redis:
         surroundings["PENSTOCK_REDIS"] = settings.redis
-    command = [sys.executable, "-m", "flows.cli.app", "run", "publish"]
+    command = [sys.executable, "-m", "flows.cli", "run", "publish"]
     children = [subprocess.Popen(command, env=surroundings) for _ in range(publishers)]
     try:
         yield

@@ -201,7 +201,7 @@ def resync(kafka: Kafka, redis: RedisServer, folder: Path, amounts: Amounts) -> 
             (site.folder / "penstock.yaml").write_text(text)
             began_s = time.monotonic()
             subprocess.run(
-                [sys.executable, "-m", "flows.cli.app", "init"],
+                [sys.executable, "-m", "flows.cli", "init"],
                 env=env, cwd=site.folder, stdout=subprocess.DEVNULL, check=True,
             )  # fmt: skip
             _until(lambda told=before + work.skus: updates(site) >= told)  # type: ignore[misc]

@@ -171,7 +171,7 @@ class Stack:
         self.programs.mkdir()
         lines = {
             "python": shlex.join([sys.executable]),
-            "penstock": shlex.join([sys.executable, "-m", "flows.cli.app"]),
+            "penstock": shlex.join([sys.executable, "-m", "flows.cli"]),
             "valkey-server": shlex.join([server_program()]),
             "valkey-cli": shlex.join([needed("valkey-cli", "redis-cli")]),
         }

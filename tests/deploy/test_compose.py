@@ -158,7 +158,7 @@ def test_the_policy_is_one_that_penstock_takes() -> None:
     checker = [
         sys.executable,
         "-m",
-        "flows.cli.app",
+        "flows.cli",
         "config",
         "check",
         str(DEPLOY / "penstock.yaml"),
@@ -188,7 +188,7 @@ def test_what_the_image_copies_is_enough_to_install_penstock(tmp_path: Path) -> 
     options = recipe.partition("pip install ")[2].split()[:-1]
     subprocess.run([*install, *options, "--target", str(target), str(source)], check=True)
     done = subprocess.run(
-        [sys.executable, "-P", "-m", "flows.cli.app", "config", "check", str(DEPLOY / "penstock.yaml")],
+        [sys.executable, "-P", "-m", "flows.cli", "config", "check", str(DEPLOY / "penstock.yaml")],
         cwd=tmp_path, env={"PYTHONPATH": str(target)}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

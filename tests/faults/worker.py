@@ -67,6 +67,7 @@ class Recorder:
 
 def record(path: Path) -> None:
     """Count what the flows of this process do."""
+    from flows.ingest import read_run
     from flows.ingest import reader as reading
     from flows.publish import claimer as claiming
     from flows.publish import steps as publish_steps
@@ -75,7 +76,7 @@ def record(path: Path) -> None:
     handed, emitted, finished = range(3)
     for owner, name, index in (
         (reading.Reader, "_read", handed),
-        (reading.Run, "land", finished),
+        (read_run.Run, "land", finished),
         (claiming.Claimer, "next_claims", handed),
         (publish_steps, "emit", emitted),
         (claiming.Claimer, "land", finished),

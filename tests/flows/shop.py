@@ -95,13 +95,13 @@ class Shop:
         """Run a command to its end."""
         raw = given.encode() if isinstance(given, str) else given
         done = subprocess.run(
-            [sys.executable, "-m", "flows.cli.app", *args],
+            [sys.executable, "-m", "flows.cli", *args],
             cwd=self.folder, env=self.env | env, input=raw, capture_output=True, check=False,
             timeout=TIMEOUT_S,
         )  # fmt: skip
         return Done(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
 
-    def start(self, *args: str, module: str = "flows.cli.app") -> subprocess.Popen[bytes]:
+    def start(self, *args: str, module: str = "flows.cli") -> subprocess.Popen[bytes]:
         """Start a command, and leave it running; asked to stop, it does so once it has a handler."""
         with stop.held():
             process = subprocess.Popen(

@@ -11,6 +11,7 @@ import pytest
 
 from connectors.redis.embedded import Embedded
 from flows.ingest import reader as reading
+from flows.ingest.read_run import Batch
 from flows.ingest.steps import apply, bury, decode, normalise
 from flows.publish import claimer as claiming
 from tests.flows.engine import Engine, engine
@@ -36,7 +37,7 @@ def read_from(e: Engine) -> int:
     return sum(chain.position for chain in e.reader._run.chains.values())
 
 
-def asked_often(e: Engine) -> list[reading.Batch]:
+def asked_often(e: Engine) -> list[Batch]:
     """The batches that a reader hands on, asked a hundred times while nothing is applied."""
     return [batch for _ in range(100) if (batch := e.reader.next_batch(e.now_s)) is not None]
 

@@ -44,7 +44,7 @@ class Result:
 def demo(folder: Path, *arguments: str, **servers: str) -> Result:
     environment = {k: v for k, v in os.environ.items() if not k.startswith("PENSTOCK_")}
     environment |= {"PENSTOCK_METRICS": "off", **servers}
-    command = [sys.executable, "-m", "flows.cli.app", "demo", *arguments]
+    command = [sys.executable, "-m", "flows.cli", "demo", *arguments]
     environment["PYTHONPATH"] = str(Path(__file__).resolve().parents[2])
     return Result(
         subprocess.run(
@@ -94,7 +94,7 @@ def test_a_month_of_real_trading_ends_the_same_at_any_speed(tmp_path: Path) -> N
 
 def test_a_speed_that_is_none_is_refused_in_words(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "flows.cli.app", "demo", "--speed", "fast"],
+        [sys.executable, "-m", "flows.cli", "demo", "--speed", "fast"],
         cwd=tmp_path, capture_output=True, text=True, check=False,
         env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])},
     )  # fmt: skip
@@ -149,7 +149,7 @@ def test_a_cluster_without_kafka_is_refused_in_words(tmp_path: Path) -> None:
         "PYTHONPATH": str(Path(__file__).resolve().parents[2]),
     }
     done = subprocess.run(
-        [sys.executable, "-m", "flows.cli.app", "demo", "--synthetic"],
+        [sys.executable, "-m", "flows.cli", "demo", "--synthetic"],
         cwd=tmp_path, env=environment, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stdout) == (2, "")

@@ -57,7 +57,7 @@ def test_two_of_each_flow_end_where_one_of_each_does(shop: Shop, tmp_path: Path)
 
 @pytest.mark.parametrize("workers", [(), ("-w", "2")])
 def test_bytewax_runs_the_same_flow(shop: Shop, workers: tuple[str, ...]) -> None:
-    flow = shop.start("flows.ingest.flow:flow", *workers, module="bytewax.run")
+    flow = shop.start("flows.ingest:flow", *workers, module="bytewax.run")
     try:
         shop.emit(event(1, "wms.receipt", location="wh", reference="r", lines=lines(A=5)))
         assert eventually(lambda: shop.penstock("stock", "A").returncode == 0)

@@ -55,7 +55,7 @@ def terminal(tmp_path: Path, missing: Callable[[str], None]) -> Iterator[Termina
 @pytest.mark.slow
 @pytest.mark.timeout(120)
 def test_every_command_of_the_page_runs(terminal: Terminal) -> None:
-    run = [sys.executable, "-m", "flows.cli.app", "run"]
+    run = [sys.executable, "-m", "flows.cli", "run"]
     with subprocess.Popen(run, cwd=terminal.folder, env=terminal.env) as flows:
         try:
             for command in commands():

@@ -147,7 +147,7 @@ class Screen:
         self.before = termios.tcgetattr(self.theirs)
         self.seen = b""
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "flows.cli.app", "top", *arguments],
+            [sys.executable, "-m", "flows.cli", "top", *arguments],
             cwd=stand.folder, env=stand.env | {"TERM": "xterm"},
             stdin=self.theirs, stdout=self.theirs, stderr=self.theirs, start_new_session=True,
         )  # fmt: skip

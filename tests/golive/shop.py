@@ -134,7 +134,7 @@ class Shop:
 
     def command(self, *words: str) -> list[str]:
         """A command of the same program."""
-        return [sys.executable, "-m", "flows.cli.app", *words]
+        return [sys.executable, "-m", "flows.cli", *words]
 
     def background(self, *words: str) -> subprocess.Popen[bytes]:
         """Start a command and return at once."""

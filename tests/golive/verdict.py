@@ -242,7 +242,7 @@ def _states(run: Runtime, skus: list[str]) -> Iterator[SkuState | None]:
 def _explained(at: Scene) -> tuple[int, int, list[str]]:
     """Ask the program itself to explain every level."""
     done = subprocess.run(
-        [sys.executable, "-m", "flows.cli.app", "explain", "--all", "--json"],
+        [sys.executable, "-m", "flows.cli", "explain", "--all", "--json"],
         cwd=at.shop.folder, env=at.shop.env, capture_output=True, text=True, check=False,
     )  # fmt: skip
     if done.returncode not in {0, 1}:

@@ -40,7 +40,7 @@ class Engine:
         for role in ("ingest", "publish"):
             process = self._flows.get(role)
             if process is None or process.poll() is not None:
-                self._flows[role] = self._start("flows.cli.app", "run", role)
+                self._flows[role] = self._start("flows.cli", "run", role)
 
     def start_claimers(self, number: int, seed: int, *more: str) -> None:
         """Start claimers until so many run. Each has a row of the board of its own."""
@@ -84,7 +84,7 @@ class Engine:
     def command(self, *args: str, given: bytes = b"") -> str:
         """Run a command to its end. Return what it printed."""
         done = subprocess.run(
-            [sys.executable, "-m", "flows.cli.app", *args],
+            [sys.executable, "-m", "flows.cli", *args],
             cwd=self.folder, env=self.env, input=given, capture_output=True, check=False,
         )  # fmt: skip
         if done.returncode:

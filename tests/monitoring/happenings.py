@@ -109,7 +109,7 @@ class Chain:
 
     def penstock(self, *words: str, given: str) -> None:
         """Run a command that must succeed."""
-        command = [sys.executable, "-m", "flows.cli.app", *words]
+        command = [sys.executable, "-m", "flows.cli", *words]
         subprocess.run(
             command, env=self.stage.env, cwd=self.stage.folder, input=given.encode(),
             check=True, capture_output=True,

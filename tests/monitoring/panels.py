@@ -116,7 +116,7 @@ def watched_demo(
     with prometheus(folder / "prometheus", {"penstock": addresses}) as server:
         begin_s = time.time()
         played = subprocess.run(
-            [sys.executable, "-m", "flows.cli.app", "demo", *words],
+            [sys.executable, "-m", "flows.cli", "demo", *words],
             env=environment, cwd=folder, capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert played.returncode == 0, played.stderr[-2000:] + played.stdout[-2000:]

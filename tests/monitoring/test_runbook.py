@@ -88,7 +88,7 @@ class Engine(Terminal):
         """Start both flows, and let them apply the events; the store listens at `socket`."""
         self.socket = socket
         for role, port in zip(("ingest", "publish"), self.ports, strict=True):
-            command = [*bound_to_us(), sys.executable, "-m", "flows.cli.app", "run", role]
+            command = [*bound_to_us(), sys.executable, "-m", "flows.cli", "run", role]
             env = self.env | {"PENSTOCK_METRICS": f"127.0.0.1:{port}"}
             self.processes.append(subprocess.Popen(command, cwd=self.folder, env=env))
         self.trade(*EVENTS)

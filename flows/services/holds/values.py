@@ -11,6 +11,11 @@ import orjson
 from state.events.messages import QUANTITY_MAX
 from state.protocol.hold_calls import LAPSED, RELEASED, SOLD, HeldLine
 
+LINES_MAX: Final = 100
+ID_MAX: Final = 128
+TTL_S: Final = 600
+TTL_MAX_S: Final = 4 * 3600
+
 Reason: TypeAlias = Literal[
     "usage", "short", "conflict", "gone", "pinned", "unavailable", "busy", "unknown"
 ]
@@ -124,9 +129,3 @@ def gone(hold: str, endings: Sequence[str]) -> NotDone:
         "": "there is none of this name, or it ended a while ago",
     }.get(how, f"{' '.join(how.split(chr(0x1F)))} used it up")
     return NotDone(hold, "gone", f"hold: {said}; make one under a new name")
-
-
-LINES_MAX: Final = 100
-ID_MAX: Final = 128
-TTL_S: Final = 600
-TTL_MAX_S: Final = 4 * 3600

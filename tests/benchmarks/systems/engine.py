@@ -51,15 +51,15 @@ class Engine:
         setting = self._settings[configuration]
         env = environment(site, work, setting)
         done = subprocess.run(
-            [sys.executable, "-m", "flows.cli.app", "init"],
+            [sys.executable, "-m", "flows.cli", "init"],
             env=env, cwd=site.folder, capture_output=True, text=True, check=False,
         )  # fmt: skip
         if done.returncode:
             raise RuntimeError(f"penstock init: {done.stdout}{done.stderr}")
         with processes(site.folder) as made:
-            made.python("publish", "-m", "flows.cli.app", "run", "publish", env=env)
+            made.python("publish", "-m", "flows.cli", "run", "publish", env=env)
             for _ in range(setting.ingests):
-                made.python("ingest", "-m", "flows.cli.app", "run", "ingest", env=env)
+                made.python("ingest", "-m", "flows.cli", "run", "ingest", env=env)
             yield StoreRunning(site, made)
 
 
