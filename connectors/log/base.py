@@ -1,7 +1,7 @@
 """The log: messages in topics, each topic in partitions, each partition in one order.
 
 The rest of the code knows only this interface; `connectors.log.redis.log` and `connectors.log.kafka.log` are its
-back ends, and `tests/connectors/test_log_conformance.py` holds each to the words below.
+back ends, and `tests/connectors/log/test_conformance.py` holds each to the words below.
 
 Offsets rise within a partition and are never given out twice under one log id; they may have gaps.
 A *position* is the next offset wanted, so that `position = record.offset + 1` goes on after a

@@ -10,7 +10,7 @@ form: `time` and data are required, `data_base64` and batches are refused, attri
 and one message may not carry both modes. More lenient: `source` may be any text; extension
 attributes and `dataschema` are passed over, whatever they hold; a message without any header of
 CloudEvents is read in structured mode. Of a JSON key that comes twice the last one counts.
-`tests/connectors/test_cloudevents_binding.py` goes through the standard rule by rule.
+`tests/connectors/messages/test_cloudevents_binding.py` goes through the standard rule by rule.
 
 A message that is not such an event becomes `Malformed` with one exact reason, `field: expected X,
 got Y`. The verdict depends on the message alone: the same on every machine and in every replay.

@@ -32,8 +32,8 @@ from connectors.log.base import Outgoing
 from connectors.messages.cloudevents import structured
 from flows.ingest import consumer_lag as lag
 from flows.ingest.arrivals import Heard
-from flows.ingest.silence_report import Hearing
 from flows.ingest.reader import Reader
+from flows.ingest.silence_report import Hearing
 from flows.ingest.steps import bury, decode, normalise, send
 from flows.ingest.throttle import Brake
 from flows.publish import publish_lag as unsettled

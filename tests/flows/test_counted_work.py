@@ -19,7 +19,7 @@ from connectors.redis.embedded import Embedded
 from flows.ingest.steps import apply, bury, decode, normalise
 from flows.publish.steps import derive, emit, settle
 from flows.runtime.clock import now_ms
-from tests.flows.engine import Engine, engine
+from tests.flows.harness import Engine, engine
 
 ROOM = 1.05
 EVENTS, SKUS, LOCATIONS = 2_000, 400, ("wh", "s1")

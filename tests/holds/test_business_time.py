@@ -8,7 +8,7 @@ from connectors.redis.embedded import Embedded
 from flows.services.holds.service import Holding
 from flows.services.holds.values import Confirmed, Made, Wanted
 from state.events.timestamps import rfc3339_ms
-from tests.flows.engine import engine
+from tests.flows.harness import engine
 from tests.flows.shop import CONFIG
 
 MONDAY = "2017-01-09T10:00:00Z"

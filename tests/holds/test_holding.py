@@ -13,7 +13,7 @@ from flows.services.holds.service import Holding
 from flows.services.holds.values import Confirmed, Made, NotDone, Released, Wanted
 from state.protocol.hold_calls import HeldLine
 from state.protocol.sharding import shard_of
-from tests.flows.engine import Engine, engine
+from tests.flows.harness import Engine, engine
 from tests.flows.shop import CONFIG, lines
 
 SHARDS = 16

@@ -1,0 +1,227 @@
+"""Levels explained on a running engine: by what the store and the log say, and by what was emitted."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from connectors.redis.embedded import Embedded
+from flows.cli.explain import explain
+from flows.services.holds.service import Holding
+from flows.services.holds.values import Made, Wanted
+from flows.services.policy.activate import bring
+from flows.services.policy.overlay import steer
+from flows.services.queries.explain import Explaining
+from state.policy import overlay
+from state.protocol.calls import SkuState
+from state.store.policy_history import By
+from tests.flows.harness import Engine, engine
+from tests.flows.shop import Shop, event, lines, rows
+
+CONFIG = """
+version: 1
+locations: [{id: wh, kind: warehouse}, {id: s1, kind: store}, {id: s2, kind: store}]
+policies: {floors: {store: 1}}
+channels:
+  - {id: shop}
+  - {id: side, mode: shadow}
+  - {id: market, opening: counted, locations: {exclude: [s2]}, buffer: {units: 2}}
+"""
+
+
+@pytest.fixture
+def config(config: Path) -> Path:
+    config.write_text(CONFIG)
+    return config
+
+
+def run(e: Engine) -> None:
+    e.ingest()
+    e.publish()
+
+
+def counted(e: Engine, location: str, **units: int) -> None:
+    at = "2026-01-01T00:00:00Z"
+    e.send("wms.count", location=location, counted_at=at, lines=lines(**units))
+    run(e)
+
+
+def read(e: Engine, sku: str) -> SkuState:
+    state = e.run.store.read(sku)
+    assert state is not None
+    return state
+
+
+def apart(e: Engine, sku: str, channel: str) -> tuple[str, int | None, int]:
+    """Why the channel was told another level, what it was told, and what the level is."""
+    found, told = Explaining(e.run).explain(read(e, sku), channel)
+    assert found.findings == ()
+    return told.apart, told.level, found.level
+
+
+def test_what_was_emitted_is_what_is_explained(valkey: Embedded, config: Path) -> None:
+    with engine(valkey, config) as e:
+        counted(e, "wh", A=9)
+        counted(e, "s1", A=4)
+        assert apart(e, "A", "shop") == ("", 12, 12)
+        assert apart(e, "A", "market") == ("", 10, 10)
+        assert apart(e, "A", "side") == ("shadow", None, 12)
+
+
+def test_a_channel_that_waits_for_counts_names_the_locations(
+    valkey: Embedded, config: Path
+) -> None:
+    with engine(valkey, config) as e:
+        counted(e, "wh", A=9)
+        found, told = Explaining(e.run).explain(read(e, "A"), "market")
+        assert (told.apart, told.level, told.uncounted) == ("not_counted", None, ("s1",))
+        assert (found.level, found.findings) == (7, ())
+
+
+def test_a_change_that_waits_for_its_tick_is_due(valkey: Embedded, config: Path) -> None:
+    with engine(valkey, config) as e:
+        counted(e, "wh", A=9)
+        e.send("pos.sale", location="wh", receipt="1", lines=lines(A=2))
+        e.ingest()
+        assert apart(e, "A", "shop") == ("due", 9, 7)
+        e.publish()
+        assert apart(e, "A", "shop") == ("", 7, 7)
+
+
+def test_a_frozen_channel_keeps_its_level_and_the_bill_says_so(
+    valkey: Embedded, config: Path
+) -> None:
+    with engine(valkey, config) as e:
+        counted(e, "wh", A=9)
+        now_ms = e.run.clock.now_ms()
+        steer(e.run, lambda known: overlay.hold(known, "shop", "frozen", now_ms, "ana", "test"))
+        e.send("pos.sale", location="wh", receipt="1", lines=lines(A=2))
+        run(e)
+        found, told = Explaining(e.run).explain(read(e, "A"), "shop")
+        assert (told.apart, told.level, found.level, found.findings) == ("", 9, 9, ())
+        assert found.steps[-1][:3] == ("frozen", 2, 9)
+
+
+def test_a_level_that_was_told_wrong_is_a_finding(valkey: Embedded, config: Path) -> None:
+    with engine(valkey, config) as e:
+        counted(e, "wh", A=9, B=5)
+        counted(e, "s1", A=0, B=0)
+        right = Explaining(e.run).check_all(["A", "B"])
+        assert (right.pairs, right.explained, right.findings) == (6, 6, ())
+        spoil(e, "A", b'"shop":9', b'"shop":8')
+        checked = Explaining(e.run).check_all(["A", "B"])
+        assert (checked.pairs, checked.explained) == (6, 5)
+        (finding,) = checked.findings
+        assert finding[:4] == ("A", "shop", 9, 8)
+        assert finding.findings == ("emitted: expected 9, got 8, and nothing is under way",)
+
+
+def spoil(e: Engine, sku: str, right: bytes, wrong: bytes) -> None:
+    """Change what the store remembers as emitted, behind the engine's back."""
+    client: Any = e.run.server.client
+    (key,) = [key for key in client.keys("*") if key.endswith(f":pos:{sku}".encode())]
+    text = client.hget(key, ">")
+    assert right in text
+    client.hset(key, ">", text.replace(right, wrong))
+
+
+def test_after_another_policy_every_level_is_explained_under_it(
+    valkey: Embedded, config: Path
+) -> None:
+    with engine(valkey, config) as e:
+        counted(e, "wh", A=9)
+        counted(e, "s1", A=4)
+        config.write_text(CONFIG.replace("{id: shop}", "{id: shop, cap: 3}"))
+        bring(e.run, config, By("ana", "fewer for the shop"))
+        run(e)
+        assert apart(e, "A", "shop") == ("", 3, 3)
+        assert Explaining(e.run).check_all(["A"]).findings == ()
+
+
+def test_who_holds_and_who_ordered_is_told_by_name(shop: Shop) -> None:
+    shop.config.write_text(CONFIG)
+    shop.emit(
+        event(1, "wms.receipt", location="wh", reference="r", lines=lines(A=20)),
+        event(2, "order.placed", order="o1", channel="shop", lines=lines(A=3)),
+        event(3, "order.placed", order="o2", channel="shop", lines=lines(A=2, B=1)),
+        event(4, "order.cancelled", order="o2", lines=lines(A=1)),
+    )
+    shop.settle()
+    held = shop.penstock("hold", "create", "cart-1", "A=4", "--channel", "shop")
+    assert held.returncode == 0, held.stderr
+    shop.settle()
+    (found,) = rows(shop.penstock("explain", "A", "--channel", "shop"))
+    assert (found["level"], found["emitted"]["level"]) == (12, 12)
+    assert [step["effect"] for step in found["steps"]] == [20, -4, -4, 0]
+    assert [(hold["hold"], hold["units"]) for hold in found["held_by"]] == [("cart-1", 4)]
+    assert {order.rpartition("/")[2]: units for order, units in found["unrouted_by"].items()} == {
+        "o1": 3,
+        "o2": 1,
+    }
+    last = found["emitted"]["last_update"]
+    assert (last["level"], last["version"]) == (12, shop.stock("A")["version"])
+    told = {each["type"]: each for each in found["events"]}
+    assert len(found["events"]) == 4
+    assert told.keys() == {"wms.receipt", "order.placed", "order.cancelled"}
+    assert told["wms.receipt"]["place"].startswith("wms.receipts/")
+    assert told["wms.receipt"]["does"].startswith("wh: on_hand +20")
+    (short,) = rows(shop.penstock("explain", "A"))
+    assert [(row["channel"], row["level"], row["apart"]) for row in short["channels"]] == [
+        ("shop", 12, ""),
+        ("side", 12, "shadow"),
+        ("market", 10, "not_counted"),
+    ]
+    assert rows(shop.penstock("explain", "--all")) == [{"pairs": 6, "explained": 6}]
+
+
+def test_a_sale_that_a_count_saw_did_nothing(shop: Shop) -> None:
+    old = {**event(2, "pos.sale", location="s1", receipt="1", lines=lines(A=1))}
+    old["time"] = "2026-01-01T00:00:00Z"
+    counted_at = "2026-01-02T00:00:00Z"
+    shop.emit(
+        event(1, "wms.count", location="s1", counted_at=counted_at, lines=lines(A=5)), old, old
+    )
+    shop.settle()
+    (found,) = rows(shop.penstock("explain", "A", "--channel", "shop"))
+    assert [(e["absorbed"], e["repeated"]) for e in found["events"] if e["type"] == "pos.sale"] == [
+        (True, False),
+        (True, True),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        ((None, None), 2, "expected a SKU"),
+        (("A", "nowhere"), 2, "--channel: expected one of shop, side, market, got 'nowhere'"),
+        (("none", None), 1, "sku: expected one that the store knows, got 'none'"),
+    ],
+)
+def test_what_cannot_be_explained_is_told_in_words(
+    arguments: tuple[str | None, str | None],
+    code: int,
+    said: str,
+    valkey: Embedded,
+    config: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with engine(valkey, config) as e:
+        counted(e, "wh", A=9)
+    monkeypatch.setenv("PENSTOCK_REDIS", f"unix://{valkey.socket}")
+    monkeypatch.setenv("PENSTOCK_CONFIG", str(config))
+    sku, channel = arguments
+    assert explain(sku, channel, 0, every=False, as_json=True) == code
+    assert said in capsys.readouterr().err
+
+
+def test_a_confirmed_hold_is_told_as_an_order(valkey: Embedded, config: Path) -> None:
+    with engine(valkey, config) as e:
+        counted(e, "wh", A=9)
+        holding = Holding(e.run)
+        assert isinstance(holding.create(Wanted("h1", (("A", 2),), channel="shop")), Made)
+        holding.confirm("h1", "o9")
+        run(e)
+        assert apart(e, "A", "shop") == ("", 7, 7)
+        steps = Explaining(e.run).explain(read(e, "A"), "shop")[0].steps
+        assert [step[:2] for step in steps][:2] == [("stock", 9), ("unrouted", -2)]
