@@ -5,30 +5,33 @@ import signal
 import subprocess
 import sys
 import threading
-from datetime import timedelta
+from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Literal
 
 import structlog
-from bytewax.run import cli_main
 
 from connectors.config import policy_file as config
 from connectors.config import settings as environment
 from connectors.config.settings import PORT_MAX, Settings
+from flows.engine.run import Flow, run
+from flows.ingest.flow import BACKGROUND as INGEST_BACKGROUND
 from flows.ingest.flow import build as build_ingest
+from flows.publish.flow import BACKGROUND as PUBLISH_BACKGROUND
 from flows.publish.flow import build as build_publish
 from flows.runtime import signals as stop
 from flows.runtime.exit_codes import FINDING, OK, verdict
-from flows.runtime.process import running
-from flows.services.policy import reload as reloading
+from flows.runtime.process import Background, running
 
 Role = Literal["ingest", "publish"]
 
-EPOCH = timedelta(milliseconds=100)
-"""Inside an epoch nothing holds a source of Bytewax back, so epochs are short."""
 GRACE_S = 30.0
 WATCH_S = 0.05
-ROLES: tuple[Role, ...] = ("ingest", "publish")
+FLOWS: dict[Role, tuple[Callable[..., Flow], Sequence[Background]]] = {
+    "ingest": (build_ingest, INGEST_BACKGROUND),
+    "publish": (build_publish, PUBLISH_BACKGROUND),
+}
+ROLES = tuple(FLOWS)
 
 _log = structlog.get_logger(__name__)
 
@@ -36,12 +39,10 @@ _log = structlog.get_logger(__name__)
 def run_flow(role: Role, *, until_idle: bool) -> int:
     """Run one flow in this process until it is stopped, or idle. Return the exit code."""
     try:
-        with running(role) as runtime:
-            build = build_ingest if role == "ingest" else build_publish
-            flow = build(runtime, until_idle=until_idle)
-            runtime.ending.keeps = _is_told
-            cli_main(flow, epoch_interval=EPOCH)  # type: ignore[no-untyped-call]  # Bytewax has no types here
-            runtime.ending.tell()
+        build, background = FLOWS[role]
+        with running(background) as runtime:
+            runtime.failure.defers = _has_words
+            run(build(runtime, until_idle=until_idle), runtime.failure)
     except Exception as error:  # noqa: BLE001 - the edge: every failure becomes words and an exit code
         code, text = verdict(error)
         if code == FINDING:
@@ -51,7 +52,7 @@ def run_flow(role: Role, *, until_idle: bool) -> int:
     return OK
 
 
-def _is_told(error: Exception) -> bool:
+def _has_words(error: Exception) -> bool:
     return verdict(error)[0] != FINDING
 
 
@@ -113,7 +114,7 @@ def _pass_on_hangups(children: list[subprocess.Popen[bytes]]) -> None:
             if child.poll() is None:
                 child.send_signal(signal.SIGHUP)
 
-    if not reloading.at_terminal():
+    if not stop.at_terminal():
         signal.signal(signal.SIGHUP, ask)
 
 

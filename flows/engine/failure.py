@@ -1,8 +1,8 @@
-"""How a flow ends at an error that is to be told in words.
+"""Deferred failure: how a flow ends at an error that has words for its user.
 
-The engine is written in Rust: an error that leaves a step makes it print a stack of its own first. An error that
-has words is therefore kept, the sources end, what is under way is let go, and the error is raised when the
-engine has ended.
+The engine is written in Rust: when an error leaves a step, it first prints a stack of its own. An error with words is
+therefore deferred: the sources end, the steps drop what is in flight, and the error is raised when the engine has
+ended.
 """
 
 from collections.abc import Callable
@@ -14,46 +14,46 @@ Answer = TypeVar("Answer")
 
 
 @dataclass(slots=True)
-class Ending:
-    """The error that ends a flow. `keeps` says which ones are kept; by default none is."""
+class DeferredFailure:
+    """The error that ends a flow. `defers` says which errors are deferred; by default none is."""
 
-    keeps: Callable[[Exception], bool] = lambda _error: False
+    defers: Callable[[Exception], bool] = lambda _error: False
     error: Exception | None = None
 
-    def step(self, step: Callable[[Item], Answer]) -> Callable[[Item], Answer]:
-        """Return a step that does nothing any more once an error was kept."""
+    def step(self, work: Callable[[Item], Answer]) -> Callable[[Item], Answer]:
+        """Return a step that does nothing any more once an error was deferred."""
 
         def guarded(item: Item) -> Answer:
             if self.error is None:
                 try:
-                    return step(item)
+                    return work(item)
                 except Exception as error:
-                    if not self.keeps(error):
+                    if not self.defers(error):
                         raise
                     self.error = error
-            # No step looks at it: all are let go.
+            # No later step looks at it: all of them drop their items.
             return cast("Answer", None)
 
         return guarded
 
-    def source(self, ask: Callable[[], Answer]) -> Answer:
-        """Return what a source has to hand on.
+    def source(self, ask: Callable[[], Answer]) -> Callable[[], Answer]:
+        """Return a source that raises StopIteration once an error was deferred."""
 
-        Raises:
-            StopIteration: the source has ended, by itself or because an error was kept.
-        """
-        if self.error is None:
-            try:
-                return ask()
-            except StopIteration:
-                raise
-            except Exception as error:
-                if not self.keeps(error):
+        def guarded() -> Answer:
+            if self.error is None:
+                try:
+                    return ask()
+                except StopIteration:
                     raise
-                self.error = error
-        raise StopIteration
+                except Exception as error:
+                    if not self.defers(error):
+                        raise
+                    self.error = error
+            raise StopIteration
 
-    def tell(self) -> None:
-        """Raise the error that was kept, if one was."""
+        return guarded
+
+    def reraise(self) -> None:
+        """Raise the error that was deferred, if there is one."""
         if self.error is not None:
             raise self.error

@@ -11,100 +11,63 @@ workers and processes.
 """
 
 import time
-from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
-from typing import TypeVar
 
 import bytewax.operators as op
 from bytewax.dataflow import Dataflow
-from bytewax.inputs import DynamicSource, StatelessSourcePartition
-from bytewax.outputs import DynamicSink, StatelessSinkPartition
 
+from flows.engine.polling import NullSink, Poll, PollingSource
+from flows.engine.steps import Steps
 from flows.ingest.read_run import Batch
 from flows.ingest.reader import Reader
 from flows.ingest.steps import bury, decode, normalise, send
 from flows.runtime.context import Runtime
-from flows.runtime.process import serving
-from monitoring.busy import timed, timed_source
+from flows.runtime.process import Background, serving
+from flows.services.policy.reload import reloading
 from state.protocol.pack import Packer
 
-Item = TypeVar("Item")
-Answer = TypeVar("Answer")
-
+BACKGROUND: tuple[Background, ...] = (reloading,)
+"""Background tasks of a process that runs this flow."""
 PAUSE = timedelta(milliseconds=2)
 
 
 def build(runtime: Runtime, *, until_idle: bool = False) -> Dataflow:
     """Wire the flow."""
+    steps = Steps("ingest", runtime.failure)
     packer = Packer(runtime.store.shards, runtime.guard_ms)
     flow = Dataflow("ingest")
 
-    def step(name: str, work: Callable[[Item], Answer]) -> Callable[[Item], Answer]:
-        return runtime.ending.step(timed("ingest", name, work))
-
-    batches = op.input("read", flow, Batches(lambda: Reader(runtime, until_idle=until_idle)))
+    batches = op.input(
+        "read", flow, PollingSource(lambda: _poll(runtime, steps, until_idle=until_idle))
+    )
     # Batch(run, records, upto)
-    decoded = op.map("decode", batches, step("decode", decode))
+    decoded = op.map("decode", batches, steps.step("decode", decode))
     # Decoded(batch, events=[(record, event)], rejected)
-    normal = op.map("normalise", decoded, step("normalise", partial(normalise, runtime)))
+    normal = op.map("normalise", decoded, steps.step("normalise", partial(normalise, runtime)))
     # Normal(batch, events={partition: [NormalEvent(offset, ..., ops)]}, rejected)
-    kept = op.map("dead_letters", normal, step("dead_letters", partial(bury, runtime)))
-    # The calls of a batch are under way while the next one comes down to here.
-    applied = op.map("apply", kept, step("apply", partial(send, runtime, packer)))
-    op.output("done", applied, Done())
+    kept = op.map("dead_letters", normal, steps.step("dead_letters", partial(bury, runtime)))
+    # The calls of a batch are in flight while the next one comes down to here.
+    applied = op.map("apply", kept, steps.step("apply", partial(send, runtime, packer)))
+    op.output("done", applied, NullSink())
     return flow
 
 
 def from_environment() -> Dataflow:
     """Return the flow with the settings of the environment."""
-    return build(serving("ingest"))
+    return build(serving("ingest", BACKGROUND))
 
 
-class Batches(DynamicSource[Batch]):
-    """A reader for each worker."""
+def _poll(runtime: Runtime, steps: Steps, *, until_idle: bool) -> Poll[Batch]:
+    """Return how a worker's reader is asked: again at once while there is something to read."""
+    reader = Reader(runtime, until_idle=until_idle)
+    empty = False
 
-    def __init__(self, make: Callable[[], Reader]) -> None:
-        self._make = make
+    def ask() -> Batch | None:
+        nonlocal empty
+        batch = reader.next_batch(time.monotonic())
+        empty = batch is None
+        return batch
 
-    def build(self, _step_id: str, _worker_index: int, _worker_count: int) -> "Batched":
-        """Make the reader of one worker."""
-        return Batched(self._make())
-
-
-class Batched(StatelessSourcePartition[Batch]):
-    """One reader, as the engine asks it."""
-
-    def __init__(self, reader: Reader) -> None:
-        self._empty = False
-
-        def ask() -> Batch | None:
-            return reader.next_batch(time.monotonic())
-
-        ending = reader.runtime.ending
-        # It mostly waits for messages: what counts is its own work.
-        timed_ask = timed_source("ingest", "read", ask, time.thread_time)
-        self._ask = partial(ending.source, timed_ask)
-
-    def next_batch(self) -> list[Batch]:
-        """Return the next batch, if there is one."""
-        batch = self._ask()
-        self._empty = batch is None
-        return [] if batch is None else [batch]
-
-    def next_awake(self) -> datetime | None:
-        """Return when to ask again: at once while there is something to read."""
-        return datetime.now(UTC) + PAUSE if self._empty else None
-
-
-class Done(DynamicSink[None]):
-    """The end of the flow: all that counts has happened in the steps."""
-
-    def build(self, _step_id: str, _worker_index: int, _worker_count: int) -> "_Nothing":
-        """Make the end of one worker."""
-        return _Nothing()
-
-
-class _Nothing(StatelessSinkPartition[None]):
-    def write_batch(self, items: list[None]) -> None:
-        """Nothing is left to write."""
+    # A reader mostly waits for messages: what counts is its own work.
+    return Poll(steps.source("read", ask, time.thread_time), lambda: PAUSE if empty else None)

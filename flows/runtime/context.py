@@ -8,7 +8,7 @@ from connectors.log.base import (
     Log,
 )
 from connectors.redis.server import SKEW_MAX_MS, Server
-from flows.engine.failure import Ending
+from flows.engine.failure import DeferredFailure
 from flows.runtime.active_policy import PolicyInForce
 from flows.runtime.clock import Clock
 from flows.runtime.retry import insist
@@ -38,7 +38,7 @@ class Runtime:
     """The one that was in force when this process brought its own."""
     problems: dict[str, str | None] = field(default_factory=dict)
     """Named checks for readiness: None = fine."""
-    ending: Ending = field(default_factory=Ending)
+    failure: DeferredFailure = field(default_factory=DeferredFailure)
     clock: Clock = field(default_factory=Clock)
     push_lags: Mapping[str, int] = field(default_factory=dict)
     """How long channels take to show a level (ms), where that was measured and a buffer goes by it."""

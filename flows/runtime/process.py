@@ -3,8 +3,8 @@
 import atexit
 import gc
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 
 import redis
 import stamina.instrumentation
@@ -16,9 +16,10 @@ from flows.runtime import signals as stop
 from flows.runtime.context import Runtime
 from flows.runtime.exit_codes import FINDING, verdict
 from flows.runtime.session import runtime
-from flows.services.policy import reload as reloading
-from flows.services.scrub.scrubber import walking
 from monitoring.server import serve
+
+Background = Callable[[Runtime], AbstractContextManager[None]]
+"""A task that runs beside a flow, in a thread of its own, while its context lasts."""
 
 _log = structlog.get_logger(__name__)
 
@@ -50,9 +51,12 @@ def collect_rarely() -> None:
 
 
 @contextmanager
-def running(role: str) -> Iterator[Runtime]:
-    """Be a process that runs a flow, with the settings of the environment, until the block ends."""
-    reloading.install()
+def running(background: Sequence[Background] = ()) -> Iterator[Runtime]:
+    """Be a process that runs a flow, with the settings of the environment, until the block ends.
+
+    The tasks of `background` run beside the flow; the last one ends first.
+    """
+    stop.catch_hangups()
     stop.install()  # the last: what was held until now comes, and finds its handlers
     set_up_logging()
     collect_rarely()
@@ -64,17 +68,16 @@ def running(role: str) -> Iterator[Runtime]:
         if settings.metrics_address is not None:
             web = serve(settings.metrics, lambda: _readiness(run))
             stack.callback(web.stop)
-        if role == "publish":
-            stack.enter_context(walking(run))
-        stack.enter_context(reloading.reloading(run))
+        for task in background:
+            stack.enter_context(task(run))
         yield run
 
 
-def serving(name: str) -> Runtime:
+def serving(name: str, background: Sequence[Background]) -> Runtime:
     """Enter `running` for as long as this process lives, for a flow that Bytewax itself starts."""
     stack = ExitStack()
     try:
-        run = stack.enter_context(running(name))
+        run = stack.enter_context(running(background))
     except Exception as error:
         code, text = verdict(error)
         if code == FINDING:

@@ -1,6 +1,7 @@
-"""Stopping cleanly: a signal sets a flag, the sources end, what is in hand is finished."""
+"""Signals of a process: a stop ends the sources and finishes what is in hand, a hangup reads the policy file again."""
 
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,6 +9,9 @@ from types import FrameType
 
 _STOPS = signal.SIGTERM, signal.SIGINT
 _HELD = *_STOPS, signal.SIGHUP
+
+hangup = threading.Event()
+"""Set by SIGHUP, where `catch_hangups` was called."""
 
 _stop = threading.Event()
 
@@ -18,6 +22,17 @@ def install() -> None:
         for number in _STOPS:
             signal.signal(number, _set)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _HELD)
+
+
+def catch_hangups() -> None:
+    """Let SIGHUP set `hangup`. At a terminal it ends the process, as ever."""
+    if threading.current_thread() is threading.main_thread() and not at_terminal():
+        signal.signal(signal.SIGHUP, _hang_up)
+
+
+def at_terminal() -> bool:
+    """Say whether somebody sits before this process: SIGHUP means that their terminal is gone."""
+    return sys.stdin is not None and sys.stdin.isatty()
 
 
 @contextmanager
@@ -51,3 +66,7 @@ def ask() -> None:
 
 def _set(_number: int, _frame: FrameType | None) -> None:
     _stop.set()
+
+
+def _hang_up(_number: int, _frame: FrameType | None) -> None:
+    hangup.set()

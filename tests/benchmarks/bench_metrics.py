@@ -184,7 +184,7 @@ class Bench:
         reader, claimer = self._reader, self._claimer
 
         def wired(flow: str, name: str, work: Callable[[Any], Any]) -> Callable[[Any], Any]:
-            return run.ending.step(busy.timed(flow, name, work))
+            return run.failure.step(busy.timed(flow, name, work))
 
         read = busy.timed_source(
             "ingest", "read", lambda: reader.next_batch(time.monotonic()), time.thread_time

@@ -4,19 +4,17 @@ A file with problems changes nothing: they are told in the log, and counted. A g
 processes of the store, which follow it as they follow any policy.
 """
 
-import signal
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from types import FrameType
 
 import structlog
 
 from connectors.config.policy_file import DEFAULT_PATH, ConfigError
 from connectors.redis.server import ServerAway, beside
+from flows.runtime import signals
 from flows.runtime.context import Runtime
 from flows.runtime.retry import is_away
 from flows.services.policy.activate import bring
@@ -29,19 +27,7 @@ STOP_S = 5.0
 TOLD_MAX = 20
 """Problems of a file that are logged."""
 
-_asked = threading.Event()
 _log = structlog.get_logger(__name__)
-
-
-def at_terminal() -> bool:
-    """Say whether somebody sits before this process: SIGHUP means that their terminal is gone."""
-    return sys.stdin is not None and sys.stdin.isatty()
-
-
-def install() -> None:
-    """Let SIGHUP ask for the file to be read again. At a terminal it ends the process, as ever."""
-    if threading.current_thread() is threading.main_thread() and not at_terminal():
-        signal.signal(signal.SIGHUP, _ask)
 
 
 @contextmanager
@@ -69,17 +55,17 @@ class Reload:
     def stop(self) -> None:
         """Let `run` end soon."""
         self._stopped.set()
-        _asked.set()
+        signals.hangup.set()
 
     def run(self) -> None:
         """Look at the file until stopped."""
         while True:
-            _asked.wait(self._look_s)
+            signals.hangup.wait(self._look_s)
             if self._stopped.is_set():
                 return
             # Asked again: a signal may come as the time is over, and must not be cleared away unseen.
-            if _asked.is_set():
-                _asked.clear()
+            if signals.hangup.is_set():
+                signals.hangup.clear()
                 self.read("SIGHUP")
             elif self._runtime.settings.config_watch == "1" and self._has_changed():
                 self.read("the file changed")
@@ -105,7 +91,7 @@ class Reload:
             if is_away(error) or isinstance(error, ServerAway):
                 self._loaded = None
                 self._stopped.wait(self._look_s)
-                _asked.set()
+                signals.hangup.set()
         else:
             metrics.POLICY_RELOADS.labels("changed" if changed else "same").inc()
 
@@ -113,10 +99,6 @@ class Reload:
         """Say whether the file is another than the one read, and stays as it is: nobody is writing it."""
         before, self._seen = self._seen, _stamp(self._file)
         return self._seen is not None and self._seen != self._loaded and self._seen == before
-
-
-def _ask(_number: int, _frame: FrameType | None) -> None:
-    _asked.set()
 
 
 def _stamp(file: Path) -> tuple[int, int, int] | None:

@@ -8,7 +8,7 @@ import structlog
 from structlog.testing import capture_logs
 
 from connectors.redis.embedded import Embedded
-from flows.services.policy import reload as reloading
+from flows.runtime import signals
 from flows.services.policy.reload import Reload
 from monitoring import metrics
 from state.store import policy_history
@@ -79,7 +79,7 @@ def test_a_hangup_in_the_moment_in_which_waiting_ends_is_not_lost(
             return False
 
     asked = TooLate()
-    monkeypatch.setattr(reloading, "_asked", asked)
+    monkeypatch.setattr(signals, "hangup", asked)
     with engine(valkey, config) as e:
         reload, read = Reload(e.run), []
 
