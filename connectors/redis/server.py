@@ -25,6 +25,7 @@ SKEW_MAX_MS = 1_000
 """A clock that is further off the server's may not write: versions would run ahead of a failover's floor."""
 
 _ALONE = ""
+_UNLINK_MAX = 1_000
 
 
 class ServerError(Exception):
@@ -126,6 +127,29 @@ class Server:
     def skew_ms(self, now_ms: int) -> int:
         """Return by how much this machine's clock is ahead of the server's that is furthest off."""
         return max(self.skews_ms(now_ms).values(), key=abs)
+
+    def ping(self) -> str | None:
+        """Return why the servers cannot be reached, None when they answer."""
+        try:
+            self.client.ping()
+        except redis.RedisError as error:
+            return f"no answer ({type(error).__name__})"
+        return None
+
+    def remove_keys(self, prefix: str) -> None:
+        """Remove every key that begins with a prefix, some at a time."""
+        client, found = self.client, list[Any]()
+        for key in client.scan_iter(match=f"{prefix}*", count=_UNLINK_MAX):
+            found.append(key)
+            if len(found) >= _UNLINK_MAX:
+                client.unlink(*found)
+                found.clear()
+        if found:
+            client.unlink(*found)
+
+    def never_rewrite(self) -> None:
+        """Let the append-only file grow, for a store that is thrown away soon: a rewrite would take time from it."""
+        self.client.config_set("auto-aof-rewrite-percentage", 0)
 
     def check(self) -> None:
         """Refuse servers that may throw stock away.

@@ -6,6 +6,7 @@ from flows.cli import output
 from flows.runtime import signals as stop
 from flows.runtime.context import Runtime
 from flows.runtime.exit_codes import AWAY_EXIT, FINDING, OK, USAGE
+from flows.runtime.policy_follower import follow_policy
 from flows.runtime.session import reached_or_made
 from flows.services.corrections.manual_events import Refused, rejected, send, wait_until_applied
 from state.events.adjustment_reasons import AdjustReason
@@ -34,7 +35,7 @@ def adjust(
         "lines": [{"sku": sku, "quantity": delta}],
     }
     with reached_or_made() as run:
-        run.follow_policy()
+        follow_policy(run)
         if run.store.read(sku) is None:
             output.fault("adjust", f"sku: the store did not know {sku!r} before")
         before = on_hand(run, sku, location)

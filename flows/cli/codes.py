@@ -8,10 +8,10 @@ from connectors.config.yaml_reader import Lint
 from flows.cli import output
 from flows.runtime.context import CODES_AHEAD_MS, Runtime
 from flows.runtime.exit_codes import FINDING, OK, USAGE
+from flows.runtime.policy_follower import follow_policy
 from flows.runtime.session import reached_or_made
 from state.events.codes import CodeRow, additions
 from state.events.timestamps import ms_rfc3339
-from state.store import policy as policy_store
 
 COLUMNS = ("system", "code", "sku", "units", "valid_from")
 
@@ -29,7 +29,7 @@ def add(path: Path, *, dry_run: bool, as_json: bool) -> int:
         output.fault("codes add", "\n".join(map(str, lint.problems)))
         return USAGE
     with reached_or_made() as run:
-        run.follow_policy()
+        follow_policy(run)
         unmapped = _systems_without_codes(run, {mapping.system for mapping in mappings})
         if unmapped:
             told = ", ".join(sorted(unmapped))
@@ -38,15 +38,16 @@ def add(path: Path, *, dry_run: bool, as_json: bool) -> int:
                 f"system: expected one of a source with `codes` in the policy in force, got {told}",
             )
             return USAGE
-        client, keys = run.server.client, run.keys
+        policies = run.shared.policy
 
         def from_ms() -> int:
             return run.clock.now_ms() + CODES_AHEAD_MS
 
-        if dry_run:
-            rows = additions(policy_store.read_codes(client, keys), mappings, from_ms())
-        else:
-            rows = policy_store.add_codes(client, keys, mappings, from_ms)[1]
+        rows = (
+            additions(policies.codes(), mappings, from_ms())
+            if dry_run
+            else policies.add_codes(mappings, from_ms)[1]
+        )
     _tell(rows, as_json=as_json)
     added = 0 if dry_run else len(rows)
     output.fault("codes add", f"read={len(mappings)} new={len(rows)} added={added}")
@@ -56,7 +57,7 @@ def add(path: Path, *, dry_run: bool, as_json: bool) -> int:
 def show(code: str | None, *, as_json: bool) -> int:
     """Show the rows of a code or of a SKU, or of all."""
     with reached_or_made() as run:
-        table = policy_store.read_codes(run.server.client, run.keys)
+        table = run.shared.policy.codes()
     rows = [row for row in table.rows() if code is None or code in {row.code, row.sku}]
     _tell(sorted(rows, key=_in_order), as_json=as_json)
     if code is not None and not rows:

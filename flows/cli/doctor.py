@@ -22,7 +22,6 @@ from flows.runtime.idle import lags
 from flows.runtime.retry import AWAY
 from flows.runtime.session import TOPICS, connected
 from state.protocol.sharding import SLOTS
-from state.store import policy as policy_store
 from state.store.library import library_source
 
 PYTHONS = ((3, 11), (3, 12))
@@ -101,12 +100,12 @@ def _config(settings: Settings) -> Answer:
 
 def _server(run: Runtime) -> Answer:
     try:
-        run.server.check()
+        run.primaries.check()
     except Exception as error:  # noqa: BLE001 - its text is the finding
         return "fail", str(error)
-    where = "embedded" if run.server.store is not None else "PENSTOCK_REDIS"
+    where = "embedded" if run.primaries.store is not None else "PENSTOCK_REDIS"
     return _each(
-        run.server.ask("INFO", "server"), lambda info: ("ok", f"{_version(info)}, {where}")
+        run.primaries.ask("INFO", "server"), lambda info: ("ok", f"{_version(info)}, {where}")
     )
 
 
@@ -117,7 +116,7 @@ def _version(info: dict[str, Any]) -> str:
 
 def _shards(run: Runtime) -> Answer:
     """Where the shards lie, of a cluster."""
-    client, keys = run.server.client, run.keys
+    client, keys = run.primaries.client, run.store.keys
     if not isinstance(client, ClusterClient):
         return "ok", f"{run.store.shards} on one server"
     served = _each(client.ask("CLUSTER INFO"), _slots_of)
@@ -135,7 +134,7 @@ def _slots_of(info: dict[str, Any]) -> Answer:
 
 
 def _append_only(run: Runtime) -> Answer:
-    return _each(run.server.ask("INFO", "persistence"), _append_only_of)
+    return _each(run.primaries.ask("INFO", "persistence"), _append_only_of)
 
 
 def _append_only_of(info: dict[str, Any]) -> Answer:
@@ -147,7 +146,7 @@ def _append_only_of(info: dict[str, Any]) -> Answer:
 
 
 def _clock(run: Runtime) -> Answer:
-    return _each(run.server.skews_ms(now_ms()), _clock_of)
+    return _each(run.primaries.skews_ms(now_ms()), _clock_of)
 
 
 def _clock_of(skew_ms: int) -> Answer:
@@ -158,7 +157,7 @@ def _clock_of(skew_ms: int) -> Answer:
 
 def _functions(run: Runtime) -> Answer:
     command = ("FUNCTION", "LIST", "LIBRARYNAME", "penstock", "WITHCODE")
-    return _each(run.server.ask(*command), _functions_of)
+    return _each(run.primaries.ask(*command), _functions_of)
 
 
 def _functions_of(found: object) -> Answer:
@@ -213,7 +212,7 @@ def _together(faults: Iterable[Fault]) -> str:
 
 
 def _policy(run: Runtime) -> Answer:
-    found = policy_store.in_force(run.server.client, run.keys)
+    found = run.shared.policy.active()
     if found is None:
         return "warn", "none in force; run `penstock init`"
     if found.policy != config.load(run.settings.config):

@@ -15,6 +15,7 @@ from flows.cli.explain_text import (
 from flows.cli.progress import bar
 from flows.runtime.context import Runtime
 from flows.runtime.exit_codes import FINDING, OK, USAGE
+from flows.runtime.policy_follower import follow_policy
 from flows.runtime.session import reached
 from flows.services.holds.service import Holding
 from flows.services.queries.explain import Explaining
@@ -31,7 +32,7 @@ def explain(sku: str | None, channel: str | None, limit: int, *, every: bool, as
         output.fault("explain", "expected a SKU, perhaps with --channel, or --all alone")
         return USAGE
     with reached() as run:
-        run.follow_policy()
+        follow_policy(run)
         if sku is None:
             return _check(run, as_json=as_json)
         state = run.store.read(sku)
@@ -60,7 +61,7 @@ def _check(run: Runtime, *, as_json: bool) -> int:
             pairs += checked.pairs
             doubted |= dict.fromkeys(each.sku for each in checked.findings)
             told(len(some))
-    run.follow_policy()
+    follow_policy(run)
     found = Explaining(run).check_all([*doubted]).findings
     explained = pairs - len(found)
     if output.wants_json(asked=as_json):

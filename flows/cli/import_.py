@@ -17,6 +17,7 @@ from flows.runtime import signals as stop
 from flows.runtime.context import Runtime
 from flows.runtime.exit_codes import AWAY_EXIT, FINDING, OK, USAGE
 from flows.runtime.idle import LOOK_EVERY_S
+from flows.runtime.policy_follower import follow_policy
 from flows.runtime.retry import insist
 from flows.runtime.session import reached_or_made
 from flows.services.corrections import import_counts as importing
@@ -61,7 +62,7 @@ class Sent:
 def import_file(wanted: Wanted) -> int:
     """Check a file and send it; declare its locations complete, if it is, once all is applied."""
     with reached_or_made() as run:
-        run.follow_policy()
+        follow_policy(run)
         as_of_ms = _as_of_ms(run, wanted.as_of)
         found = None if as_of_ms is None else _read(run, wanted)
         if as_of_ms is None or found is None:

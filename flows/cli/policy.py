@@ -14,18 +14,17 @@ from connectors.config import policy_file as config
 from connectors.config import settings as environment
 from flows.cli import output
 from flows.cli.progress import bar
-from flows.runtime.active_policy import PolicyInForce
+from flows.runtime.active_policy import ActivePolicy
 from flows.runtime.context import Runtime
 from flows.runtime.exit_codes import FINDING, OK, USAGE
 from flows.runtime.session import reached
-from flows.services.policy.activate import bring
+from flows.services.policy.activate import activate
 from flows.services.policy.impact_report import Comparison, Move, compare
 from state.events.codes import CodeTable
 from state.events.timestamps import ms_rfc3339
 from state.policy.document import to_json
 from state.policy.sums_digest import layout_digest
 from state.store import policy as policy_store
-from state.store import policy_history
 from state.store.policy_history import By, Entry
 
 
@@ -35,7 +34,7 @@ def apply(file: Path | None, said: By, *, as_json: bool) -> int:
         if not _is_made(run):
             return USAGE
         before = run.policy
-        changed = bring(run, file or environment.load().config, said)
+        changed = activate(run, file or environment.load().config, said)
         rebuilds = changed and run.policy.sums_revision != before.sums_revision
         found = {
             "revision": run.policy.revision,
@@ -60,8 +59,8 @@ def dry_run(file: Path | None, *, as_json: bool, as_csv: bool) -> int:
         policy = config.load(file or environment.load().config)
         known = run.policy
         rebuilds = layout_digest(policy) != layout_digest(known.of_file)
-        other = PolicyInForce(
-            policy_store.InForce(known.revision + 1, policy, 0, known.overlay), CodeTable()
+        other = ActivePolicy(
+            policy_store.PolicyRecord(known.revision + 1, policy, 0, known.overlay), CodeTable()
         )
         total = run.store.due_by(1 << 50, -1)
         with bar("deriving levels", total) as told:
@@ -74,7 +73,7 @@ def dry_run(file: Path | None, *, as_json: bool, as_csv: bool) -> int:
 def history(*, as_json: bool) -> int:
     """List the revisions of the policy that are known, the newest first."""
     with reached() as run:
-        rows = [_row(entry) for entry in reversed(policy_history.read(run.server.client, run.keys))]
+        rows = [_row(entry) for entry in reversed(run.shared.policy.history())]
     if output.wants_json(asked=as_json):
         for row in rows:
             output.json_line(row)
@@ -88,18 +87,18 @@ def history(*, as_json: bool) -> int:
 def show(revision: int | None) -> int:
     """Print the policy in force, or that of a revision, as JSON."""
     with reached() as run:
-        client, keys = run.server.client, run.keys
+        policies = run.shared.policy
         if revision is None:
             policy = run.policy.of_file
         else:
-            entries = {entry.revision: entry for entry in policy_history.read(client, keys)}
+            entries = {entry.revision: entry for entry in policies.history()}
             if revision not in entries:
                 output.fault(
                     "policy show",
                     f"revision: expected one of `penstock policy history`, got {revision}",
                 )
                 return FINDING
-            kept = policy_history.document(client, keys, entries[revision])
+            kept = policies.document(entries[revision])
             if kept is None:
                 told = f"revision: its document is not kept any more, only its digest {entries[revision].digest}"
                 output.fault("policy show", told)
@@ -115,7 +114,7 @@ def show(revision: int | None) -> int:
 
 def _is_made(run: Runtime) -> bool:
     """Say whether there is a store; tell what to do where there is none."""
-    if run.server.client.hexists(run.keys.store(), "shards"):
+    if run.shared.record.read().shards is not None:
         return True
     output.fault("policy", "expected a store, got none: see `penstock init`")
     return False

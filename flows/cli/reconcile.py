@@ -8,6 +8,7 @@ from flows.cli import output
 from flows.runtime import signals as stop
 from flows.runtime.context import Runtime
 from flows.runtime.exit_codes import AWAY_EXIT, FINDING, OK, USAGE
+from flows.runtime.policy_follower import follow_policy
 from flows.runtime.session import reached_or_made
 from flows.services.corrections.manual_events import (
     Refused,
@@ -42,7 +43,7 @@ def reconcile(
         output.fault("reconcile", "expected --reason and --by with --apply")
         return USAGE
     with reached_or_made() as run:
-        run.follow_policy()
+        follow_policy(run)
         try:
             as_of_ms = rfc3339_ms(as_of) if as_of else run.business_now_ms()
             # The whole file is read before anything is sent.

@@ -12,6 +12,7 @@ from flows.cli import output
 from flows.cli.progress import bar
 from flows.runtime.context import Runtime
 from flows.runtime.exit_codes import FINDING, OK, USAGE
+from flows.runtime.policy_follower import follow_policy
 from flows.runtime.session import reached
 from flows.services.queries.current_levels import moment
 from flows.services.queries.shadow_report import (
@@ -31,7 +32,7 @@ PROBLEMS_SHOWN: Final = 20
 def shadow_report(against: Path, *, as_csv: bool, as_json: bool) -> int:
     """Compare a file `channel,sku,quantity` with the pool; exit 1 if they differ anywhere."""
     with reached() as run:
-        run.follow_policy()
+        follow_policy(run)
         shown = _read(run, against)
         if shown is None:
             return USAGE

@@ -12,8 +12,6 @@ TICK_MS = "300"
 """Unless set otherwise. A second of the demo is days of trading, and each event has 29 lines: SKUs gather their
 changes for longer than when live."""
 
-_UNLINK_MAX = 1_000
-
 
 @contextmanager
 def own_place(folder: Path, config: Path) -> Iterator[None]:
@@ -49,13 +47,5 @@ def forget(run: Runtime) -> None:
     if run.settings.kafka is not None:
         for topic in TOPICS:
             run.log.delete(topic)
-    if run.server.store is not None:
-        return
-    client, found = run.server.client, []
-    for key in client.scan_iter(match=f"{run.keys.prefix}*", count=_UNLINK_MAX):
-        found.append(key)
-        if len(found) >= _UNLINK_MAX:
-            client.unlink(*found)
-            found.clear()
-    if found:
-        client.unlink(*found)
+    if run.primaries.store is None:
+        run.primaries.remove_keys(f"{run.settings.namespace}:")

@@ -83,9 +83,9 @@ def run_demo(options: Options, console: Console) -> int:
         run = stack.enter_context(runtime(environment.load()))
         if options.keep is None:
             stack.callback(forget, run)
-        if run.server.store is not None:
+        if run.primaries.store is not None:
             # This store is thrown away: rewriting its append-only file would only take time from the flows.
-            run.server.client.config_set("auto-aof-rewrite-percentage", 0)
+            run.primaries.never_rewrite()
         heard = Listener(run.log, folder)
         children = [_start(role, folder) for role in ("ingest", "publish")]
         stack.callback(_stop_children, children)

@@ -11,8 +11,8 @@ from state.protocol.pack import NormalEvent
 _OF_A_LOCATION = frozenset((MOVE, COUNT, INCOMING))
 
 
-class Heard:
-    """What a reader has heard since it was last asked: which location spoke in which minute, and how far it read.
+class Arrivals:
+    """The arrivals of one reader since it was last asked: which location sent an event when, and how far it read.
 
     Costs one set of a batch, not one call an event.
     """
@@ -22,9 +22,9 @@ class Heard:
         self._minutes: set[tuple[str, int]] = set()
         self.newest_ms: dict[Partition, int] = {}
         self.last_ms: dict[str, int] = {}
-        """When each watched location was heard last, at the latest: the newest event of its batch tells."""
+        """The last arrival of each watched location, at the latest: the newest event of its batch counts."""
         self.spoke = False
-        """One did that was silent."""
+        """A location that was silent has sent an event."""
         self._watched: frozenset[str] = frozenset()
         self._silent: frozenset[str] = frozenset()
 
@@ -34,29 +34,29 @@ class Heard:
 
     def note(self, events: Mapping[Partition, Sequence[NormalEvent]]) -> None:
         """Note the events of a batch that was applied."""
-        for partition, mine in events.items():
-            if not mine:
+        for partition, own in events.items():
+            if not own:
                 continue
             if self._by_event:
                 found = {
                     (e.ops[0][2], e.time_ms // MINUTE_MS)
-                    for e in mine
+                    for e in own
                     if e.ops and e.ops[0][0] in _OF_A_LOCATION
                 }
-                self.newest_ms[partition] = mine[-1].time_ms
+                self.newest_ms[partition] = own[-1].time_ms
             else:
                 found = {
                     (e.ops[0][2], e.log_ms // MINUTE_MS)
-                    for e in mine
+                    for e in own
                     if e.ops and e.ops[0][0] in _OF_A_LOCATION
                 }
-                self.newest_ms[partition] = mine[-1].log_ms
+                self.newest_ms[partition] = own[-1].log_ms
             self._minutes |= found
             if self._watched:
-                self._hear(found, self.newest_ms[partition])
+                self._arrive(found, self.newest_ms[partition])
 
-    def _hear(self, found: Iterable[tuple[str, int]], newest_ms: int) -> None:
-        """Note when watched locations spoke: no later than the end of the minute, and the newest of the batch."""
+    def _arrive(self, found: Iterable[tuple[str, int]], newest_ms: int) -> None:
+        """Note when watched locations sent an event: at most the end of the minute, and the newest of the batch."""
         for location, minute in found:
             if location in self._watched:
                 at_ms = min((minute + 1) * MINUTE_MS - 1, newest_ms)

@@ -7,7 +7,7 @@ from connectors.log.base import Partition, Record
 from monitoring import metrics
 
 
-class Lag:
+class ConsumerLag:
     """The lag of one reader.
 
     In seconds it is the age of the oldest message that lies in the log and is not applied. Of a message
@@ -31,7 +31,7 @@ class Lag:
         self._under_way.append(oldest)
         for partition, ms in oldest.items():
             if not self._since.get(partition):
-                self._tell(partition, ms)
+                self._report(partition, ms)
 
     def applied(self, upto: Mapping[Partition, int]) -> None:
         """Note that the oldest of the batches handed on is applied."""
@@ -42,7 +42,7 @@ class Lag:
             next_ms = next((each[partition] for each in self._under_way if partition in each), 0)
             if not next_ms and upto[partition] < self._ends.get(partition, 0) - 1:
                 next_ms = ms
-            self._tell(partition, next_ms)
+            self._report(partition, next_ms)
 
     def drop(self) -> None:
         """Forget what was handed on: it is read again."""
@@ -60,17 +60,17 @@ class Lag:
             if lag:
                 behind.add(partition)
             since = self._since.get(partition) or self._looked_ms or now_ms
-            self._tell(partition, since if lag else 0)
+            self._report(partition, since if lag else 0)
         for gone in self._since.keys() - ends.keys():
             self._forget(gone)
         self.behind, self._looked_ms = frozenset(behind), now_ms
 
     def end(self) -> None:
-        """Say nothing of any partition any more: somebody else reads them."""
+        """Report no partition any more: another reader reads them."""
         for partition in list(self._since):
             self._forget(partition)
 
-    def _tell(self, partition: Partition, since_ms: int) -> None:
+    def _report(self, partition: Partition, since_ms: int) -> None:
         self._since[partition] = since_ms
         metrics.LAG_AGE.since(since_ms, partition.topic, str(partition.n))
 

@@ -19,7 +19,7 @@ from bytewax.dataflow import Dataflow
 
 from flows.engine.polling import NullSink, Poll, PollingSource
 from flows.engine.steps import Steps
-from flows.ingest.read_run import Batch
+from flows.ingest.read_session import Batch
 from flows.ingest.reader import Reader
 from flows.ingest.steps import bury, decode, normalise, send
 from flows.runtime.context import Runtime

@@ -17,7 +17,7 @@ DURABLE_AFTER_S = 600.0
 Marks = Mapping[Partition, int]
 
 
-class Retention:
+class LogRetention:
     """Trims, once a minute, the partitions that a worker reads, and the output topics."""
 
     def __init__(self, runtime: Runtime) -> None:

@@ -1,15 +1,63 @@
-"""Where reading resumes, and where it must not."""
+"""Resume: from which offset a reader goes on, and when it must not."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 
 from connectors.log.base import INPUT_TOPICS, Partition
 from connectors.redis.server import ServerError
 from flows.runtime.context import Runtime
-from state.protocol.calls import ABSENT, Part, Tick
+from flows.runtime.retry import insist
+from flows.runtime.shard_tick import calls_of
+from state.protocol.calls import ABSENT, Part
+from state.protocol.pack import Chain
 
 
 class LogLost(ServerError):
-    """The log is not the one that the marks speak of; reading on would skip or repeat events."""
+    """The log is not the one that the watermarks belong to; reading on would skip or repeat events."""
+
+
+def log_ids_of(runtime: Runtime) -> dict[str, str]:
+    """Return the log id of each input topic; a topic that is made again has another."""
+    return {topic: insist(partial(runtime.log.log_id, topic)) for topic in INPUT_TOPICS}
+
+
+def check_log_ids(runtime: Runtime, known: Mapping[str, str]) -> None:
+    """Refuse to read on when a topic has another log id than is known of it.
+
+    Raises:
+        LogLost: with both.
+    """
+    for topic, log_id in log_ids_of(runtime).items():
+        if log_id != known[topic]:
+            raise LogLost(
+                f"{topic}: expected the log {known[topic]}, got {log_id}: "
+                "the topic was made again while it was read; start again to read the new one"
+            )
+
+
+def opened(
+    runtime: Runtime, log_ids: Mapping[str, str], partitions: frozenset[Partition]
+) -> dict[Partition, Chain]:
+    """Return the offset chains of partitions, each after the minimum of its watermarks over all shards.
+
+    Raises:
+        LogLost: log and watermarks do not belong together.
+    """
+    if not partitions:
+        return {}
+    check_log_ids(runtime, log_ids)
+    marks = insist(runtime.store.marks)
+    topics = sorted({partition.topic for partition in partitions})
+    starts = {topic: insist(partial(runtime.log.start_offsets, topic)) for topic in topics}
+    ends = {topic: insist(partial(runtime.log.end_offsets, topic)) for topic in topics}
+    chains = {}
+    for partition in sorted(partitions):
+        mark = f"{log_ids[partition.topic]}/{partition.n}"
+        applied = [shard.get(mark, ABSENT) for shard in marks]
+        start, end = starts[partition.topic][partition.n], ends[partition.topic][partition.n]
+        check_resume(partition, applied, start, end)
+        chains[partition] = Chain.starting(mark, min(applied), runtime.store.shards)
+    return chains
 
 
 def check_resume(partition: Partition, marks: Sequence[int], start: int, end: int) -> None:
@@ -62,11 +110,6 @@ def begin_at(runtime: Runtime, where: str) -> dict[Partition, int]:
             first = int(where) if first is None else first
             chosen[Partition(topic, n)] = first - 1
             parts.append(Part(mark, ABSENT, first - 1))
-    servers = runtime.server.identities(runtime.store.shards)
-    runtime.store.tick(
-        {
-            shard: Tick(runtime.clock.now_us(), server, runtime.policy.revision, 0, tuple(parts))
-            for shard, server in enumerate(servers)
-        }
-    )
+    servers = runtime.primaries.identities(runtime.store.shards)
+    runtime.store.tick(calls_of(runtime, servers, lambda _shard: tuple(parts)))
     return chosen

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from typing import Final
 
 from connectors.log.base import Record
-from flows.ingest.read_run import Run
+from flows.ingest.read_session import ReadSession
 from flows.runtime.context import Runtime
 from flows.runtime.retry import insist
 from state.events.messages import Event, SupplierStock
 from state.events.ops import COUNT, Op
 from state.protocol.wire import StoredPosition
-from state.store import guard_decisions as feeds
+from state.store.guard_decisions import ACCEPTED
 
 REASON: Final = "supplier_shrink"
 SKUS_MIN: Final = 10
@@ -22,26 +22,28 @@ SKUS_MIN: Final = 10
 PERCENT: Final = 100
 
 
-def held_back(runtime: Runtime, run: Run, record: Record, event: Event, ops: Sequence[Op]) -> str:
+def held_back(
+    runtime: Runtime, run: ReadSession, record: Record, event: Event, ops: Sequence[Op]
+) -> str:
     """Return why a message of a guarded location is not to be applied, "" if it is; always the same answer."""
     data = event.data
-    if not isinstance(data, SupplierStock) or feeds.ACCEPTED in record.headers:
+    if not isinstance(data, SupplierStock) or ACCEPTED in record.headers:
         return ""
     allowed_pct = runtime.policy.compiled.guarded.get(data.location)
     if allowed_pct is None:
         return ""
-    client, keys = runtime.server.client, runtime.keys
+    decisions = runtime.shared.decisions
 
     def decide() -> str:
         # The batch before this one may bring the stock that these figures are held against.
-        run.land()
-        feeds.trim(client, keys, runtime.store.marks())
+        run.wait_in_flight()
+        decisions.trim(runtime.store.marks())
         counts = {op[1]: op[4] for op in ops if op[0] == COUNT}
         stored = runtime.store.positions([(sku, data.location) for sku in counts])
         return verdict(list(counts.values()), stored, data.as_of_ms, allowed_pct)
 
     mark = f"{run.log_ids[record.topic]}/{record.partition}"
-    return insist(lambda: feeds.decided(client, keys, mark, record.offset, decide))
+    return insist(lambda: decisions.decide_once(mark, record.offset, decide))
 
 
 def verdict(

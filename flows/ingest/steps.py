@@ -21,9 +21,10 @@ from connectors.log.base import (
 )
 from connectors.messages import dead_letters
 from connectors.messages.decode import Unread, read
-from flows.ingest.read_run import Batch, Run
+from flows.ingest.read_session import Batch, ReadSession
 from flows.ingest.shrink_guard import held_back
 from flows.runtime.context import Runtime
+from flows.runtime.policy_follower import follow_policy
 from flows.runtime.retry import insist, insistent
 from monitoring import metrics
 from state.events.messages import Event
@@ -93,7 +94,7 @@ def normalise(runtime: Runtime, decoded: Decoded) -> Normal:
     """
     newest_ms = max((record.timestamp_ms for record in decoded.batch.records), default=0)
     if newest_ms >= runtime.codes_until_ms:
-        insist(runtime.follow_policy)
+        insist(partial(follow_policy, runtime))
     compiled, codes = runtime.policy.compiled, runtime.policy.codes
     guarded = compiled.guarded
     events: dict[Partition, list[NormalEvent]] = {partition: [] for partition in decoded.batch.upto}
@@ -157,8 +158,8 @@ def send(runtime: Runtime, packer: Packer, normal: Normal) -> None:
     reader waits for the last, when nothing is left to read.
     """
     run = normal.batch.run
-    run.land()
-    run.flight = _sent(runtime, packer, normal)
+    run.wait_in_flight()
+    run.in_flight = _sent(runtime, packer, normal)
 
 
 def _sent(runtime: Runtime, packer: Packer, normal: Normal) -> Callable[[], Outcome]:
@@ -231,7 +232,7 @@ def append_all(runtime: Runtime, messages: Sequence[Outgoing]) -> None:
 
 
 def _measure(
-    run: Run, normal: Normal, duplicates: set[tuple[str, int]], absorbed: int, now_ms: int
+    run: ReadSession, normal: Normal, duplicates: set[tuple[str, int]], absorbed: int, now_ms: int
 ) -> None:
     counts: Counter[tuple[str, str]] = Counter()
     for partition, types in normal.types.items():
@@ -248,6 +249,6 @@ def _measure(
     if absorbed:
         counts["wms.count", "absorbed"] += absorbed
     metrics.count_events(counts)
-    run.heard.note(normal.events)
+    run.arrivals.note(normal.events)
     timestamps = [event.log_ms for events in normal.events.values() for event in events]
     metrics.LOG_TO_APPLIED.observe_ages(now_ms, timestamps)

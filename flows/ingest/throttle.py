@@ -1,9 +1,9 @@
-"""The brake on ingest: while publishing falls behind, every second moment is left to it.
+"""Backpressure: the ingest throttle. While publishing lags, ingest pauses between its batches.
 
-Both want the same store, and ingest, which sends a batch while another is under way, would take all of it
-for as long as a backlog lasts. What is applied but not told is of no use to a channel.
+Both use the same store, and ingest, which sends a batch while another is in flight, would take all of it for as long as
+a backlog lasts. An applied change that is not published does not help any channel.
 
-How late a SKU is, is told by the clock of the ingest that asks: a publisher whose clock is behind seems late.
+The age of a SKU is measured by the clock of the ingest process: a publisher whose clock is behind seems late.
 """
 
 from typing import Final
@@ -20,7 +20,7 @@ STOPPED_MS: Final = 10_000
 """A SKU that has been due for so long waits for a publisher that is not there: holding back helps nobody."""
 
 
-class Brake:
+class Throttle:
     """Says when the next batch may be read. Time is given by the caller, from a clock that never goes back."""
 
     def __init__(self, gather_ms: int) -> None:

@@ -18,16 +18,18 @@ import structlog
 
 from connectors.log.base import AppendFailed
 from flows.publish.messages import channel_frozen
-from flows.runtime.active_policy import PCT, PolicyInForce, limits
+from flows.runtime.active_policy import PCT, ActivePolicy, zero_guards
 from flows.runtime.context import Runtime
+from flows.runtime.policy_follower import follow_policy
 from flows.runtime.retry import insist
 from flows.services.policy.overlay import steer
 from monitoring import metrics
 from state.policy import overlay
 from state.policy.overlay import ACCEPT_MS, BREAKER
-from state.store.shown_counts import CHUNK, count_shown
 
 SLOT_MS: Final = 10_000
+CHUNK: Final = 500
+"""SKUs that one call counts."""
 
 _log = structlog.get_logger(__name__)
 
@@ -51,7 +53,7 @@ class Moves:
                 self.rises[channel] += 1
 
 
-def judge(runtime: Runtime, policy: PolicyInForce, moves: Moves) -> bool:
+def judge(runtime: Runtime, policy: ActivePolicy, moves: Moves) -> bool:
     """Count what moves, and freeze the channels of which too much falls; return whether any froze."""
     froze = False
     for channel in sorted(moves.falls.keys() | moves.rises.keys()):
@@ -70,28 +72,21 @@ def judge(runtime: Runtime, policy: PolicyInForce, moves: Moves) -> bool:
     return froze
 
 
-def is_accepted(runtime: Runtime, policy: PolicyInForce, channel: str) -> bool:
-    """Say whether somebody resumed the channel a moment ago: what falls now falls with his consent."""
+def is_accepted(runtime: Runtime, policy: ActivePolicy, channel: str) -> bool:
+    """Say whether an operator resumed the channel a moment ago: further drops are accepted."""
     resumed_ms = policy.overlay.steered(channel).resumed_ms
     return runtime.clock.now_ms() <= resumed_ms + ACCEPT_MS
 
 
 def _count(runtime: Runtime, channel: str, falls: int, moved: int) -> tuple[int, int]:
-    """Return how many SKUs fell of late, and how many were shown before they did."""
-    keys, slot = runtime.keys, runtime.clock.now_ms() // SLOT_MS
-    pipeline = runtime.server.client.pipeline(transaction=False)
-    pipeline.hexists(keys.shown(), channel)
-    pipeline.hincrby(keys.shown(), channel, moved)
-    pipeline.get(keys.falls(channel, slot - 1))
-    pipeline.incrby(keys.falls(channel, slot), falls)
-    pipeline.pexpire(keys.falls(channel, slot), 3 * SLOT_MS)
-    known, shown, before, now, _ = pipeline.execute()
-    if not known:
+    """Return how many SKUs fell of late, and how many were listed before they did."""
+    counts, slot = runtime.shared.listed, runtime.clock.now_ms() // SLOT_MS
+    is_known, listed, fell = counts.move(channel, moved, falls, slot, 3 * SLOT_MS)
+    if not is_known:
         # Guarded from now on. What is about to be emitted is not among what was.
-        shown = count_all(runtime, [channel])[channel] + moved
-        runtime.server.client.hset(keys.shown(), channel, shown)
-    fell = int(before or 0) + int(now)
-    return fell, max(0, int(shown)) + fell
+        listed = count_all(runtime, [channel])[channel] + moved
+        counts.put({channel: listed})
+    return fell, max(0, listed) + fell
 
 
 def freeze(runtime: Runtime, channel: str, why: str) -> None:
@@ -105,21 +100,16 @@ def freeze(runtime: Runtime, channel: str, why: str) -> None:
         # Who is not told by the log is by the metrics, for as long as the channel is frozen.
         metrics.EMITTED_FAILED.inc(isinstance(told, AppendFailed))
     else:
-        insist(runtime.follow_policy)
+        insist(partial(follow_policy, runtime))
 
 
 def _take_back(runtime: Runtime, channel: str, falls: int) -> None:
     """Take back from the counts what is not going to fall."""
-    keys, slot = runtime.keys, runtime.clock.now_ms() // SLOT_MS
-    pipeline = runtime.server.client.pipeline(transaction=False)
-    pipeline.hincrby(keys.shown(), channel, falls)
-    pipeline.delete(keys.falls(channel, slot))
-    pipeline.delete(keys.falls(channel, slot - 1))
-    pipeline.execute()
+    runtime.shared.listed.take_back(channel, falls, runtime.clock.now_ms() // SLOT_MS)
 
 
-def tell_held(policy: PolicyInForce) -> None:
-    """Tell by the metrics which channels are held, and whether by hand or by their breaker."""
+def report_held(policy: ActivePolicy) -> None:
+    """Report by metrics which channels are held, and whether by an operator or by their circuit breaker."""
     held: dict[tuple[str, ...], float] = {}
     for channel in policy.of_file.channels:
         mode, steered = (
@@ -130,16 +120,16 @@ def tell_held(policy: PolicyInForce) -> None:
             by = "breaker" if steered.by == BREAKER else "hand"
             held[(channel.id, str(mode), by)] = 1
     metrics.CHANNEL_HELD.put(held)
-    for channel_id in limits(policy):
+    for channel_id in zero_guards(policy):
         # A series that begins with its first letter is no increase to Prometheus.
         metrics.BREAKER_TRIPS.labels(channel_id)
 
 
 def count_all(runtime: Runtime, channels: Collection[str]) -> Counter[str]:
     """Return the same over every SKU of the store."""
-    client, keys, shards = runtime.server.client, runtime.keys, runtime.store.shards
+    listed = runtime.shared.listed
     found: Counter[str] = Counter()
     rest = iter(insist(lambda: sorted(set(runtime.store.skus()))))
     while some := list(islice(rest, CHUNK)):
-        found += insist(partial(count_shown, client, keys, shards, some, channels))
+        found += insist(partial(listed.of, some, channels))
     return found

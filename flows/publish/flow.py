@@ -23,9 +23,9 @@ from flows.publish.steps import begin_settle, derive, emit
 from flows.runtime.context import Runtime
 from flows.runtime.process import Background, serving
 from flows.services.policy.reload import reloading
-from flows.services.scrub.scrubber import walking
+from flows.services.scrub.scrubber import scrubbing
 
-BACKGROUND: tuple[Background, ...] = (walking, reloading)
+BACKGROUND: tuple[Background, ...] = (scrubbing, reloading)
 """Background tasks of a process that runs this flow."""
 PAUSE_MAX = timedelta(milliseconds=50)
 """Between two looks at the due queues, however long a SKU gathers its changes."""
@@ -60,4 +60,4 @@ def _poll(runtime: Runtime, steps: Steps, *, until_idle: bool) -> Poll[Claims]:
     claimer = Claimer(runtime, until_idle=until_idle)
     tick = min(timedelta(milliseconds=runtime.settings.tick_ms), PAUSE_MAX)
     ask = steps.source("claim", lambda: claimer.next_claims(time.monotonic()))
-    return Poll(ask, lambda: None if claimer.more else tick)
+    return Poll(ask, lambda: None if claimer.loop.more else tick)

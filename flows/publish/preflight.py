@@ -1,9 +1,9 @@
-"""Foresight: whether a new policy would take too much of a channel to zero, before any level is told under it.
+"""Preflight check: whether a new policy would take too much of a channel to zero, before any level is emitted under it.
 
-The breaker counts what falls as it is derived; by then what falls within the share was told. A new policy is known
-beforehand: of a sample of the SKUs, all of them in a small store, the levels under it are compared with those told
-last. A channel that would pass its share beyond what a sample may err by freezes first. What the sample does not show
-is left to the count.
+The circuit breaker counts drops as they are derived; by then drops within the share are emitted. A new policy is known
+beforehand: the levels under it of a sample of the SKUs, all of them in a small store, are compared with those emitted
+last. A channel that would pass its share by more than the error of the sample freezes first. What the sample does not
+show is left to the count.
 """
 
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from typing import Final
 import orjson
 
 from flows.publish.circuit_breaker import Moves, freeze, is_accepted
-from flows.runtime.active_policy import PCT, PolicyInForce, limits
+from flows.runtime.active_policy import PCT, ActivePolicy, zero_guards
 from flows.runtime.context import Runtime
 from flows.runtime.retry import insist
 from flows.services.queries.current_levels import levels_now, moment
@@ -23,7 +23,7 @@ SAMPLE: Final = 1_024
 """SKUs looked at: some 100 ms when each lies at a few locations."""
 
 
-class Foresight:
+class Preflight:
     """Looks at each new policy once, for one publisher, before it claims under it."""
 
     def __init__(self, runtime: Runtime) -> None:
@@ -38,14 +38,14 @@ class Foresight:
             self._seen = policy.revision
             guarded = {
                 channel: pct
-                for channel, pct in limits(policy).items()
+                for channel, pct in zero_guards(policy).items()
                 if not is_accepted(runtime, policy, channel)
             }
             if guarded:
                 # Freezing brings another policy, at which it has to look again.
                 self._judge(policy, guarded)
 
-    def _judge(self, policy: PolicyInForce, guarded: dict[str, int]) -> None:
+    def _judge(self, policy: ActivePolicy, guarded: dict[str, int]) -> None:
         runtime = self._runtime
         moves, shown, sampled = Moves(guarded), dict.fromkeys(guarded, 0), 0
         now = insist(lambda: moment(runtime))
@@ -55,7 +55,7 @@ class Foresight:
             for channel in guarded:
                 shown[channel] += before.get(channel, 0) > 0
             sampled += 1
-        total = insist(self._skus)
+        total = insist(runtime.store.sku_count)
         for channel, pct in guarded.items():
             fall, seen = moves.falls[channel], shown[channel]
             # As many as a sample of this size has too many once in 40 times; all SKUs are no sample.
@@ -75,10 +75,3 @@ class Foresight:
         most = max(1, SAMPLE // store.shards)
         skus = [sku for _, names in found.values() for sku in names[:most]]
         yield from filter(None, insist(lambda: list(store.read_many(skus))))
-
-    def _skus(self) -> int:
-        store = self._runtime.store
-        pipeline = store.client.pipeline(transaction=False)
-        for shard in range(store.shards):
-            pipeline.zcard(store.keys.shard(shard, "due"))
-        return sum(pipeline.execute())

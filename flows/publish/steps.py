@@ -20,7 +20,7 @@ from connectors.log.base import Appended, AppendFailed
 from flows.publish.circuit_breaker import Moves, judge
 from flows.publish.claimer import Claims
 from flows.publish.messages import Message, Writer
-from flows.runtime.active_policy import limits
+from flows.runtime.active_policy import zero_guards
 from flows.runtime.context import Runtime
 from flows.runtime.retry import insistent
 from monitoring import metrics
@@ -105,22 +105,22 @@ def _count(kinds: Counter[str]) -> None:
             metrics.ALERTS.labels(kind.removeprefix("stock.")).inc(messages)
 
 
-def settle(runtime: Runtime, emitted: Emitted) -> int:
+def settle(runtime: Runtime, emitted: Emitted) -> Any:
     """Close the claims that were emitted. Return how many were still the latest of their SKU."""
-    return _settling(runtime, emitted)()
+    begin_settle(runtime, emitted)
+    return emitted.claims.owner.loop.wait_in_flight()
 
 
 def begin_settle(runtime: Runtime, emitted: Emitted) -> None:
     """Close the claims as `settle` does, but wait only for those of the round before.
 
-    There is never more than one round under way: the claimer waits for the last, when nothing more is due.
+    There is never more than one round in flight: the claim loop waits for the last, when nothing more is due.
     """
-    owner = emitted.claims.owner
-    owner.land()
-    owner.flight = _settling(runtime, emitted)
+    emitted.claims.owner.loop.settle(partial(_settling, runtime, emitted))
 
 
 def _settling(runtime: Runtime, emitted: Emitted) -> Callable[[], int]:
+    """Send the settlement; what is returned waits for the answer."""
     items: dict[int, list[Settle]] = defaultdict(list)
     for each in emitted.decided:
         items[each.shard].append(each.settle)
@@ -128,13 +128,12 @@ def _settling(runtime: Runtime, emitted: Emitted) -> Callable[[], int]:
     now_us, revision = runtime.clock.now_us(), claims.policy.revision
     begin = partial(runtime.store.begin_settle, now_us, revision, items)
     answer = insistent(begin) if items else int
-    owner.outstanding -= 1
 
     def settled() -> int:
-        found = answer()
-        metrics.REFUSED_SETTLES.inc(len(emitted.decided) - found)
+        latest = answer()
+        metrics.REFUSED_SETTLES.inc(len(emitted.decided) - latest)
         owner.done(claims, {each.settle.sku for each in emitted.decided})
-        return found
+        return latest
 
     return settled
 
@@ -147,7 +146,7 @@ class _Moment:
         self.compiled = rules
         self.place = policy.place
         self.gates = tuple(channel for channel, _ in policy.gates)
-        self.moves = Moves(limits(policy))
+        self.moves = Moves(zero_guards(policy))
         self.resynced = [
             (c, s.resynced_ms) for c, s in policy.overlay.channels.items() if s.resynced_ms
         ]

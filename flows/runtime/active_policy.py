@@ -11,32 +11,34 @@ from state.policy.channel_rules import goes_by_lag
 from state.policy.compiled import Compiled, compiled
 from state.policy.overlay import Overlay, laid_over, silent
 from state.protocol.calls import Gate, Place
-from state.store import policy as policy_store
+from state.store.policy import PolicyRecord
+
+PCT: Final = 100
 
 
-class PolicyInForce:
+class ActivePolicy:
     """The policy as this process knows it, with what the hot path asks of it."""
 
-    def __init__(self, found: policy_store.InForce, table: CodeTable) -> None:
-        self.revision = found.revision
-        self.sums_revision = found.sums_revision
+    def __init__(self, record: PolicyRecord, table: CodeTable) -> None:
+        self.revision = record.revision
+        self.sums_revision = record.sums_revision
         """The revision that class sums belong to: a change of classes or floors begins another."""
-        self.standing = (found.revision, len(table))
+        self.stamp = (record.revision, len(table))
         """Revision and number of code rows."""
-        self.of_file = found.policy
-        self.overlay = found.overlay
-        """What was decided at run time, and lies over the policy of the file."""
-        self.compiled: Compiled = compiled(laid_over(found.policy, found.overlay))
-        self.silent: tuple[str, ...] = silent(found.policy, found.overlay)
+        self.of_file = record.policy
+        self.overlay = record.overlay
+        """What was decided at run time, applied over the policy of the file."""
+        self.compiled: Compiled = compiled(laid_over(record.policy, record.overlay))
+        self.silent: tuple[str, ...] = silent(record.policy, record.overlay)
         """Locations whose stock does not count now."""
-        self.gates: tuple[tuple[str, Gate], ...] = tuple(_gates(self.compiled, found.overlay))
+        self.gates: tuple[tuple[str, Gate], ...] = tuple(_gates(self.compiled, record.overlay))
         """Channels that are not open for every SKU yet, and what each waits for."""
         self.codes = codes(self.compiled, table)
         self._class = {name: index for index, name in enumerate(self.compiled.classes)}
         self.goes_by_lag = goes_by_lag(self.compiled)
         self.place: Callable[[str, str], Place]
         """The place of a SKU at a location."""
-        if found.policy.overrides:
+        if record.policy.overrides:
             self.place = lru_cache(maxsize=1 << 17)(self._place)
         else:
             # Only an override tells SKUs apart; without any, one entry serves all SKUs of a location.
@@ -58,11 +60,8 @@ def _gates(rules: Compiled, overlay: Overlay) -> Iterator[tuple[str, Gate]]:
                 yield channel.id, Gate(needle, waits_for)
 
 
-PCT: Final = 100
-
-
-def limits(policy: PolicyInForce) -> dict[str, int]:
-    """Return the guarded channels with their shares (percent): those that are live and have one below 100."""
+def zero_guards(policy: ActivePolicy) -> dict[str, int]:
+    """Return the channels that a circuit breaker guards, with the share (percent) of SKUs that may drop to 0."""
     rules = policy.compiled.policy
     found = {}
     for channel in rules.channels:

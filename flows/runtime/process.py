@@ -6,7 +6,6 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 
-import redis
 import stamina.instrumentation
 import structlog
 
@@ -90,11 +89,8 @@ def serving(name: str, background: Sequence[Background]) -> Runtime:
 
 def _readiness(run: Runtime) -> dict[str, str | None]:
     checks = {"clock": None, **run.problems}
-    try:
-        run.server.client.ping()
-        checks["redis"] = None
-    except redis.RedisError as error:
-        checks["redis"] = f"redis: no answer ({type(error).__name__})"
+    problem = run.primaries.ping()
+    checks["redis"] = f"redis: {problem}" if problem else None
     if run.settings.kafka is not None:
         try:
             run.log.reach()

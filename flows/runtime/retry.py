@@ -29,6 +29,9 @@ AWAY = (
     LogUnavailable,
 )
 """Errors after which a call is repeated; `is_away` knows more, of which the library makes no classes."""
+
+UNANSWERED = (LogUnavailable, redis.ConnectionError, redis.TimeoutError)
+"""Errors after which it is unknown whether an append was done."""
 _REFUSED_FOR_NOW = re.compile(r"(?:^|: )(?:BUSY|MISCONF|NOREPLICAS) ")
 Answer = TypeVar("Answer")
 _log = structlog.get_logger(__name__)

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from typing import Any
+from dataclasses import replace
 
-from connectors.config import policy_file as config
+from connectors.config import policy_file
 from connectors.config import settings as environment
 from connectors.config.settings import Settings
 from connectors.log.base import INPUT_TOPICS, OUTPUT_TOPICS, Log, LogRefused
@@ -12,14 +12,18 @@ from connectors.log.kafka.log import KafkaLog
 from connectors.log.redis.log import Cap, RedisLog
 from connectors.redis.cluster import is_cluster
 from connectors.redis.server import NO_LOG_ON_A_CLUSTER, Server, ServerError, server
-from flows.runtime.active_policy import PolicyInForce
+from connectors.redis.server import beside as side_connection
+from connectors.redis.stores import shards_of, shared_of
+from flows.runtime.active_policy import ActivePolicy
 from flows.runtime.clock import now_ms
 from flows.runtime.context import CODES_AHEAD_MS, Runtime
 from monitoring import metrics
 from state.events.codes import CodeTable
-from state.protocol.keys import LAYOUT, Keys
-from state.store import policy as policy_store
+from state.protocol.keys import LAYOUT
+from state.store.policy import PolicyRecord
+from state.store.record import Record
 from state.store.shards import Store
+from state.store.shared import Shared
 
 TOPICS = INPUT_TOPICS + OUTPUT_TOPICS
 
@@ -30,31 +34,43 @@ class StoreMismatch(ServerError):
 
 @contextmanager
 def connected(settings: Settings) -> Iterator[Runtime]:
-    """Reach the servers, and take the policy that is in force there; nothing is made or changed."""
+    """Reach the servers, and take the policy that is active there; nothing is made or changed."""
     if settings.kafka is None and is_cluster(settings.redis):
         raise ServerError(NO_LOG_ON_A_CLUSTER)
-    with server(settings.redis, settings.data) as found, closing(_log_of(settings, found)) as log:
-        keys = Keys(settings.namespace)
+    with (
+        server(settings.redis, settings.data) as primaries,
+        closing(_log_of(settings, primaries)) as log,
+    ):
         log.reach()
-        store = Store(found.client, keys, _shards(found, keys, settings), _observe)
-        policy = policy_store.in_force(found.client, keys) or policy_store.InForce(
-            0, config.load(settings.config), 0
-        )
-        yield Runtime(settings, found, keys, store, log, PolicyInForce(policy, CodeTable()))
+        store, shared = _stores(settings, primaries)
+        _check(shared.record.read(), settings.shards)
+        active = shared.policy.active() or PolicyRecord(0, policy_file.load(settings.config), 0)
+        policy = ActivePolicy(active, CodeTable())
+        yield Runtime(settings, primaries, store, shared, log, policy)
+
+
+@contextmanager
+def beside(run: Runtime) -> Iterator[Runtime]:
+    """Reach the same servers by connections of their own, for another thread of the process.
+
+    Raises:
+        ServerAway: they do not answer.
+    """
+    with side_connection(run.primaries) as primaries:
+        store, shared = _stores(run.settings, primaries)
+        yield replace(run, primaries=primaries, store=store, shared=shared)
 
 
 @contextmanager
 def runtime(settings: Settings) -> Iterator[Runtime]:
-    """Reach the servers, make what is missing there, and bring this process's policy in force."""
-    policy, mappings = config.load_with_codes(settings.config)
+    """Reach the servers, make what is missing there, and activate this process's policy."""
+    policy, mappings = policy_file.load_with_codes(settings.config)
     with connected(settings) as run:
         initialise(run)
-        client = run.server.client
-        table, rows = policy_store.add_codes(
-            client, run.keys, mappings, lambda: now_ms() + CODES_AHEAD_MS
-        )
-        brought = policy_store.bring_in_force(client, run.keys, policy, now_ms(), anew=bool(rows))
-        run.policy, run.policy_before = PolicyInForce(brought, table), run.policy
+        policies = run.shared.policy
+        table, rows = policies.add_codes(mappings, lambda: now_ms() + CODES_AHEAD_MS)
+        active = policies.activate(policy, now_ms(), new_revision=bool(rows))
+        run.policy, run.policy_before = ActivePolicy(active, table), run.policy
         yield run
 
 
@@ -64,11 +80,11 @@ def initialise(run: Runtime) -> None:
     Raises:
         LogRefused: a topic is kept in a way that would lose or double events.
     """
-    run.server.check()
+    run.primaries.check()
     run.store.load_functions()
-    if run.server.client.hsetnx(run.keys.store(), "layout", LAYOUT):
-        run.store.begin(run.server.identities(run.store.shards))
-    run.server.client.hsetnx(run.keys.store(), "shards", run.settings.shards)
+    if run.shared.record.begin():
+        run.store.begin(run.primaries.identities(run.store.shards))
+    run.shared.record.finish(run.settings.shards)
     for topic in TOPICS:
         run.log.create(topic, run.settings.partitions)
     faults = [fault for topic in TOPICS for fault in run.log.faults(topic)]
@@ -76,29 +92,34 @@ def initialise(run: Runtime) -> None:
         raise LogRefused("\n".join(fatal))
 
 
-def _log_of(settings: Settings, found: Server) -> Log:
+def _log_of(settings: Settings, primaries: Server) -> Log:
     """Return the log that the settings name."""
     if settings.kafka is None:
-        return RedisLog(found.one, settings.namespace, Cap(bytes=settings.log_bytes))
+        return RedisLog(primaries.one, settings.namespace, Cap(bytes=settings.log_bytes))
     return KafkaLog(
         settings.kafka, settings.kafka_options, settings.namespace, settings.log_retention_ms
     )
 
 
-def _shards(found: Server, keys: Keys, settings: Settings) -> int:
-    """Return the number of shards, which is fixed when the store is made."""
-    kept: list[Any] = found.client.hmget(keys.store(), "shards", "layout")
-    made, layout = kept
-    if made is not None and layout != LAYOUT.encode():
+def _stores(settings: Settings, primaries: Server) -> tuple[Store, Shared]:
+    """Return the wrappers of what the servers keep for the namespace of the settings."""
+    name, shards = settings.namespace, settings.shards
+    return shards_of(primaries, name, shards, _observe), shared_of(primaries, name, shards)
+
+
+def _check(record: Record, shards: int) -> None:
+    """Refuse a store that was made with another layout, or another number of shards."""
+    if record.shards is None:
+        return
+    if record.layout != LAYOUT:
         raise StoreMismatch(
-            f"store: expected layout {LAYOUT}, got {(layout or b'1').decode()}: another version of penstock made it, "
+            f"store: expected layout {LAYOUT}, got {record.layout or '1'}: another version of penstock made it, "
             "with other keys; go on with that version, or begin with an empty store"
         )
-    if made is not None and int(made) != settings.shards:
+    if record.shards != shards:
         raise StoreMismatch(
-            f"PENSTOCK_SHARDS: expected {int(made)}, with which this store was made, got {settings.shards}"
+            f"PENSTOCK_SHARDS: expected {record.shards}, with which this store was made, got {shards}"
         )
-    return settings.shards
 
 
 def _observe(verb: str, seconds: float) -> None:
@@ -116,6 +137,6 @@ def reached() -> Iterator[Runtime]:
 def reached_or_made() -> Iterator[Runtime]:
     """Reach the servers, and make functions and topics, but no policy, in a store that is new."""
     with reached() as run:
-        if not run.server.client.hexists(run.keys.store(), "shards"):
+        if run.shared.record.read().shards is None:
             initialise(run)
         yield run

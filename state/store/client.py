@@ -34,8 +34,8 @@ class Client(Protocol):
     def hlen(self, name: Any) -> Any:
         """Return the number of fields of a hash."""
 
-    def hset(self, name: Any, key: Any = None, value: Any = None) -> Any:
-        """Set a field of a hash."""
+    def hset(self, name: Any, key: Any = None, value: Any = None, mapping: Any = None) -> Any:
+        """Set a field of a hash, or several."""
 
     def hsetnx(self, name: Any, key: Any, value: Any) -> Any:
         """Set a field of a hash that is not there yet."""

@@ -1,7 +1,7 @@
-"""What was decided about the figures of suppliers: passed, or held back, and why. A decision is made once.
+"""Decisions of the shrink guard about figures of suppliers: each is made once, and kept.
 
-It hangs on stock, which changes; so it is recorded under the place of the message in the log before anything of
-the message is applied, and whoever reads that message again follows the record (docs/adr/0018).
+A decision depends on stock, which changes. It is recorded under the position of the message in the log before anything
+of the message is applied, and a reader that reads the message again follows the record (docs/adr/0018).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -11,34 +11,38 @@ from state.protocol.keys import Keys
 from state.store.client import Client
 
 ACCEPTED: Final = ("penstock-accept", b"supplier_shrink")
-"""A message with this header passes: somebody looked at it."""
+"""A message with this header passes: an operator looked at it."""
 KEPT: Final = 4_096
-"""So many decisions are kept at least, however far all shards have come."""
+"""At least so many decisions are kept, however far all shards have come."""
 
 
-def decided(client: Client, keys: Keys, mark: str, offset: int, decide: Callable[[], str]) -> str:
-    """Return why the message at a place of the log is held back, "" if it passes: the first decision made of it.
+class GuardDecisions:
+    """The decisions of one namespace, by watermark name and offset."""
 
-    `decide` is asked if there is none yet.
-    """
-    key, place = keys.feeds(), f"{mark}/{offset}"
-    known = cast("bytes | None", client.hget(key, place))
-    if known is None:
-        client.hsetnx(key, place, decide().encode())
-        known = cast("bytes", client.hget(key, place))
-    return known.decode()
+    def __init__(self, client: Client, keys: Keys) -> None:
+        self._client, self._key = client, keys.feeds()
 
+    def decide_once(self, mark: str, offset: int, decide: Callable[[], str]) -> str:
+        """Return why a message is quarantined, "" if it passes: by the first decision that was made of it.
 
-def trim(client: Client, keys: Keys, marks: Sequence[Mapping[str, int]]) -> int:
-    """Forget decisions about messages that every shard has passed, if there are many. Return how many went."""
-    key = keys.feeds()
-    if client.hlen(key) <= KEPT:
-        return 0
-    gone = []
-    for place in cast("list[bytes]", client.hkeys(key)):
-        mark, _, offset = place.decode().rpartition("/")
-        if all(shard.get(mark, -1) >= int(offset) for shard in marks):
-            gone.append(place)
-    gone.sort(key=lambda place: int(place.rpartition(b"/")[2]))
-    del gone[-KEPT // 2 :]
-    return client.hdel(key, *gone) if gone else 0
+        `decide` is called if there is none yet.
+        """
+        position = f"{mark}/{offset}"
+        known = cast("bytes | None", self._client.hget(self._key, position))
+        if known is None:
+            self._client.hsetnx(self._key, position, decide().encode())
+            known = cast("bytes", self._client.hget(self._key, position))
+        return known.decode()
+
+    def trim(self, marks: Sequence[Mapping[str, int]]) -> int:
+        """Drop decisions about messages below the watermark of every shard, if there are many. Return how many."""
+        if self._client.hlen(self._key) <= KEPT:
+            return 0
+        passed = []
+        for position in cast("list[bytes]", self._client.hkeys(self._key)):
+            mark, _, offset = position.decode().rpartition("/")
+            if all(shard.get(mark, -1) >= int(offset) for shard in marks):
+                passed.append(position)
+        passed.sort(key=lambda position: int(position.rpartition(b"/")[2]))
+        del passed[-KEPT // 2 :]
+        return int(self._client.hdel(self._key, *passed)) if passed else 0

@@ -1,18 +1,15 @@
-"""Who brought which policy in force, when and why: the last of them, with the document of the newest.
+"""The history of the policy: who activated which revision, when and why, with the documents of the newest.
 
-It lies in the key of the policy, as fields of their own, so that it changes in the same transaction.
+It is kept in fields of the policy's key, so that it changes in the same transaction.
 """
 
 import zlib
-from collections.abc import Sequence
 from hashlib import blake2b
-from typing import Any, Final, NamedTuple, cast
+from typing import Final, NamedTuple
 
 import msgspec
 
 from state.policy.document import Policy, from_json
-from state.protocol.keys import Keys
-from state.store.client import Client
 
 ENTRIES_MAX: Final = 100
 DOCUMENTS_MAX: Final = 20
@@ -50,29 +47,24 @@ def digest_of(document: bytes) -> str:
 
 
 def added(
-    kept: bytes | None, revision: int, sums_revision: int, now_ms: int, said: By, document: bytes
+    kept: bytes | None, revision: int, sums_revision: int, now_ms: int, by: By, document: bytes
 ) -> tuple[dict[str, bytes], list[str]]:
     """Return the fields to set, and those to delete, for one more revision."""
     digest = digest_of(document)
-    by, why = said.by[:TEXT_MAX], said.why[:TEXT_MAX]
+    who, why = by.by[:TEXT_MAX], by.why[:TEXT_MAX]
     before = entries_of(kept)
-    entries = [*before, Entry(revision, sums_revision, now_ms, by, why, digest)][-ENTRIES_MAX:]
+    entries = [*before, Entry(revision, sums_revision, now_ms, who, why, digest)][-ENTRIES_MAX:]
     whole = {entry.digest for entry in entries[-DOCUMENTS_MAX:]}
-    gone = sorted({entry.digest for entry in before} - whole)
-    fields = {FIELD: msgspec.json.encode(entries), _field(digest): zlib.compress(document)}
-    return fields, [_field(each) for each in gone]
+    dropped = sorted({entry.digest for entry in before} - whole)
+    fields = {FIELD: msgspec.json.encode(entries), field_of(digest): zlib.compress(document)}
+    return fields, [field_of(each) for each in dropped]
 
 
-def read(client: Client, keys: Keys) -> list[Entry]:
-    """Return the revisions of the policy that are known, the oldest first."""
-    return entries_of(cast("bytes | None", client.hget(keys.policy(), FIELD)))
+def policy_of(text: bytes | None) -> Policy | None:
+    """Return the policy that a document's field holds, None when it is not kept any more."""
+    return None if text is None else from_json(zlib.decompress(text))
 
 
-def document(client: Client, keys: Keys, entry: Entry) -> Policy | None:
-    """Return the policy of a revision, None when it is not kept any more."""
-    found = cast("Sequence[Any]", client.hmget(keys.policy(), _field(entry.digest)))
-    return None if found[0] is None else from_json(zlib.decompress(found[0]))
-
-
-def _field(digest: str) -> str:
+def field_of(digest: str) -> str:
+    """Return the field of a document."""
     return f"document:{digest}"

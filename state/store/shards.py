@@ -10,7 +10,7 @@ Errors:
     redis.ResponseError: Redis refused, say when out of memory; nothing of that call was done.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from time import perf_counter
 from typing import Any, TypeVar, cast
@@ -29,7 +29,6 @@ from state.protocol.calls import (
     Recover,
     Refused,
     Settles,
-    SkuState,
     Tick,
     Ticked,
 )
@@ -42,21 +41,15 @@ from state.protocol.inspection import (
     decode_promises,
 )
 from state.protocol.keys import Keys
-from state.protocol.sharding import shard_of
 from state.protocol.wire import (
-    StoredPosition,
     decode_claimed,
-    decode_position,
-    decode_sku,
     encode_apply,
     encode_call,
     encode_settle,
 )
 from state.store import library
 from state.store.client import Client
-
-RECOVER_CHUNK = 500
-SCAN_COUNT = 1000
+from state.store.reads import Reads
 
 Call = TypeVar("Call")
 Reply = list[Any]
@@ -64,7 +57,7 @@ Reply = list[Any]
 _decode = msgspec.msgpack.Decoder().decode
 
 
-class Store:
+class Store(Reads):
     """All shards of one namespace behind one client.
 
     `observe(verb, seconds)` is told the time of each round trip, for the metrics.
@@ -77,11 +70,8 @@ class Store:
         shards: int,
         observe: Callable[[str, float], None] | None = None,
     ) -> None:
-        self.client = client
-        self.keys = keys
-        self.shards = shards
+        super().__init__(client, keys, shards)
         self._observe = observe or (lambda _verb, _seconds: None)
-        self._meta = [keys.shard(shard, "meta") for shard in range(shards)]
 
     def load_functions(self) -> None:
         """Load the function library, replacing an older one. Idempotent."""
@@ -138,18 +128,6 @@ class Store:
         packed = {shard: encode_call(call) for shard, call in calls.items()}
         return {shard: _ticked(_decode(reply)) for shard, reply in self.send("tick", packed)}
 
-    def scan(self, cursors: Mapping[int, int]) -> dict[int, tuple[int, list[str]]]:
-        """Return of each shard the next cursor, 0 at the end, and some SKUs from where its cursor stands."""
-        pipeline = self.client.pipeline(transaction=False)
-        for shard, cursor in cursors.items():
-            pipeline.execute_command(
-                "ZSCAN", self.keys.shard(shard, "due"), cursor, "COUNT", SCAN_COUNT
-            )
-        return {
-            shard: (int(cursor), [member.decode() for member, _ in found])
-            for shard, (cursor, found) in zip(cursors, pipeline.execute(), strict=True)
-        }
-
     def hasten(self, calls: Mapping[int, Hasten]) -> None:
         """Let SKUs be due sooner, those that the shard knows."""
         pipeline = self.client.pipeline(transaction=False)
@@ -201,87 +179,6 @@ class Store:
         """Ask what records of orders of a shard hold promised."""
         ((_, packed),) = self.send("promises", {shard: encode_call(call)})
         return decode_promises(_decode(packed))
-
-    def marks(self) -> list[dict[str, int]]:
-        """Return the watermarks of every shard: `<log id>/<partition>` -> last applied offset."""
-        pipeline = self.client.pipeline(transaction=False)
-        for shard in range(self.shards):
-            pipeline.hgetall(self.keys.shard(shard, "mark"))
-        return [
-            {mark.decode(): int(offset) for mark, offset in reply.items()}
-            for reply in pipeline.execute()
-        ]
-
-    def counters(self) -> dict[str, int]:
-        """Return how many events were `applied`, and dropped as `duplicates`, in all time."""
-        pipeline = self.client.pipeline(transaction=False)
-        for meta in self._meta:
-            pipeline.hmget(meta, "applied", "duplicates")
-        replies = pipeline.execute()
-        return {
-            name: sum(int(reply[i] or 0) for reply in replies)
-            for i, name in enumerate(("applied", "duplicates"))
-        }
-
-    def due_by(self, now_ms: int, business_ms: int) -> int:
-        """Return how many SKUs wait to be looked at."""
-        pipeline = self.client.pipeline(transaction=False)
-        for shard in range(self.shards):
-            pipeline.zcount(self.keys.shard(shard, "due"), "-inf", now_ms)
-            pipeline.zcount(self.keys.shard(shard, "look"), "-inf", business_ms)
-        return sum(pipeline.execute())
-
-    def oldest_due_ms(self) -> int:
-        """Return since when the SKU that is due longest has been due (system time), 0 in an empty store."""
-        pipeline = self.client.pipeline(transaction=False)
-        for shard in range(self.shards):
-            pipeline.zrange(self.keys.shard(shard, "due"), 0, 0, withscores=True)
-        return min((int(reply[0][1]) for reply in pipeline.execute() if reply), default=0)
-
-    def business_ms(self) -> int:
-        """Return the newest event time that any shard has seen, 0 when none has."""
-        pipeline = self.client.pipeline(transaction=False)
-        for meta in self._meta:
-            pipeline.hget(meta, "t")
-        return max(int(reply or 0) for reply in pipeline.execute())
-
-    def read(self, sku: str) -> SkuState | None:
-        """Return all that is known of a SKU, None when nothing is."""
-        return next(self.read_many([sku]))
-
-    def read_many(self, skus: Sequence[str]) -> Iterator[SkuState | None]:
-        """Yield what is known of each SKU, in order, read in one round trip."""
-        pipeline = self.client.pipeline(transaction=False)
-        for sku in skus:
-            shard = shard_of(sku, self.shards)
-            pipeline.hgetall(self.keys.shard(shard, f"pos:{sku}"))
-        for sku, reply in zip(skus, pipeline.execute(), strict=True):
-            yield decode_sku(sku, reply)
-
-    def positions(self, places: Sequence[tuple[str, str]]) -> list[StoredPosition | None]:
-        """Return the position of each (SKU, location) with its movements, None where there is none."""
-        pipeline = self.client.pipeline(transaction=False)
-        for sku, location in places:
-            key = self.keys.shard(shard_of(sku, self.shards), f"pos:{sku}")
-            pipeline.hget(key, f"l:{location}")
-        return [
-            decode_position(location, text) if text is not None else None
-            for (_, location), text in zip(places, pipeline.execute(), strict=True)
-        ]
-
-    def skus(self) -> Iterator[str]:
-        """Yield every SKU of the store, shard by shard, each at least once."""
-        for shard in range(self.shards):
-            cursor = 0
-            while True:
-                cursor, found = self.client.execute_command(
-                    "ZSCAN", self.keys.shard(shard, "due"), cursor, "COUNT", 1000
-                )
-                cursor = int(cursor)
-                for member, _ in found:
-                    yield member.decode()
-                if cursor == 0:
-                    break
 
     def send(self, verb: str, calls: Mapping[int, bytes], *more: bytes) -> list[tuple[int, Any]]:
         """Call `verb` on each shard in one round trip; return the raw answers."""

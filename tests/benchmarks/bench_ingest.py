@@ -19,7 +19,7 @@ import orjson
 
 from connectors.config.settings import Settings
 from connectors.log.base import INPUT_TOPICS, Partition, Record
-from flows.ingest.read_run import Batch, Run
+from flows.ingest.read_session import Batch, ReadSession
 from flows.ingest.steps import Normal, apply, bury, decode, normalise
 from flows.runtime.clock import now_ms
 from flows.runtime.context import Runtime
@@ -56,7 +56,7 @@ class Feed:
         self._kind, self._lines = kind, lines
         self._offset = 0
         mark = f"{run.log.log_id(topic)}/{lines}"
-        self._run = Run({topic: run.log.log_id(topic) for topic in INPUT_TOPICS})
+        self._run = ReadSession({topic: run.log.log_id(topic) for topic in INPUT_TOPICS})
         self._run.chains[self._partition] = Chain.starting(mark, -1, run.store.shards)
 
     def batches(self, lines: int) -> Iterator[Batch]:
@@ -132,7 +132,7 @@ def _pack_and_encode(
 
 
 def _redis_s(run: Runtime) -> float:
-    cpu = run.server.client.info("cpu")
+    cpu = run.primaries.client.info("cpu")
     return float(cpu["used_cpu_user"] + cpu["used_cpu_sys"])
 
 

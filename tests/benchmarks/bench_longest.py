@@ -18,7 +18,7 @@ from pathlib import Path
 from connectors.log.base import Outgoing
 from connectors.log.redis.log import RedisLog
 from flows.publish.claimer import CLAIM_MAX
-from flows.runtime.context import RECOVER_CHUNK
+from flows.runtime.shard_tick import RECOVER_CHUNK
 from state.events.ops import COUNT, INCOMING, MOVE, PLACE, SHIP, VOID, Op
 from state.protocol.calls import Claim, Claimed, Place, Recover, Settle, Tick, Ticked
 from state.protocol.keys import GUARD_ALLOWANCE_MS, Keys

@@ -31,11 +31,11 @@ from connectors.config.settings import Settings
 from connectors.log.base import Outgoing
 from connectors.messages.cloudevents import structured
 from flows.ingest import consumer_lag as lag
-from flows.ingest.arrivals import Heard
+from flows.ingest.arrivals import Arrivals
 from flows.ingest.reader import Reader
-from flows.ingest.silence_report import Hearing
+from flows.ingest.silence_report import SilenceReport
 from flows.ingest.steps import bury, decode, normalise, send
-from flows.ingest.throttle import Brake
+from flows.ingest.throttle import Throttle
 from flows.publish import publish_lag as unsettled
 from flows.publish import steps as publish_steps
 from flows.publish.claimer import Claimer
@@ -45,7 +45,7 @@ from flows.runtime.context import Runtime
 from flows.runtime.idle import lags, open_work
 from flows.runtime.process import collect_rarely
 from flows.runtime.session import runtime
-from flows.services.scrub.scrubber import walking
+from flows.services.scrub.scrubber import scrubbing
 from monitoring import busy, metrics
 from monitoring.gauges import Age, Known
 from monitoring.latency import Latency
@@ -78,14 +78,14 @@ SILENT: Sequence[tuple[Any, str]] = (
     (Known, "set"),
     (metrics, "count_events"),
     (metrics, "count_dead_letters"),
-    (lag.Lag, "handed_on"),
-    (lag.Lag, "applied"),
-    (lag.Lag, "look"),
-    (Heard, "note"),
-    (Hearing, "look"),
-    (unsettled.Unsettled, "claimed"),
-    (unsettled.Unsettled, "settled"),
-    (unsettled.Unsettled, "due"),
+    (lag.ConsumerLag, "handed_on"),
+    (lag.ConsumerLag, "applied"),
+    (lag.ConsumerLag, "look"),
+    (Arrivals, "note"),
+    (SilenceReport, "look"),
+    (unsettled.PublishLag, "claimed"),
+    (unsettled.PublishLag, "settled"),
+    (unsettled.PublishLag, "due"),
     (publish_steps, "_count"),
 )
 """What is taken out of a run without metrics."""
@@ -159,14 +159,14 @@ class Bench:
 
     def walk_share(self, seconds: float) -> float:
         """Return what share of a core the walk takes while nothing else is done."""
-        with walking(self._run):
+        with scrubbing(self._run):
             began_s, busy_s = time.monotonic(), _busy_s()
             self._run.clock.wait(seconds)
             return (_busy_s() - busy_s) / (time.monotonic() - began_s)
 
     @contextmanager
     def _with(self) -> Iterator[None]:
-        with walking(self._run):
+        with scrubbing(self._run):
             yield
 
     @contextmanager
@@ -204,7 +204,7 @@ class Bench:
         while lags(run):
             _through(ingest, read())
             # Waiting for more would be time in which only the walk is at work.
-            reader._run.land()
+            reader._session.wait_in_flight()
         while open_work(run):
             run.clock.wait(run.settings.tick_ms / 1000)
             while _through(publish, claim()):
@@ -224,7 +224,7 @@ class Bench:
         self._run.log.append([Outgoing(topic, data["location"].encode(), value)])
 
     def _cpu_s(self) -> float:
-        cpu = self._run.server.client.info("cpu")
+        cpu = self._run.primaries.client.info("cpu")
         return time.process_time() + float(cpu["used_cpu_user"]) + float(cpu["used_cpu_sys"])
 
 
@@ -290,7 +290,7 @@ def main() -> None:
         config.write_text(CONFIG.format(locations=shops))
         settings = Settings(config=config, data=Path(folder) / "data", metrics="127.0.0.1:0")
         # Nobody publishes while a slice is read: that is no reason to hold back.
-        never = patch.object(Brake, "holds", lambda *_: False)
+        never = patch.object(Throttle, "holds", lambda *_: False)
         with never, runtime(settings) as run:
             bench = Bench(run, given.events)
             bench.fill()

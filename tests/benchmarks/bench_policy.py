@@ -31,7 +31,7 @@ from flows.runtime.clock import now_ms
 from flows.runtime.context import Runtime
 from flows.runtime.process import collect_rarely
 from flows.runtime.session import runtime
-from flows.services.policy.activate import bring
+from flows.services.policy.activate import activate
 from state.store.policy_history import By
 from tests.benchmarks.bench_publish import Trade
 
@@ -98,7 +98,7 @@ def measure(run: Runtime, name: str, config: Path) -> None:
     """Bring a policy in force, wait, and print when what fell was told."""
     ends = run.log.end_offsets(UPDATES)
     before_s, began_ms = _redis_s(run), now_ms()
-    bring(run, config, By("bench", name))
+    activate(run, config, By("bench", name))
     settle_down(run)
     redis_s = _redis_s(run) - before_s
     told = note(run, {partition: ends[partition.n] for partition in _partitions(run)})
@@ -168,7 +168,7 @@ def publishing(settings: Settings, publishers: int) -> Iterator[None]:
 
 
 def _redis_s(run: Runtime) -> float:
-    cpu = run.server.client.info("cpu")
+    cpu = run.primaries.client.info("cpu")
     return float(cpu["used_cpu_user"] + cpu["used_cpu_sys"])
 
 

@@ -122,7 +122,7 @@ def bench(run: Runtime, skus: int, rounds: int) -> None:
 
 
 def _redis_s(run: Runtime) -> float:
-    cpu = run.server.client.info("cpu")
+    cpu = run.primaries.client.info("cpu")
     return float(cpu["used_cpu_user"] + cpu["used_cpu_sys"])
 
 

@@ -16,7 +16,7 @@ import redis
 from connectors.config.settings import Settings
 from connectors.log.base import INPUT_TOPICS, Appended, Outgoing, Partition, Record
 from connectors.messages.cloudevents import structured
-from flows.ingest.read_run import Batch, Run
+from flows.ingest.read_session import Batch, ReadSession
 from flows.ingest.steps import apply, bury, decode, normalise
 from flows.publish.claimer import Claimer
 from flows.publish.steps import derive, emit, settle
@@ -73,7 +73,7 @@ class Steps:
         self._claimer = Claimer(run)
         self._packer = Packer(run.store.shards, run.guard_ms)
         self._partition = Partition("wms.receipts", 0)
-        self._reading = Run(dict.fromkeys(INPUT_TOPICS, "bench"))
+        self._reading = ReadSession(dict.fromkeys(INPUT_TOPICS, "bench"))
         self._reading.chains[self._partition] = Chain.starting("bench/0", -1, run.store.shards)
         self._offset = -1
 
@@ -115,7 +115,7 @@ class Steps:
         cost.redis_s += self._redis_s() - before_s
 
     def _redis_s(self) -> float:
-        client: Any = self._run.server.client
+        client: Any = self._run.primaries.client
         cpu = client.info("cpu")
         return float(cpu["used_cpu_user"] + cpu["used_cpu_sys"])
 

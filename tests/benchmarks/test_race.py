@@ -19,7 +19,7 @@ from tests.benchmarks.stock_store import StoreRunning
 from tests.benchmarks.system import Site, Work
 from tests.benchmarks.systems.engine import Engine, Setting
 from tests.benchmarks.systems.hand import Hand
-from tests.benchmarks.usage import Look, Usage, Watching
+from tests.benchmarks.usage import Look, SilenceWatchdog, Usage
 from tests.benchmarks.verify import Finding, Updates, check
 from tests.benchmarks.work import Expected, plan_of
 from tests.servers.kafka import Kafka
@@ -144,7 +144,9 @@ def test_the_watch_counts_children_and_keeps_what_the_ended_ones_used() -> None:
     spin = "import time\nwhile time.process_time() < 0.3: pass\n"
     both = f"import subprocess, sys\nsubprocess.run([sys.executable, '-c', {spin!r}])\n{spin}"
     process = subprocess.Popen([sys.executable, "-c", both])
-    with Watching(lambda: {"own": [process.pid]}, every_s=0.02, children_every_s=0.02) as watching:
+    with SilenceWatchdog(
+        lambda: {"own": [process.pid]}, every_s=0.02, children_every_s=0.02
+    ) as watching:
         process.wait(30)
         watching.look()
     used_s = watching.usage.cpu_s(0, int(time.time() * 1000))["own"]

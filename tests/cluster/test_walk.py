@@ -1,6 +1,7 @@
 """The walk over a pool that lies on a cluster."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -9,19 +10,20 @@ from connectors.config.settings import Settings
 from connectors.log.base import Log
 from connectors.redis.cluster import ClusterClient
 from connectors.redis.server import Server
-from flows.runtime.active_policy import PolicyInForce
+from flows.runtime.active_policy import ActivePolicy
 from flows.runtime.clock import now_us
 from flows.runtime.context import Runtime
-from flows.services.scrub.scan import Findings, Round
-from flows.services.scrub.scrubber import LeaseLost, Walk
+from flows.services.scrub.scan import Findings, Scan
+from flows.services.scrub.scrubber import LeaseLost, Scrubber
 from state.events.codes import CodeTable
 from state.events.ops import MOVE, PLACE
 from state.policy.document import Location, Policy
 from state.protocol.keys import Keys
 from state.protocol.pack import Chain, NormalEvent, Packer
 from state.protocol.sharding import shard_of, slot_of
-from state.store.policy import InForce
+from state.store.policy import PolicyRecord
 from state.store.shards import Store
+from state.store.shared import Shared
 from tests.servers.redis_servers import RedisCluster
 from tests.state.pools import GUARD_MS
 
@@ -34,8 +36,8 @@ SHARDS, SKUS = 16, 200
 def run(redis_cluster: RedisCluster, cluster_client: ClusterClient) -> Runtime:
     """Stock of many SKUs, some of it ordered, over all primaries."""
     keys = Keys("w")
-    policy = PolicyInForce(
-        InForce(1, Policy(locations=(Location("wh", "warehouse"),)), 1), CodeTable()
+    policy = ActivePolicy(
+        PolicyRecord(1, Policy(locations=(Location("wh", "warehouse"),)), 1), CodeTable()
     )
     server = Server(redis_cluster.url, cluster_client, None)
     store = Store(cluster_client, keys, SHARDS)
@@ -49,11 +51,12 @@ def run(redis_cluster: RedisCluster, cluster_client: ClusterClient) -> Runtime:
     chain = Chain.starting("log/0", -1, SHARDS)
     packer = Packer(SHARDS, GUARD_MS)
     store.apply(packer.pack([(chain, SKUS - 1, events)], policy.place, now_us(), 1))
-    return Runtime(Settings(metrics="off"), server, keys, store, cast("Log", None), policy)
+    shared = Shared.over(cluster_client, keys, SHARDS)
+    return Runtime(Settings(metrics="off"), server, store, shared, cast("Log", None), policy)
 
 
 def look(run: Runtime) -> Findings:
-    walked = Round(run, run.server, run.store, Findings(), 0)
+    walked = Scan(run, run, Findings(), 0)
     for _ in walked.steps():
         pass
     return walked.findings
@@ -62,20 +65,21 @@ def look(run: Runtime) -> Findings:
 def test_all_primaries_are_walked(run: Runtime) -> None:
     found = look(run)
     assert (found.skus, found.faults, found.suspects) == (SKUS, [], frozenset())
-    run.server.client.hdel(run.keys.shard(shard_of("A7", SHARDS), "pos:A7"), "l:wh")
-    run.server.client.delete(run.keys.shard(shard_of("A9", SHARDS), "order:o9"))
+    run.primaries.client.hdel(run.store.keys.shard(shard_of("A7", SHARDS), "pos:A7"), "l:wh")
+    run.primaries.client.delete(run.store.keys.shard(shard_of("A9", SHARDS), "order:o9"))
     assert {each[:2] for each in look(run).faults} == {("A7", "class_sums"), ("A9", "reserved")}
 
 
 def test_the_lease_is_kept_on_a_cluster(run: Runtime) -> None:
-    one, other = Walk(run, 0.5, rest_s=0.0), Walk(run, 0.5, rest_s=0.0)
-    one._hold(run.server)
-    one.round(run.server, run.store)
-    assert run.server.client.get(run.keys.walk()) == one._name.encode()
+    one, other = Scrubber(run, 0.5, rest_s=0.0), Scrubber(run, 0.5, rest_s=0.0)
+    lease, another = (run.shared.scrub_lease(each._name, 10_000) for each in (one, other))
+    one._hold(lease)
+    one.scan(run, lease)
+    assert run.primaries.client.get(run.store.keys.walk()) == one._name.encode()
     with pytest.raises(LeaseLost):
-        other._hold(run.server)
-    one._give_up(run.server)
-    other._hold(run.server)
+        other._hold(another)
+    one._give_up(lease)
+    other._hold(another)
     one._forget()
 
 
@@ -96,16 +100,18 @@ class Moving(Server):
 def test_orders_that_moved_past_the_walk_prove_nothing(
     run: Runtime, redis_cluster: RedisCluster
 ) -> None:
-    client = cast("ClusterClient", run.server.client)
+    client = cast("ClusterClient", run.primaries.client)
     first, *_, last = (node.name for node in client._primaries())
-    shard = next(n for n in range(SHARDS) if client.node_of(run.keys.shard(n, "meta")) == last)
+    shard = next(
+        n for n in range(SHARDS) if client.node_of(run.store.keys.shard(n, "meta")) == last
+    )
     slot, target = slot_of(shard), redis_cluster.node(first)
     home = redis_cluster.primary_of(slot)
     doubted = {f"A{n}": 9 for n in range(SKUS) if shard_of(f"A{n}", SHARDS) == shard}
     assert doubted
     Moving.move = lambda: redis_cluster.migrate(slot, target)
-    server = Moving(run.server.url, client, None)
-    walked = Round(run, server, run.store, Findings(), 0)
+    side = replace(run, primaries=Moving(run.primaries.url, client, None))
+    walked = Scan(run, side, Findings(), 0)
     walked._promised = doubted
     for _ in walked._confirm():
         pass

@@ -113,7 +113,7 @@ class Takeovers:
         """Return the marks as a replica has them that was not promoted yet; empty for others' shards."""
         found: Marks = []
         node.do("READONLY")
-        keys = self.stage.run.keys
+        keys = self.stage.run.store.keys
         for shard in range(self.stage.run.store.shards):
             key = keys.shard(shard, "mark")
             if node.do("CLUSTER", "COUNTKEYSINSLOT", self.cluster.slot_of(key)) == 0:

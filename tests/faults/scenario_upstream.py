@@ -166,7 +166,9 @@ class Codes:
 
     def _sku(self, code: str, log_ms: int) -> str:
         run = self._stage.run
-        table: Any = run.server.client.lrange(run.keys.codes(), 0, -1) if not self._rows else []
+        table: Any = (
+            run.primaries.client.lrange(run.store.keys.codes(), 0, -1) if not self._rows else []
+        )
         for row in table:
             _, its_code, sku, _, valid_from_ms = orjson.loads(row)
             self._rows.setdefault(its_code, []).append((valid_from_ms, sku))
@@ -197,8 +199,8 @@ def replay_weeks_later(stage: Stage, rng: random.Random) -> tuple[int, int]:
 
     Returns the offsets that the other shards see again, and the ids that were forgotten.
     """
-    client: Any = stage.run.server.client
-    keys, shards = stage.run.keys, stage.run.store.shards
+    client: Any = stage.run.primaries.client
+    keys, shards = stage.run.store.keys, stage.run.store.shards
     replayed = sum(stage.run.store.marks()[0].values())
     guards = [
         key for shard in range(shards) for key in client.scan_iter(keys.shard(shard, "seen:*"))

@@ -132,7 +132,7 @@ class Stage:
             if worker.lives:
                 worker.kill()
         self._stack.close()
-        if self.run.server.store is not None:
+        if self.run.primaries.store is not None:
             # Server and keeper end with the last of those who used them; the folder can only go then.
             until(lambda: not _is_kept(self.settings.data), "an embedded store that ended")
 

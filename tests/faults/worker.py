@@ -67,19 +67,20 @@ class Recorder:
 
 def record(path: Path) -> None:
     """Count what the flows of this process do."""
-    from flows.ingest import read_run
-    from flows.ingest import reader as reading
-    from flows.publish import claimer as claiming
+    from flows.ingest.read_session import ReadSession
+    from flows.ingest.reader import Reader
     from flows.publish import steps as publish_steps
+    from flows.publish.claimer import Claimer
+    from flows.runtime.claim_loop import ClaimLoop
 
     recorder: Any = Recorder(path)
     handed, emitted, finished = range(3)
     for owner, name, index in (
-        (reading.Reader, "_read", handed),
-        (read_run.Run, "land", finished),
-        (claiming.Claimer, "next_claims", handed),
+        (Reader, "_read", handed),
+        (ReadSession, "wait_in_flight", finished),
+        (Claimer, "next_claims", handed),
         (publish_steps, "emit", emitted),
-        (claiming.Claimer, "land", finished),
+        (ClaimLoop, "wait_in_flight", finished),
     ):
         setattr(owner, name, recorder.counting(index, getattr(owner, name)))
 

@@ -8,11 +8,11 @@ from connectors.config.settings import Settings
 from connectors.log.base import Partition, Record
 from connectors.messages.cloudevents import structured
 from connectors.redis.cluster import Client
-from flows.ingest.read_run import Batch, Run
+from flows.ingest.read_session import Batch, ReadSession
 from flows.ingest.steps import apply, decode, normalise
 from flows.publish.claimer import Claims
 from flows.publish.steps import derive
-from flows.runtime.active_policy import PolicyInForce
+from flows.runtime.active_policy import ActivePolicy
 from flows.runtime.clock import Clock
 from flows.runtime.context import Runtime
 from state.events.codes import CodeTable
@@ -34,7 +34,7 @@ from state.protocol.calls import (
 from state.protocol.keys import Keys
 from state.protocol.pack import Chain, Packer
 from state.protocol.sharding import shard_of
-from state.store.policy import InForce
+from state.store.policy import PolicyRecord
 from state.store.shards import Store
 
 SHARDS = 3
@@ -145,12 +145,12 @@ class Player:
     def __init__(self, stream: Stream, store: AnyStore) -> None:
         self.stream = stream
         self.store = store
-        policy = PolicyInForce(InForce(REVISION, POLICY, REVISION), CodeTable())
+        policy = ActivePolicy(PolicyRecord(REVISION, POLICY, REVISION), CodeTable())
         settings = Settings(metrics="off", shards=store.shards)
         # Without server and log: no step that is played asks for them.
         nothing = cast("Any", None)
         self.runtime = Runtime(
-            settings, nothing, Keys(), cast("Store", store), nothing, policy, clock=Noon(),
+            settings, nothing, cast("Store", store), nothing, nothing, policy, clock=Noon(),
             codes_until_ms=NEVER_MS,
         )  # fmt: skip
         self.packer = Packer(store.shards, self.runtime.guard_ms)
@@ -159,7 +159,7 @@ class Player:
     def begin(self) -> None:
         """Begin a new run after the marks of the store, as a worker does that has just come."""
         marks = self.store.marks()
-        self.run = Run(LOG_IDS)
+        self.run = ReadSession(LOG_IDS)
         for place in self.stream.records:
             mark = f"{LOG_IDS[place.topic]}/{place.n}"
             after = min(shard.get(mark, ABSENT) for shard in marks)

@@ -123,7 +123,7 @@ def test_an_event_costs_no_more_work_than_it_did(
     with engine(valkey, config) as e:
         e.ingest(1)
         fill(e, sales(lines))
-        counter = Counter(e.run.server.client)
+        counter = Counter(e.run.primaries.client)
         assert ingest(e, counter) == EVENTS
         judge(counter.work(EVENTS), limit)
 
@@ -136,7 +136,7 @@ def test_an_update_costs_no_more_work_than_it_did(valkey: Embedded, config: Path
         fill(e, sales(2))
         e.ingest(2)
         time.sleep(0.01)
-        counter, updates = Counter(e.run.server.client), 0
+        counter, updates = Counter(e.run.primaries.client), 0
         while True:
             with counter.counting():
                 claims = e.claimer.next_claims(e.now_s)

@@ -16,6 +16,7 @@ import orjson
 
 from connectors.config import settings as environment
 from flows.runtime.clock import now_ms
+from flows.runtime.policy_follower import follow_policy
 from flows.runtime.session import connected
 from flows.services.holds.service import Holding
 from flows.services.holds.values import Confirmed, Made, Wanted
@@ -77,7 +78,7 @@ def main(words: list[str]) -> int:
     """Shop until told to stop."""
     name, seed, stop, journal, *skus = words
     with connected(environment.load()) as run:
-        run.follow_policy()
+        follow_policy(run)
         checkout = Checkout(Holding(run), name, random.Random(int(seed)), Path(journal))
         number = 0
         while not Path(stop).exists():

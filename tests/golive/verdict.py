@@ -88,7 +88,7 @@ class Verdict(NamedTuple):
         )
 
 
-class Heard(NamedTuple):
+class Arrivals(NamedTuple):
     """One stock update."""
 
     sku: str
@@ -154,13 +154,13 @@ def _event(record: Record) -> dict[str, Any]:
     return envelope({"headers": headers, "value": record.value})
 
 
-def _updates(at: Scene) -> Iterator[Heard]:
+def _updates(at: Scene) -> Iterator[Arrivals]:
     with at.heard.files["stock.updates"].open("rb") as lines:
         for line in lines:
             record = orjson.loads(line)
             data = record["value"]["data"]
             cause_ms = rfc3339_ms(data["cause_time"])
-            yield Heard(data["sku"], record["timestamp_ms"], cause_ms, data["levels"])
+            yield Arrivals(data["sku"], record["timestamp_ms"], cause_ms, data["levels"])
 
 
 def _false_zeros(at: Scene, truth: Truth) -> Iterator[str]:

@@ -22,6 +22,7 @@ from typing import Final
 from connectors.config.settings import Settings
 from connectors.redis.embedded import embedded
 from flows.runtime.context import Runtime
+from flows.runtime.policy_follower import follow_policy
 from flows.runtime.session import connected
 from flows.services.holds.service import Holding
 from flows.services.holds.values import Confirmed, Made, Wanted
@@ -172,7 +173,7 @@ def _on_time(engine: Engine, seconds: int) -> float:
 
 def _sell_off(engine: Engine, run: Runtime) -> int:
     """Wait until every hold is over, then buy what is left. Return how often that was claimed."""
-    run.follow_policy()
+    follow_policy(run)
     deadline_s = time.monotonic() + REST_WITHIN_S
     print("holds: waiting for the last holds to end", file=sys.stderr)
     for _ in every(0.2, deadline_s):
@@ -200,9 +201,9 @@ def _sell_off(engine: Engine, run: Runtime) -> int:
 
 def _live(run: Runtime) -> Iterator[int]:
     """Yield how many holds live in each shard."""
-    pipeline = run.server.client.pipeline(transaction=False)
+    pipeline = run.primaries.client.pipeline(transaction=False)
     for shard in range(run.store.shards):
-        pipeline.zcard(run.keys.shard(shard, "holds"))
+        pipeline.zcard(run.store.keys.shard(shard, "holds"))
     yield from pipeline.execute()
 
 

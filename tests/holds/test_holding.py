@@ -285,7 +285,7 @@ def test_who_holds_a_sku_is_told(valkey: Embedded, config: Path) -> None:
 
 def test_what_was_written_is_waited_for_as_the_server_can(valkey: Embedded, config: Path) -> None:
     with selling(valkey, config, A=10) as (e, holding):
-        client: Any = e.run.server.client
+        client: Any = e.run.primaries.client
         holding.create(want("h", A=1))
         assert client.info("persistence")["aof_enabled"] == 1
         assert holding.holds.copied(5_000)

@@ -8,7 +8,7 @@ from typing import Any
 
 from connectors.log.base import history
 from flows.runtime.context import Runtime
-from flows.services.scrub.scan import Findings, Round
+from flows.services.scrub.scan import Findings, Scan
 
 
 @dataclass(slots=True)
@@ -68,7 +68,7 @@ def judge(run: Runtime) -> Verdict:
             verdict.faults.append(
                 f"{sku}: expected available, unrouted, held, reserved {expected}, got {said}"
             )
-    walk = Round(run, run.server, run.store, Findings(), 0)
+    walk = Scan(run, run, Findings(), 0)
     for _ in walk.steps():
         pass
     verdict.faults += [

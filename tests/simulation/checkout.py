@@ -4,7 +4,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import replace
 
-from flows.runtime.active_policy import PolicyInForce
+from flows.runtime.active_policy import ActivePolicy
 from state.events.codes import CodeTable
 from state.events.order_key import order_key
 from state.protocol.hold_calls import (
@@ -17,7 +17,7 @@ from state.protocol.hold_calls import (
     Release,
 )
 from state.protocol.sharding import shard_of
-from state.store.policy import InForce
+from state.store.policy import PolicyRecord
 from tests.simulation.scenario import Happening, Message
 from tests.simulation.shop import CHANNELS, LOCATIONS, SKUS
 from tests.simulation.store import Servers
@@ -69,8 +69,8 @@ def act(servers: Servers, happening: Happening) -> str:
         else:
             reply = servers.run("release", shard, now_us, [Release(name)])
         return f"{name} on s{shard}: {reply}"
-    policy = PolicyInForce(
-        InForce(servers.revision, servers.policy, servers.sums_revision), CodeTable()
+    policy = ActivePolicy(
+        PolicyRecord(servers.revision, servers.policy, servers.sums_revision), CodeTable()
     )
     units = 1 + which % 3
     line: PoolLine | LocationLine

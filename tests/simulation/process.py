@@ -5,18 +5,20 @@ from typing import cast
 
 from connectors.config.settings import Settings
 from connectors.redis.server import Server
-from flows.ingest.read_run import Batch
+from flows.ingest.read_session import Batch
 from flows.ingest.reader import OUTSTANDING_MAX, Reader
 from flows.ingest.steps import bury, decode, normalise, send
 from flows.publish.claimer import Claimer
 from flows.publish.steps import begin_settle, derive, emit
-from flows.runtime.active_policy import PolicyInForce
+from flows.runtime.active_policy import ActivePolicy
 from flows.runtime.clock import Clock
 from flows.runtime.context import Runtime
 from state.events.codes import CodeTable
 from state.protocol.keys import Keys
 from state.protocol.pack import Packer
-from state.store.policy import InForce
+from state.store.client import Client
+from state.store.policy import PolicyRecord
+from state.store.shared import Shared
 from tests.simulation.log import Broker, SimLog
 from tests.simulation.scenario import Scenario
 from tests.simulation.store import Servers, SimServer, SimStore
@@ -72,12 +74,13 @@ class Machines:
     def _runtime(self, worker: Worker) -> Runtime:
         world, behind = self.world, self.servers
         wire = Wire(world, worker, lambda us: self.start_later(worker, us))
-        found = InForce(behind.revision, behind.policy, behind.sums_revision)
-        policy = PolicyInForce(found, CodeTable(behind.codes))
+        found = PolicyRecord(behind.revision, behind.policy, behind.sums_revision)
+        policy = ActivePolicy(found, CodeTable(behind.codes))
         server = cast("Server", SimServer(wire, behind))
         store, log = SimStore(wire, behind), SimLog(wire, self.broker)
         clock = SimClock(world, worker)
-        return Runtime(self._settings, server, Keys(), store, log, policy, clock=clock)
+        shared = Shared.over(cast("Client", server), Keys(), store.shards)
+        return Runtime(self._settings, server, store, shared, log, policy, clock=clock)
 
     def _ingest(self, runtime: Runtime, worker: Worker) -> None:
         reader, packer = Reader(runtime), Packer(runtime.store.shards, runtime.guard_ms)

@@ -10,11 +10,10 @@ it counts once.
 from collections.abc import Collection, Mapping
 from typing import Any
 
-import redis
-
-from connectors.log.base import AppendFailed, LogUnavailable, Outgoing
+from connectors.log.base import AppendFailed, Outgoing
 from connectors.messages.cloudevents import STRUCTURED, structured
 from flows.runtime.context import Runtime
+from flows.runtime.retry import UNANSWERED
 from flows.services.holds.locate import Where, Whereabouts
 from flows.services.holds.values import Confirmed, NotDone, gone
 from state.events.messages import MARKETPLACE_ORDERS
@@ -136,7 +135,7 @@ class Confirming:
         message = Outgoing(MARKETPLACE_ORDERS, order.encode(), value, STRUCTURED)
         try:
             (result,) = self._runtime.log.append([message])
-        except (LogUnavailable, redis.ConnectionError, redis.TimeoutError) as error:
+        except UNANSWERED as error:
             return _unknown(hold, error)
         if isinstance(result, AppendFailed):
             return _unknown(hold, result.error)

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from time import perf_counter
 
 from flows.runtime.context import Runtime
+from flows.runtime.policy_follower import follow_policy
 from flows.services.holds.locate import Whereabouts
 from flows.services.holds.values import Made, NotDone, Wanted, fault_of, gone
 from flows.services.policy.rebuild_sums import rebuild
@@ -141,7 +142,7 @@ class Making:
         for shard, reply in self.holds.hold(calls).items():
             if isinstance(reply, Refused):
                 again.update(at for at, _ in by_shard[shard])
-                runtime.follow_policy()
+                follow_policy(runtime)
                 continue
             stale = [sku for each in reply if isinstance(each, Stale) for sku in each.skus]
             if stale:

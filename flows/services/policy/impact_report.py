@@ -7,7 +7,7 @@ from heapq import nlargest
 from itertools import islice
 from typing import NamedTuple
 
-from flows.runtime.active_policy import PolicyInForce
+from flows.runtime.active_policy import ActivePolicy
 from flows.runtime.context import Runtime
 from flows.runtime.retry import insist
 from flows.services.queries.current_levels import levels_now, moment
@@ -55,7 +55,7 @@ class Comparison:
 
 def compare(
     run: Runtime,
-    other: PolicyInForce,
+    other: ActivePolicy,
     told: Callable[[int], None],
     moves: Callable[[Move], None],
 ) -> Comparison:

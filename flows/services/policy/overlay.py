@@ -1,15 +1,15 @@
-"""Steering: a change of the overlay, told to every shard at once, so that no process goes on without it."""
+"""Change the overlay: a decision of run time that every shard gets at once, so that no process goes on without it."""
 
 from collections.abc import Callable
 from functools import partial
 
-from connectors.redis.server import SKEW_MAX_MS
-from flows.runtime.context import RECOVER_CHUNK, Runtime
+from flows.runtime.context import Runtime
+from flows.runtime.policy_follower import follow_policy
 from flows.runtime.retry import insist
+from flows.runtime.shard_tick import recover, tick
 from state.policy import overlay
 from state.policy.overlay import Overlay
-from state.protocol.calls import AFRESH, Recover, Tick
-from state.store import policy as policy_store
+from state.protocol.calls import AFRESH
 
 
 def steer(runtime: Runtime, change: Callable[[Overlay], Overlay]) -> bool:
@@ -17,12 +17,10 @@ def steer(runtime: Runtime, change: Callable[[Overlay], Overlay]) -> bool:
 
     `change` gets the overlay as it is and returns it as it shall be; it may be asked more than once.
     """
-    client, keys = runtime.server.client, runtime.keys
-    changed = insist(
-        lambda: policy_store.change_overlay(client, keys, runtime.clock.now_ms(), change)
-    )
+    policies = runtime.shared.policy
+    changed = insist(lambda: policies.change_overlay(runtime.clock.now_ms(), change))
     if changed:
-        insist(runtime.follow_policy)
+        insist(partial(follow_policy, runtime))
         assert_policy(runtime)
     return changed
 
@@ -34,17 +32,10 @@ def resync(runtime: Runtime, channel: str, by: str, why: str) -> None:
     """
     now_ms = runtime.clock.now_ms()
     steer(runtime, lambda known: overlay.resync(known, channel, now_ms, by, why))
-    servers = insist(lambda: runtime.server.identities(runtime.store.shards))
-    for shard, server in enumerate(servers):
-        call = Recover(runtime.clock.now_us(), server, AFRESH, SKEW_MAX_MS, RECOVER_CHUNK)
-        insist(partial(runtime.store.recover, shard, call))
+    for shard in range(runtime.store.shards):
+        recover(runtime, shard, AFRESH)
 
 
 def assert_policy(runtime: Runtime) -> None:
-    """Tell every shard the revision that this process knows: from then on none serves an older one."""
-    servers = insist(lambda: runtime.server.identities(runtime.store.shards))
-    calls = {
-        shard: Tick(runtime.clock.now_us(), server, runtime.policy.revision, 0)
-        for shard, server in enumerate(servers)
-    }
-    insist(lambda: runtime.store.tick(calls))
+    """State to every shard the revision that this process knows: from then on none serves an older one."""
+    tick(runtime)

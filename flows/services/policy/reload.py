@@ -7,20 +7,19 @@ processes of the store, which follow it as they follow any policy.
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import structlog
 
 from connectors.config.policy_file import DEFAULT_PATH, ConfigError
-from connectors.redis.server import ServerAway, beside
+from connectors.redis.server import ServerAway
 from flows.runtime import signals
 from flows.runtime.context import Runtime
 from flows.runtime.retry import is_away
-from flows.services.policy.activate import bring
+from flows.runtime.session import beside
+from flows.services.policy.activate import activate
 from monitoring import metrics
 from state.store.policy_history import By
-from state.store.shards import Store
 
 LOOK_S = 1.0
 STOP_S = 5.0
@@ -74,12 +73,8 @@ class Reload:
         """Bring the file in force. An error is told, and never ends the process."""
         self._loaded = self._seen = _stamp(self._file)
         try:
-            with beside(self._runtime.server) as server:
-                keys, shards = self._runtime.keys, self._runtime.store.shards
-                own = replace(
-                    self._runtime, server=server, store=Store(server.client, keys, shards)
-                )
-                changed = bring(own, self._runtime.settings.config, By("reload", why))
+            with beside(self._runtime) as own:
+                changed = activate(own, self._runtime.settings.config, By("reload", why))
         except ConfigError as error:
             metrics.POLICY_RELOADS.labels("refused").inc()
             problems = [str(problem) for problem in error.problems[:TOLD_MAX]]

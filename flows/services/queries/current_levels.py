@@ -9,12 +9,11 @@ from typing import NamedTuple
 
 import orjson
 
-from flows.runtime.active_policy import PolicyInForce
+from flows.runtime.active_policy import ActivePolicy
 from flows.runtime.context import Runtime
 from state.protocol.calls import SkuState
 from state.rules.exclusions import without_closed
 from state.rules.levels import Figures, derive
-from state.store import push_lag
 
 
 class Moment(NamedTuple):
@@ -27,11 +26,10 @@ class Moment(NamedTuple):
 
 def moment(run: Runtime) -> Moment:
     """Look up what holds now."""
-    lags = push_lag.measured(run.server.client, run.keys)
-    return Moment(run.business_now_ms(), lags)
+    return Moment(run.business_now_ms(), run.shared.push_lags.measured())
 
 
-def levels_now(state: SkuState, policy: PolicyInForce, now: Moment) -> dict[str, int]:
+def levels_now(state: SkuState, policy: ActivePolicy, now: Moment) -> dict[str, int]:
     """Return the level of each channel that is open for the SKU."""
     last: dict[str, int] = orjson.loads(state.levels) if state.levels else {}
     figures = figures_now(state, policy)
@@ -48,7 +46,7 @@ def levels_now(state: SkuState, policy: PolicyInForce, now: Moment) -> dict[str,
     return without_closed(levels, closed, [channel for channel, _ in policy.gates])
 
 
-def figures_now(state: SkuState, policy: PolicyInForce) -> Figures:
+def figures_now(state: SkuState, policy: ActivePolicy) -> Figures:
     """Return the figures that levels are derived from, without what lies at silent locations.
 
     They are added up from the positions, so that it does not matter which policy the sums kept were made under.

@@ -174,12 +174,10 @@ class Explaining:
 
     def _is_due(self, sku: str) -> bool:
         runtime, store = self._runtime, self._runtime.store
-        shard = shard_of(sku, store.shards)
-        due = store.client.execute_command("ZSCORE", store.keys.shard(shard, "due"), sku)
-        look = store.client.execute_command("ZSCORE", store.keys.shard(shard, "look"), sku)
+        checks = store.next_checks(sku)
         soon_ms = runtime.clock.now_ms() + runtime.settings.lease_ms
-        return (due is not None and float(due) <= soon_ms) or (
-            look is not None and float(look) <= self._business_ms
+        return (checks.due_ms is not None and checks.due_ms <= soon_ms) or (
+            checks.look_ms is not None and checks.look_ms <= self._business_ms
         )
 
 

@@ -10,6 +10,7 @@ import orjson
 from connectors.log.base import history
 from connectors.messages.decode import Unread, read
 from flows.runtime.context import Runtime
+from flows.runtime.policy_follower import follow_policy
 from flows.services.queries.stock_view import view
 from state.events.messages import MARKETPLACE_ORDERS, POS_SALES, Event, OrderPlaced, PosSale
 from state.events.normalise import effects
@@ -86,7 +87,7 @@ def _oversold(runtime: Runtime, state: SkuState) -> Iterator[Row]:
 
 def _sales(runtime: Runtime) -> Iterator[Row]:
     """Yield the lines of sales that settle no order, and of orders, as long as the log keeps them."""
-    runtime.follow_policy()
+    follow_policy(runtime)
     seen: set[str] = set()
     order: deque[str] = deque()
     for topic in (POS_SALES, MARKETPLACE_ORDERS):

@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 from msgspec.structs import replace
 
 from connectors.config.yaml_reader import Lint, did_you_mean, shortened
-from flows.runtime.active_policy import PolicyInForce
+from flows.runtime.active_policy import ActivePolicy
 from flows.services.queries.current_levels import Moment, figures_now
 from state.policy.channel_rules import channel_rules
 from state.policy.compiled import Compiled, compiled
@@ -98,7 +98,7 @@ def _add(shown: Shown, cells: list[str], channels: Sequence[str], line: int, lin
 class Report:
     """Compares SKU by SKU and adds up. Channels are taken as live, whatever their mode."""
 
-    def __init__(self, policy: PolicyInForce, shown: Shown, now: Moment) -> None:
+    def __init__(self, policy: ActivePolicy, shown: Shown, now: Moment) -> None:
         self._policy = policy
         rules = policy.compiled.policy
         channels = tuple(replace(channel, mode="live") for channel in rules.channels)

@@ -12,11 +12,11 @@ from connectors.log.base import INPUT_TOPICS, Log, OffsetOutOfRange, Partition, 
 from connectors.messages import dead_letters
 from connectors.messages.decode import Unread, read
 from flows.runtime.context import Runtime
+from flows.runtime.policy_follower import follow_policy
 from state.events.messages import MARKETPLACE_ORDERS, WMS_RECEIPTS
 from state.events.normalise import effects
 from state.events.ops import CLOSE, CONSUME, COUNT, INCOMING, MOVE, VOID, Op
 from state.events.rejection import Rejection
-from state.store import policy as policy_store
 
 WINDOW = 1_000
 """Records read at once, going back."""
@@ -51,7 +51,7 @@ def touched(runtime: Runtime, sku: str, limit: int | None) -> list[Touch]:
 
     At most `limit`, found among the newest `RECORDS_MAX` records of each partition.
     """
-    runtime.follow_policy()
+    follow_policy(runtime)
     scan = _Scan(runtime, sku)
     found: list[Touch] = []
     for topic in INPUT_TOPICS:
@@ -90,7 +90,7 @@ class _Scan:
     def __init__(self, runtime: Runtime, sku: str) -> None:
         self._policy = runtime.policy
         self._sku = sku
-        table = policy_store.read_codes(runtime.server.client, runtime.keys)
+        table = runtime.shared.policy.codes()
         self._needles = [text.encode() for text in (sku, *sorted(table.codes_of(sku)))]
         self._dead = {listed.letter.place for listed in dead_letters.listing(runtime.log)}
 

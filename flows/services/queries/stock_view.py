@@ -4,12 +4,12 @@ from typing import Any
 
 import orjson
 
-from flows.runtime.active_policy import PolicyInForce
+from flows.runtime.active_policy import ActivePolicy
 from state.events.timestamps import ms_rfc3339
 from state.protocol.calls import SkuState
 
 
-def view(state: SkuState, policy: PolicyInForce) -> dict[str, Any]:
+def view(state: SkuState, policy: ActivePolicy) -> dict[str, Any]:
     """Return a SKU as the outside sees it. Levels and ads are those last emitted."""
     base = state.base
     if state.sums_revision != policy.sums_revision or policy.silent:

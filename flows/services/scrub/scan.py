@@ -1,25 +1,21 @@
-"""One round over the pool: what is looked at, and what is concluded from it.
+"""One scan of the pool: what is looked at, and what is concluded from it.
 
 Each SKU is looked at in one call, so that its figures are of one moment. Only what orders and holds keep promised
 is spread over many keys: it is added up while they change. A SKU whose sum differs is a suspect. For suspects these are
-gone through once more (`flows/services/scrub/proof.py`), which proves the fault or leaves it to the next round.
+gone through once more (`flows/services/scrub/proof.py`), which proves the fault or leaves it to the next scan.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import orjson
 
-from connectors.redis.server import Server
-from flows.runtime.active_policy import PolicyInForce, limits
+from flows.runtime.active_policy import ActivePolicy, zero_guards
 from flows.runtime.context import Runtime
 from flows.services.scrub.proof import RECORDS, Proof
 from state.protocol.inspection import AskPromises, Fault, Inspect, Paused, encode_places
-from state.protocol.sharding import tag_of
-from state.store.shards import Store
-from state.store.shown_counts import count_shown
 
 KEYS: Final = 400
 """Keys that one call goes over."""
@@ -31,12 +27,12 @@ HOLD_LATE_MS: Final = 30_000
 """A publisher sweeps away what is over within a tick; a paused one begins with 100 a shard and tick."""
 MARGIN_MS: Final = 10_000
 """Clocks differ, and a call takes its time."""
-STRANGERS_MAX: Final = 2_000
+UNLISTED_MAX: Final = 2_000
 
 
 @dataclass(slots=True)
 class Findings:
-    """What a round found."""
+    """What a scan found."""
 
     skus: int = 0
     oversold: int = 0
@@ -45,45 +41,43 @@ class Findings:
     paused: Counter[str] = field(default_factory=Counter)
     """By ad rule, SKUs."""
     paused_sold_out_ms: Counter[str] = field(default_factory=Counter)
-    """By ad rule, over SKUs with nothing to sell, business time that passed since the round before."""
+    """By ad rule, over SKUs with nothing to sell, business time that passed since the scan before."""
     faults: list[Fault] = field(default_factory=list)
     suspects: frozenset[str] = frozenset()
 
 
-class Round:
-    """One round. `steps` does it, a short call at a time; `findings` holds what it found."""
+class Scan:
+    """One scan. `steps` does it, a short call at a time; `findings` holds what it found."""
 
     def __init__(
         self,
         runtime: Runtime,
-        server: Server,
-        store: Store,
+        side: Runtime,
         before: Findings,
         passed_ms: int,
         late_ms: int = LATE_MS,
     ) -> None:
-        """`before` is what the last round found, `passed_ms` the business time since."""
+        """`side` has own connections; `before` is what the last scan found, `passed_ms` of business time ago."""
         self.findings = Findings()
-        self._runtime, self._server, self._store = runtime, server, store
+        self._runtime, self._side, self._store = runtime, side, side.store
         self._passed_ms, self._late_ms = passed_ms, late_ms
         self._suspected = before.suspects
         self._known = {each.sku: each for each in before.faults if each.invariant == "reserved"}
         self._now_business_ms = 0
-        self._guarded = tuple(limits(runtime.policy))
-        self._shown: Counter[str] = Counter()
-        self._shards = {tag_of(shard): shard for shard in range(store.shards)}
+        self._guarded = tuple(zero_guards(runtime.policy))
+        self._listed: Counter[str] = Counter()
         self._skus: dict[tuple[int, tuple[bool, ...]], list[str]] = defaultdict(list)
         self._records: dict[int, list[str]] = defaultdict(list)
         self._promised: dict[str, int] = {}
         self._held: Counter[str] = Counter()
-        self._strangers: set[str] = set()
+        self._unlisted: set[str] = set()
         self._places: dict[tuple[int, tuple[bool, ...]], bytes] = {}
 
     def steps(self) -> Iterator[None]:
         """Go through the pool; between two steps there may be any pause."""
         self._now_business_ms = self._runtime.business_ms(self._store.business_ms())
-        for keys in self._server.keys_like(self._pattern("*"), KEYS):
-            for shard, kind, name in self._sorted(keys):
+        for keys in self._side.primaries.keys_like(self._store.key_pattern("*"), KEYS):
+            for shard, kind, name in self._store.parse_keys(keys):
                 if kind == "pos":
                     kin = self._runtime.policy.compiled.kind_of(name)
                     self._skus[shard, kin].append(name)
@@ -95,39 +89,19 @@ class Round:
         # Those that have stock where nobody expected any were left.
         yield from self._look(1, 1)
         if self._guarded:
-            counts = {channel: self._shown[channel] for channel in self._guarded}
-            self._server.client.hset(self._runtime.keys.shown(), mapping=counts)  # type: ignore[arg-type]  # invariant
+            counts = {channel: self._listed[channel] for channel in self._guarded}
+            self._side.shared.listed.put(counts)
         yield from self._confirm()
         self._look_at_holds()
 
     def _look_at_holds(self) -> None:
         """Count the holds, and find those that nobody swept away though their time is long over."""
-        store, now_ms = self._store, self._runtime.clock.now_ms()
-        pipeline = store.client.pipeline(transaction=False)
-        for shard in range(store.shards):
-            queue = store.keys.shard(shard, "holds")
-            pipeline.zcard(queue)
-            pipeline.zrange(queue, 0, 0, withscores=True)
-        found = pipeline.execute()
-        self.findings.holds = sum(found[::2])
-        for oldest in found[1::2]:
-            for hold, expiry_ms in oldest:
-                if expiry_ms < now_ms - HOLD_LATE_MS:
-                    said = (f"ended at {int(expiry_ms)}", f"it lives at {now_ms}")
-                    self.findings.faults.append(Fault(hold.decode(), "held", *said))
-
-    def _pattern(self, rest: str) -> str:
-        return f"{self._runtime.keys.prefix}{{*}}:{rest}"
-
-    def _sorted(self, keys: Iterable[bytes]) -> Iterator[tuple[int, str, str]]:
-        """Yield shard, kind and name of the keys that belong to a shard."""
-        begin = len(self._runtime.keys.prefix) + 1
-        for key in keys:
-            tag, _, rest = key.decode()[begin:].partition("}:")
-            kind, _, name = rest.partition(":")
-            shard = self._shards.get(tag)
-            if shard is not None:
-                yield shard, kind, name
+        now_ms = self._runtime.clock.now_ms()
+        self.findings.holds, oldest = self._store.holds_queued()
+        for hold, expiry_ms in oldest:
+            if expiry_ms < now_ms - HOLD_LATE_MS:
+                said = (f"ended at {expiry_ms}", f"it lives at {now_ms}")
+                self.findings.faults.append(Fault(hold, "held", *said))
 
     def _look(self, skus_min: int, records_min: int) -> Iterator[None]:
         """Look at what was gathered, where it is enough for a call."""
@@ -154,8 +128,7 @@ class Round:
         found = self._store.inspect(shard, call, self._places_of(policy, kin, these[0]))
         del skus[: found.done]
         if self._guarded:
-            client, keys, shards = self._server.client, runtime.keys, self._store.shards
-            self._shown += count_shown(client, keys, shards, these[: found.done], self._guarded)
+            self._listed += self._side.shared.listed.of(these[: found.done], self._guarded)
         into = self.findings
         into.skus += found.known
         into.oversold += found.oversold
@@ -165,22 +138,22 @@ class Round:
         for paused in found.paused:
             self._count_paused(policy, paused)
         for sku, location in found.unlisted.items():
-            # Looked at once more with the place of that location; beyond a bound, not in this round.
-            if location not in self._strangers and len(self._strangers) < STRANGERS_MAX:
-                self._strangers.add(location)
+            # Looked at once more with the place of that location; beyond a bound, not in this scan.
+            if location not in self._unlisted and len(self._unlisted) < UNLISTED_MAX:
+                self._unlisted.add(location)
                 self._places.clear()
-            if location in self._strangers:
+            if location in self._unlisted:
                 skus.append(sku)
 
-    def _places_of(self, policy: PolicyInForce, kin: tuple[bool, ...], sku: str) -> bytes:
+    def _places_of(self, policy: ActivePolicy, kin: tuple[bool, ...], sku: str) -> bytes:
         """Return the places of all SKUs that are like one."""
         key = (policy.sums_revision, kin)
         if key not in self._places:
-            known = {*policy.compiled.locations, *self._strangers}
+            known = {*policy.compiled.locations, *self._unlisted}
             self._places[key] = encode_places([policy.place(sku, each) for each in sorted(known)])
         return self._places[key]
 
-    def _count_paused(self, policy: PolicyInForce, paused: Paused) -> None:
+    def _count_paused(self, policy: ActivePolicy, paused: Paused) -> None:
         states: dict[str, list[Any]] = orjson.loads(paused.ads)
         levels: dict[str, int] = orjson.loads(paused.levels)
         for rule in policy.compiled.ads:
@@ -203,15 +176,16 @@ class Round:
         if not suspects:
             return
         proof = Proof(self._store, suspects)
-        servers = self._server.identities(self._store.shards)
+        primaries = self._side.primaries
+        servers = primaries.identities(self._store.shards)
         yield from proof.begin()
         for kind in RECORDS:
-            for keys in self._server.keys_like(self._pattern(f"{kind}:*"), KEYS):
+            for keys in primaries.keys_like(self._store.key_pattern(f"{kind}:*"), KEYS):
                 yield
-                yield from proof.gather(self._sorted(keys))
+                yield from proof.gather(self._store.parse_keys(keys))
         found = yield from proof.end()
-        if servers != self._server.identities(self._store.shards):
-            # Keys may have moved past the walk.
+        if servers != primaries.identities(self._store.shards):
+            # Keys may have moved past the scan.
             found = []
         proven = {each.sku for each in found}
         # One that was proven before and is in doubt again is not mended yet.

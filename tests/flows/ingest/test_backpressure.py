@@ -11,9 +11,9 @@ import pytest
 
 from connectors.redis.embedded import Embedded
 from flows.ingest import reader as reading
-from flows.ingest.read_run import Batch
+from flows.ingest.read_session import Batch
 from flows.ingest.steps import apply, bury, decode, normalise
-from flows.publish import claimer as claiming
+from flows.runtime.claim_loop import OUTSTANDING_MAX
 from tests.flows.harness import Engine, engine
 from tests.flows.shop import Shop, event, eventually, lines
 from tests.servers.redis_servers import RedisServer
@@ -34,7 +34,7 @@ def reads(redis: Any) -> int:
 
 def read_from(e: Engine) -> int:
     """How many records the reader has read in its run."""
-    return sum(chain.position for chain in e.reader._run.chains.values())
+    return sum(chain.position for chain in e.reader._session.chains.values())
 
 
 def asked_often(e: Engine) -> list[Batch]:
@@ -54,9 +54,9 @@ def test_a_reader_hands_on_two_batches_and_reads_no_further_until_one_is_applied
         assert len(batches) == reading.OUTSTANDING_MAX == 2
         at = read_from(e)
         assert sum(len(batch.records) for batch in batches) <= 2 * BATCH
-        before = reads(e.run.server.client)
+        before = reads(e.run.primaries.client)
         assert asked_often(e) == []
-        assert (reads(e.run.server.client), read_from(e)) == (before, at)
+        assert (reads(e.run.primaries.client), read_from(e)) == (before, at)
 
         for applied in range(2):
             apply(e.run, e.packer, bury(e.run, normalise(e.run, decode(batches[applied]))))
@@ -78,7 +78,7 @@ def test_a_publisher_claims_no_more_until_what_it_claimed_is_settled(
             time.sleep(e.run.settings.tick_ms / 1000 + 0.002)
             claims = e.claimer.next_claims(e.now_s)
             assert (claims is None) == (sku == "B")
-        assert e.claimer.outstanding == claiming.OUTSTANDING_MAX == 1
+        assert e.claimer.loop._outstanding == OUTSTANDING_MAX == 1
 
 
 def memory_bytes(pid: int) -> int:

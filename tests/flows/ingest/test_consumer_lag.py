@@ -7,8 +7,8 @@ import pytest
 
 from connectors.log.base import Partition, Record
 from connectors.redis.embedded import Embedded
-from flows.ingest.consumer_lag import Lag
-from flows.publish.publish_lag import Unsettled
+from flows.ingest.consumer_lag import ConsumerLag
+from flows.publish.publish_lag import PublishLag
 from monitoring import metrics
 from state.protocol.calls import Claimed, Due
 from tests.flows.harness import engine
@@ -19,8 +19,8 @@ ONE, TWO = Partition("pos.sales", 71), Partition("pos.sales", 72)
 
 
 @pytest.fixture
-def lag() -> Iterator[Lag]:
-    made = Lag()
+def lag() -> Iterator[ConsumerLag]:
+    made = ConsumerLag()
     yield made
     made.end()
 
@@ -45,7 +45,7 @@ def messages(partition: Partition) -> float | None:
     return metrics.REGISTRY.get_sample_value("penstock_lag_messages", labels)
 
 
-def test_what_is_handed_on_is_behind_by_its_oldest_until_it_is_applied(lag: Lag) -> None:
+def test_what_is_handed_on_is_behind_by_its_oldest_until_it_is_applied(lag: ConsumerLag) -> None:
     lag.handed_on([record(ONE, 0, 9_000), record(ONE, 1, 3_000), record(TWO, 0, 2_000)])
     assert (age(ONE), age(TWO)) == (9, 2)
     lag.handed_on([record(ONE, 2, 1_000)])
@@ -55,7 +55,7 @@ def test_what_is_handed_on_is_behind_by_its_oldest_until_it_is_applied(lag: Lag)
     assert age(ONE) == 0
 
 
-def test_a_partition_that_goes_on_beyond_the_batch_is_still_behind(lag: Lag) -> None:
+def test_a_partition_that_goes_on_beyond_the_batch_is_still_behind(lag: ConsumerLag) -> None:
     lag.look({ONE: -1}, {ONE: 10}, NOW_MS)
     lag.handed_on([record(ONE, 0, 9_000), record(ONE, 4, 8_000)])
     lag.applied({ONE: 4})
@@ -67,7 +67,9 @@ def test_a_partition_that_goes_on_beyond_the_batch_is_still_behind(lag: Lag) -> 
     assert age(ONE) == 0
 
 
-def test_what_was_not_read_is_no_older_than_the_last_look_that_found_nothing(lag: Lag) -> None:
+def test_what_was_not_read_is_no_older_than_the_last_look_that_found_nothing(
+    lag: ConsumerLag,
+) -> None:
     lag.look({ONE: 4}, {ONE: 5}, NOW_MS - 3_000)
     assert (age(ONE), lag.behind) == (0, frozenset())
     lag.look({ONE: 4}, {ONE: 6}, NOW_MS - 2_000)
@@ -76,14 +78,14 @@ def test_what_was_not_read_is_no_older_than_the_last_look_that_found_nothing(lag
     assert age(ONE) == 3, "it is still the same message"
 
 
-def test_a_partition_given_up_is_told_no_more(lag: Lag) -> None:
+def test_a_partition_given_up_is_told_no_more(lag: ConsumerLag) -> None:
     lag.look({ONE: 1, TWO: 1}, {ONE: 5, TWO: 2}, NOW_MS)
     lag.look({TWO: 1}, {TWO: 2}, NOW_MS)
     assert (age(ONE), messages(ONE)) == (None, None)
     assert (age(TWO), messages(TWO)) == (0, 0)
 
 
-def test_what_was_dropped_is_told_when_it_is_read_again(lag: Lag) -> None:
+def test_what_was_dropped_is_told_when_it_is_read_again(lag: ConsumerLag) -> None:
     lag.handed_on([record(ONE, 0, 9_000)])
     lag.drop()
     lag.applied({ONE: 0})
@@ -107,7 +109,7 @@ def unsettled() -> float | None:
 
 
 def test_the_oldest_change_claimed_is_told_until_it_is_settled() -> None:
-    one = Unsettled()
+    one = PublishLag()
     one.claimed([claimed(due("A", 4_000), due("B", 0)), claimed(due("C", 6_000))])
     assert unsettled() == 6
     one.settled((), NOW_MS)
@@ -117,7 +119,7 @@ def test_the_oldest_change_claimed_is_told_until_it_is_settled() -> None:
 
 
 def test_rounds_are_settled_in_the_order_of_their_claims() -> None:
-    one = Unsettled()
+    one = PublishLag()
     one.claimed([claimed(due("A", 7_000))])
     one.claimed([claimed(due("B", 4_000))])
     assert unsettled() == 7
@@ -128,20 +130,20 @@ def test_rounds_are_settled_in_the_order_of_their_claims() -> None:
 
 
 def test_what_could_not_be_emitted_is_told_until_its_lease_ends() -> None:
-    one = Unsettled()
+    one = PublishLag()
     one.claimed([claimed(due("A", 4_000), due("B", 7_000))])
     one.settled([due("B", 7_000)], NOW_MS + 5_000)
     assert unsettled() == 7
-    one.due(NOW_MS - 1_000, NOW_MS + 4_999)
+    one.due(1, NOW_MS - 1_000, NOW_MS + 4_999)
     assert unsettled() == 7
-    one.due(NOW_MS - 1_000, NOW_MS + 5_000)
+    one.due(1, NOW_MS - 1_000, NOW_MS + 5_000)
     assert unsettled() == 1, "from now on another may have claimed it"
-    one.due(0, NOW_MS + 5_000)
+    one.due(1, 0, NOW_MS + 5_000)
 
 
 def test_what_was_due_at_the_last_tick_has_not_waited_once_all_is_claimed() -> None:
-    one = Unsettled()
-    one.due(NOW_MS - 1_000, NOW_MS)
+    one = PublishLag()
+    one.due(1, NOW_MS - 1_000, NOW_MS)
     assert unsettled() == 1
     one.all_claimed()
     assert unsettled() == 0
@@ -155,5 +157,5 @@ def test_a_flow_at_work_ends_with_no_age(valkey: Embedded, config: Path) -> None
         mine = [labels for labels in metrics.LAG_AGE._since if labels[0] == "wms.receipts"]
         assert mine
         assert all(metrics.LAG_AGE._since[labels] == {"": 0} for labels in mine)
-        e.reader._run.lag.end()
+        e.reader._session.lag.end()
         assert not [labels for labels in metrics.LAG_AGE._since if labels[0] == "wms.receipts"]

@@ -63,7 +63,7 @@ def test_a_shard_that_is_behind_ends_the_batch_and_is_filled_again(
         send(e, EVENTS, "t")
         batch = e.reader.next_batch(e.now_s)
         assert batch is not None
-        client, keys, shard = e.run.server.client, e.run.keys, e.packer.shard("HOT")
+        client, keys, shard = e.run.primaries.client, e.run.store.keys, e.packer.shard("HOT")
         slice_ = e.run.slice_of(now_ms())
         client.delete(*(keys.shard(shard, name) for name in ("mark", "pos:HOT", f"seen:{slice_}")))
         outcome = apply(e.run, e.packer, normalise(e.run, decode(batch)))

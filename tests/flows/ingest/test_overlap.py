@@ -6,7 +6,7 @@ from typing import Any
 import redis
 
 from connectors.redis.embedded import Embedded
-from flows.ingest.read_run import Batch
+from flows.ingest.read_session import Batch
 from flows.ingest.reader import TICK_S
 from flows.ingest.steps import bury, decode, normalise, send
 from tests.flows.harness import Engine, engine
@@ -40,11 +40,11 @@ def test_a_batch_is_waited_for_when_the_next_one_is_sent(valkey: Embedded, confi
         e.ingest(rounds=0)
         e.now_s += TICK_S
         run = sent(e).run
-        assert (run.outstanding, run.flight is None) == (1, False)
+        assert (run.outstanding, run.in_flight is None) == (1, False)
         assert sent(e).run is run
-        assert (run.outstanding, run.flight is None) == (1, False)
+        assert (run.outstanding, run.in_flight is None) == (1, False)
         send_all(e)
-        assert (run.outstanding, run.flight is None) == (0, True)
+        assert (run.outstanding, run.in_flight is None) == (0, True)
         assert e.on_hand("A") == {"s1": -2 * BATCH}
 
 
@@ -86,7 +86,7 @@ def test_a_server_that_has_lost_the_functions_gets_them_again(
         e.now_s += TICK_S
         batch = e.reader.next_batch(e.now_s)
         assert batch is not None
-        client: Any = e.run.server.client
+        client: Any = e.run.primaries.client
         client.execute_command("FUNCTION", "FLUSH")
         send(e.run, e.packer, bury(e.run, normalise(e.run, decode(batch))))
         send_all(e)
@@ -101,8 +101,8 @@ def test_a_shard_that_is_found_behind_drops_what_was_read_meanwhile_and_all_is_r
         e.ingest()
         sell(e, 2)
         shard = e.packer.shard("A")
-        client: Any = e.run.server.client
-        client.delete(*client.keys(e.run.keys.shard(shard, "*")))
+        client: Any = e.run.primaries.client
+        client.delete(*client.keys(e.run.store.keys.shard(shard, "*")))
         run = sent(e).run
         sent(e)
         assert run.behind

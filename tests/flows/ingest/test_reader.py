@@ -7,7 +7,7 @@ import pytest
 
 from connectors.log.base import Partition
 from connectors.redis.embedded import Embedded
-from flows.ingest.log_retention import DURABLE_AFTER_S, EVERY_S, Retention
+from flows.ingest.log_retention import DURABLE_AFTER_S, EVERY_S, LogRetention
 from flows.ingest.reader import Reader
 from flows.ingest.resume import LogLost, begin_at, check_resume
 from flows.runtime.clock import now_us
@@ -34,7 +34,7 @@ def test_a_shard_that_lost_its_state_is_filled_again_from_the_log(
         e.send("wms.receipt", location="wh", reference="r1", lines=lines(A=5, B=7, C=9))
         e.ingest()
         before = {sku: e.on_hand(sku) for sku in "ABC"}
-        client, keys = e.run.server.client, e.run.keys
+        client, keys = e.run.primaries.client, e.run.store.keys
         shard = e.packer.shard("B")
         for key in client.scan_iter(
             f"{keys.shard(shard, '*')}".replace("{", r"\{").replace("}", r"\}")
@@ -60,11 +60,11 @@ def test_reading_resumes_after_the_minimum_over_all_shards_absent_ones_included(
         ((n, end),) = ((n, end) for n, end in run.log.end_offsets("pos.sales").items() if end)
         mark = f"{run.log.log_id('pos.sales')}/{n}"
         assert {shard[mark] for shard in run.store.marks()} == {end - 1}
-        run.server.client.hdel(run.keys.shard(5, "mark"), mark)
+        run.primaries.client.hdel(run.store.keys.shard(5, "mark"), mark)
         e.reader._member.leave()
         fresh = Reader(run)
         fresh.next_batch(e.now_s + 10)
-        assert fresh._run.chains[Partition("pos.sales", n)].last == [-1] * run.store.shards
+        assert fresh._session.chains[Partition("pos.sales", n)].last == [-1] * run.store.shards
 
 
 def test_all_shards_pass_an_event_that_concerns_one_with_the_next_tick(
@@ -147,7 +147,7 @@ def test_the_log_is_trimmed_only_behind_a_minimum_that_is_ten_minutes_old(
         e.ingest()
         ((n, _),) = ((n, end) for n, end in e.run.log.end_offsets("pos.sales").items() if end)
         partition = Partition("pos.sales", n)
-        retention = Retention(_Later(e.run))  # type: ignore[arg-type]  # a runtime whose records are old
+        retention = LogRetention(_Later(e.run))  # type: ignore[arg-type]  # a runtime whose records are old
         retention.trim(0.0, [partition])
         assert e.run.log.start_offsets("pos.sales")[n] == 0
         retention.trim(DURABLE_AFTER_S - EVERY_S, [partition])
@@ -177,7 +177,7 @@ def test_a_tick_of_a_server_with_another_identity_makes_every_level_told_again(
         e.publish()
         assert [update["available"] for update in e.told("stock.updates")] == [5]
         others = ["another server"] * e.run.store.shards
-        monkeypatch.setattr(type(e.run.server), "identities", lambda _self, _shards: others)
+        monkeypatch.setattr(type(e.run.primaries), "identities", lambda _self, _shards: others)
         e.ingest()
         e.publish()
         updates = e.told("stock.updates")
@@ -204,6 +204,6 @@ def test_a_new_revision_reaches_a_running_reader_through_the_shards(
 def test_every_fact_of_an_empty_shard_is_true_at_once(valkey: Embedded, config: Path) -> None:
     with engine(valkey, config) as e:
         parts = (Part("log/0", -1, 7),)
-        calls: dict[int, Any] = {0: Tick(now_us(), e.run.server.identities(1)[0], 1, 0, parts)}
+        calls: dict[int, Any] = {0: Tick(now_us(), e.run.primaries.identities(1)[0], 1, 0, parts)}
         e.run.store.tick(calls)
         assert e.run.store.marks()[0]["log/0"] == 7

@@ -68,7 +68,7 @@ def test_what_was_decided_of_figures_stays_though_the_stock_has_changed(
         e.send("pos.sale", location="sup-a", receipt="x", lines=lines(**dict.fromkeys(SKUS, 5)))
         e.ingest()
         for shard in range(e.run.store.shards):
-            e.run.server.client.delete(e.run.keys.shard(shard, "mark"))
+            e.run.primaries.client.delete(e.run.store.keys.shard(shard, "mark"))
     with engine(valkey, guarded) as again:
         again.ingest()
         assert len(letters(again)) == 1
@@ -82,7 +82,7 @@ def test_an_unguarded_location_is_never_asked_about(valkey: Embedded, config: Pa
         figures(e, 9_000, **dict.fromkeys(SKUS, 5))
         figures(e, 3_000, **dict.fromkeys(SKUS, 0))
         assert letters(e) == []
-        assert not e.run.server.client.exists(e.run.keys.feeds())
+        assert not e.run.primaries.client.exists(e.run.store.keys.feeds())
 
 
 def test_decisions_behind_all_marks_are_forgotten_and_the_newest_kept(
@@ -90,10 +90,10 @@ def test_decisions_behind_all_marks_are_forgotten_and_the_newest_kept(
 ) -> None:
     monkeypatch.setattr(feeds, "KEPT", 4)
     with engine(valkey, guarded) as e:
-        client, keys = e.run.server.client, e.run.keys
+        client, keys, decisions = e.run.primaries.client, e.run.store.keys, e.run.shared.decisions
         for offset in range(6):
-            assert feeds.decided(client, keys, "log/0", offset, lambda: "") == ""
-        assert feeds.trim(client, keys, [{"log/0": 9}, {"log/0": 3}]) == 2
+            assert decisions.decide_once("log/0", offset, lambda: "") == ""
+        assert decisions.trim([{"log/0": 9}, {"log/0": 3}]) == 2
         assert sorted(client.hkeys(keys.feeds())) == [
             b"log/0/2", b"log/0/3", b"log/0/4", b"log/0/5",
         ]  # fmt: skip

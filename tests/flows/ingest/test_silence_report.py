@@ -8,8 +8,8 @@ import pytest
 
 from connectors.log.base import Partition
 from connectors.redis.embedded import Embedded
-from flows.ingest.arrivals import Heard
-from flows.ingest.silence_report import LOOK_S, Hearing
+from flows.ingest.arrivals import Arrivals
+from flows.ingest.silence_report import LOOK_S, SilenceReport
 from monitoring import metrics
 from state.demand import arrival_rhythm as silence
 from state.demand.arrival_rhythm import HOUR_MS, MINUTE_MS
@@ -35,8 +35,8 @@ class Ear:
 
     def __init__(self, e: Engine) -> None:
         self.run = e.run
-        self.heard = Heard()
-        self.hearing = Hearing(e.run, self.heard)
+        self.heard = Arrivals()
+        self.hearing = SilenceReport(e.run, self.heard, f"ear-{id(self)}")
         self.now_s = 100.0
 
     def hear(self, location: str, *at_ms: int, partition: Partition = HERE) -> None:
@@ -98,7 +98,7 @@ def test_only_locations_of_the_policy_are_kept(e: Engine) -> None:
     ear.hear("nowhere", BEGIN_MS)
     ear.hear("s1", BEGIN_MS)
     ear.look(BEGIN_MS)
-    fields: Any = e.run.server.client.hkeys(e.run.keys.silence())
+    fields: Any = e.run.primaries.client.hkeys(e.run.store.keys.silence())
     assert {field for field in fields if not field.startswith(b"\x1f")} == {b"s1"}
 
 
@@ -126,13 +126,13 @@ def test_two_readers_that_write_at_the_same_time_lose_nothing_for_long(e: Engine
     at_ms = BEGIN_MS + 4 * DAY_MS
     one.hear("s1", at_ms)
     one.look(at_ms)
-    stale: Any = e.run.server.client.hget(e.run.keys.silence(), "s1")
+    stale: Any = e.run.primaries.client.hget(e.run.store.keys.silence(), "s1")
     other.hear("s1", at_ms + MINUTE_MS)
     other.look(at_ms + MINUTE_MS)
-    e.run.server.client.hset(e.run.keys.silence(), "s1", stale)
+    e.run.primaries.client.hset(e.run.store.keys.silence(), "s1", stale)
     one.look(at_ms + 2 * MINUTE_MS)
     other.look(at_ms + 2 * MINUTE_MS)
-    kept: Any = e.run.server.client.hget(e.run.keys.silence(), "s1")
+    kept: Any = e.run.primaries.client.hget(e.run.store.keys.silence(), "s1")
     rhythm = silence.decode(kept)
     assert rhythm is not None
     assert rhythm.minutes == 0b11
@@ -146,7 +146,7 @@ def test_a_reader_that_is_gone_is_forgotten(e: Engine, monkeypatch: pytest.Monke
     assert "s1" in ear.look(end_ms + 9 * HOUR_MS), "it is not waited for"
     monkeypatch.setattr(e.run.clock, "now_ms", lambda: now_ms + 700_000)
     ear.look(end_ms + 9 * HOUR_MS)
-    fields: Any = e.run.server.client.hkeys(e.run.keys.silence())
+    fields: Any = e.run.primaries.client.hkeys(e.run.store.keys.silence())
     assert sum(field.startswith(b"\x1f") for field in fields) == 1
 
 
@@ -160,7 +160,7 @@ def test_orders_name_no_location_and_time_is_that_of_the_clock() -> None:
     event = NormalEvent(0, "", 0, HOUR_MS, 2 * HOUR_MS, ((MOVE, "A", "s1", 1, 0, 0),))
     order: Any = event._replace(ops=((PLACE, "A", "o1", "shop", 2),))
     for by_event, minute in ((True, 60), (False, 120)):
-        heard = Heard(by_event=by_event)
+        heard = Arrivals(by_event=by_event)
         heard.note({HERE: [order, event, event._replace(ops=())], THERE: []})
         assert heard.take() == {"s1": {minute}}
         assert heard.take() == {}
@@ -172,7 +172,7 @@ def test_an_engine_by_event_time_misses_a_shop(valkey: Embedded, config: Path) -
     with engine(valkey, config, clock="event", batch_events=1_000) as e:
         e.run = type(e.run)(
             e.run.settings.model_copy(update={"metrics": address}),
-            e.run.server, e.run.keys, e.run.store, e.run.log, e.run.policy,
+            e.run.primaries, e.run.store, e.run.shared, e.run.log, e.run.policy,
         )  # fmt: skip
         made = Engine(e.run)
         for at in range(0, 3 * 24 * 60, 30):

@@ -105,13 +105,12 @@ def test_nobody_is_silent_while_another_reader_has_not_heard_all(
         receive(e, "s1", 4, "10:00")
         run(e)
         # The other one has heard nothing since, and says so.
-        other.reader._watching._field = b"\x1fother"
-        chains = other.reader._run.chains
-        other.reader._watching.look(other.now_s, chains, e.reader._business_ms)
+        chains, watchdog = other.reader._session.chains, other.reader._housekeeping._watchdog
+        watchdog.look(other.now_s, chains, e.reader._business_ms)
         receive(e, "s2", 4, "11:00")
         run(e)
         assert not e.run.policy.silent
-        other.reader._watching.leave()
+        watchdog.leave()
         run(e)
         assert e.run.policy.silent == ("s1",)
 

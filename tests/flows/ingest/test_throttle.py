@@ -2,7 +2,7 @@
 
 import pytest
 
-from flows.ingest.throttle import LATE_MS, PAUSE_MAX_S, STEP_MS, STEPS_MAX, STOPPED_MS, Brake
+from flows.ingest.throttle import LATE_MS, PAUSE_MAX_S, STEP_MS, STEPS_MAX, STOPPED_MS, Throttle
 from monitoring.metrics import REGISTRY
 
 GATHER_MS = 20
@@ -14,7 +14,7 @@ def told_s() -> float:
     return REGISTRY.get_sample_value("penstock_held_back_seconds_total") or 0.0
 
 
-def paused_s(brake: Brake, now_s: float, due_age_ms: int) -> float:
+def paused_s(brake: Throttle, now_s: float, due_age_ms: int) -> float:
     """Return how long nothing is read from `now_s` on, to the millisecond."""
     return (
         next(ms for ms in range(5_000) if not brake.holds(now_s + ms / 1_000, due_age_ms)) / 1_000
@@ -22,11 +22,11 @@ def paused_s(brake: Brake, now_s: float, due_age_ms: int) -> float:
 
 
 def test_nothing_is_held_back_before_the_first_batch() -> None:
-    assert not Brake(GATHER_MS).holds(7.0, LATE_BY_A_SECOND_MS)
+    assert not Throttle(GATHER_MS).holds(7.0, LATE_BY_A_SECOND_MS)
 
 
 def test_nothing_is_held_back_while_publishing_keeps_up() -> None:
-    brake = Brake(GATHER_MS)
+    brake = Throttle(GATHER_MS)
     brake.handed(7.0)
     assert not brake.holds(7.2, GATHER_MS + LATE_MS)
 
@@ -43,7 +43,7 @@ def test_nothing_is_held_back_while_publishing_keeps_up() -> None:
 )
 def test_ingest_pauses(took_s: float, late_ms: int, expected_s: float) -> None:
     before_s = told_s()
-    brake = Brake(GATHER_MS)
+    brake = Throttle(GATHER_MS)
     brake.handed(0.0)
     held_s = paused_s(brake, took_s, GATHER_MS + LATE_MS + late_ms)
     assert held_s == pytest.approx(expected_s, abs=0.0011)
@@ -51,7 +51,7 @@ def test_ingest_pauses(took_s: float, late_ms: int, expected_s: float) -> None:
 
 
 def test_a_pause_is_not_begun_again_before_another_batch() -> None:
-    brake = Brake(GATHER_MS)
+    brake = Throttle(GATHER_MS)
     brake.handed(0.0)
     paused = paused_s(brake, 0.2, LATE_BY_A_SECOND_MS)
     assert paused > 0

@@ -9,10 +9,9 @@ import pytest
 from connectors.config.policy_file import load
 from connectors.redis.embedded import Embedded
 from flows.services.policy import overlay as steering
-from flows.services.scrub.scan import Findings, Round
+from flows.services.scrub.scan import Findings, Scan
 from monitoring import metrics
 from state.policy import overlay
-from state.store import policy as policy_store
 from tests.flows.harness import Engine, engine
 from tests.flows.shop import lines
 
@@ -77,8 +76,7 @@ def test_a_wrong_policy_freezes_the_channel_before_it_shows_nothing(
     with engine(valkey, config) as e:
         stocked(e)
         config.write_text(CONFIG.replace("{id: shop}", "{id: shop, locations: {kinds: [store]}}"))
-        client, keys = e.run.server.client, e.run.keys
-        policy_store.bring_in_force(client, keys, load(config), e.run.clock.now_ms())
+        e.run.shared.policy.activate(load(config), e.run.clock.now_ms())
         run(e)
         assert levels(e, "shop") == [3] * len(SKUS)
         assert levels(e, "market") == [3] * len(SKUS)
@@ -117,8 +115,7 @@ def test_a_policy_that_takes_no_more_than_the_share_is_followed(
         )
         stocked(e)
         config.write_text(CONFIG.replace("{id: shop}", "{id: shop, locations: {kinds: [store]}}"))
-        client, keys = e.run.server.client, e.run.keys
-        policy_store.bring_in_force(client, keys, load(config), e.run.clock.now_ms())
+        e.run.shared.policy.activate(load(config), e.run.clock.now_ms())
         run(e)
         assert levels(e, "shop") == [0] * 8 + [3] * 32
         assert not is_held(e, "shop")
@@ -163,22 +160,22 @@ def test_a_guard_that_begins_later_knows_what_is_shown(valkey: Embedded, config:
     config.write_text(CONFIG.replace("policies: {zero_guard_pct: 20, zero_guard_min: 5}", ""))
     with engine(valkey, config) as e:
         stocked(e)
-        assert not e.run.server.client.exists(e.run.keys.shown())
+        assert not e.run.primaries.client.exists(e.run.store.keys.shown())
     config.write_text(CONFIG)
     with engine(valkey, config) as e:
         run(e)
         sell(e, SKUS[:6])
         assert levels(e, "shop") == [0] * 6 + [3] * 34
         assert not is_held(e, "shop")
-        assert e.run.server.client.hget(e.run.keys.shown(), "shop") == b"34"
+        assert e.run.primaries.client.hget(e.run.store.keys.shown(), "shop") == b"34"
 
 
 def test_the_walk_sets_the_count_right(valkey: Embedded, config: Path) -> None:
     with engine(valkey, config) as e:
         stocked(e)
-        client, shown = e.run.server.client, e.run.keys.shown()
+        client, shown = e.run.primaries.client, e.run.store.keys.shown()
         assert client.hget(shown, "shop") == b"40"
         client.hset(shown, "shop", 7)
-        for _ in Round(e.run, e.run.server, e.run.store, Findings(), 0).steps():
+        for _ in Scan(e.run, e.run, Findings(), 0).steps():
             pass
         assert client.hget(shown, "shop") == b"40"

@@ -77,7 +77,7 @@ def test_the_next_is_claimed_while_the_first_is_told(valkey: Embedded, config: P
         tell_all(e)
         assert sorted(told(e)) == sorted(names)
         assert still_open(e, names) == 0
-        assert e.claimer.outstanding == 0
+        assert e.claimer.loop._outstanding == 0
 
 
 def test_who_stops_tells_what_was_claimed_ahead(
@@ -91,7 +91,7 @@ def test_who_stops_tells_what_was_claimed_ahead(
             tell_all(e)
         assert len(told(e)) == 2
         assert still_open(e, names) == 0
-        assert e.claimer.flight is None
+        assert e.claimer.loop.is_settled
 
 
 def test_claims_whose_answers_are_cut_off_come_back(valkey: Embedded, config: Path) -> None:
@@ -114,7 +114,7 @@ def test_a_server_that_has_lost_the_functions_gets_them_again(
     with engine(valkey, config, tick_ms=TICK_MS) as e:
         names = trade(e)
         claims = first(e)
-        client: Any = e.run.server.client
+        client: Any = e.run.primaries.client
         e.run.clock.wait(0.05)
         client.execute_command("FUNCTION", "FLUSH")
         e.run.log.create("stock.updates", 1)  # the log's own are on that server, too

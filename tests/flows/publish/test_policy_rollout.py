@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from connectors.redis.embedded import Embedded
-from flows.publish import claimer as claiming
-from flows.services.policy.activate import bring
+from flows.publish import policy_rollout
+from flows.services.policy.activate import activate
 from state.store.policy_history import By
 from tests.flows.harness import Engine, engine
 from tests.flows.shop import CONFIG, lines
@@ -32,7 +32,7 @@ def stocked(e: Engine) -> None:
 @pytest.fixture(autouse=True)
 def slowly(monkeypatch: pytest.MonkeyPatch) -> None:
     """SKUs come up so slowly after a new policy that it tells which of them were in a hurry."""
-    monkeypatch.setattr(claiming, "TOUCHED_PER_S", 40)
+    monkeypatch.setattr(policy_rollout, "REQUEUED_PER_S", 40)
 
 
 def told(e: Engine) -> list[dict[str, Any]]:
@@ -42,7 +42,7 @@ def told(e: Engine) -> list[dict[str, Any]]:
 def change(e: Engine, config: Path, text: str) -> int:
     """Bring a configuration in force. Return how many updates were told before."""
     config.write_text(text)
-    bring(e.run, config, By("ann", "test"))
+    activate(e.run, config, By("ann", "test"))
     return len(told(e))
 
 
@@ -51,8 +51,8 @@ def due(e: Engine) -> dict[str, float]:
     now_ms = e.run.clock.now_ms()
     found: dict[str, float] = {}
     for shard in range(e.run.store.shards):
-        key = e.run.keys.shard(shard, "due")
-        scores: Any = e.run.server.client.zrange(key, 0, -1, withscores=True)
+        key = e.run.store.keys.shard(shard, "due")
+        scores: Any = e.run.primaries.client.zrange(key, 0, -1, withscores=True)
         found |= {sku.decode(): at_ms - now_ms for sku, at_ms in scores}
     return found
 
@@ -122,8 +122,8 @@ def test_what_had_not_come_up_when_another_policy_followed_comes_up_at_once_all_
         before = change(e, config, CONFIG + "policies: {network_threshold: 2}\n")
         e.now_s += 1
         e.claimer._tick(e.now_s)
-        e.claimer._hasten(e.now_s)
-        assert e.claimer._all_at_once
+        e.claimer._rollout.advance(e.now_s)
+        assert e.claimer._rollout._all_at_once
         change(e, config, CONFIG + "policies: {network_threshold: 1}\n")
         e.publish()
         news = told(e)[before:]

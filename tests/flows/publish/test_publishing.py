@@ -185,7 +185,7 @@ def test_what_is_claimed_over_a_new_connection_is_told_only_if_the_server_is_the
 ) -> None:
     with engine(valkey, config) as e:
         e.publish()
-        ticked_s, here, is_other = e.now_s, e.run.server, server == "another"
+        ticked_s, here, is_other = e.now_s, e.run.primaries, server == "another"
         e.send("wms.receipt", location="wh", reference="r1", lines=lines(A=5))
         e.ingest()
         time.sleep(e.run.settings.tick_ms / 1000 + 0.002)

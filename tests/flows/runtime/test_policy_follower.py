@@ -8,7 +8,6 @@ from connectors.redis.embedded import Embedded
 from flows.ingest.steps import decode, normalise
 from state.events.codes import Mapping
 from state.policy.document import Channel, Location, Policy, Source
-from state.store import policy as policy_store
 from tests.flows.harness import Engine, engine
 from tests.flows.shop import lines
 
@@ -31,7 +30,7 @@ def config(config: Path) -> Path:
 def bring_codes(e: Engine, since_ms: int) -> None:
     """As a process that dies before it brings the policy in force anew."""
     row = (Mapping("till", "c1", "B", 1),)
-    policy_store.add_codes(e.run.server.client, e.run.keys, row, lambda: since_ms)
+    e.run.shared.policy.add_codes(row, lambda: since_ms)
 
 
 def test_a_policy_is_taken_up_although_no_shard_heard_of_it(valkey: Embedded, config: Path) -> None:
@@ -43,9 +42,7 @@ def test_a_policy_is_taken_up_although_no_shard_heard_of_it(valkey: Embedded, co
             channels=(Channel("shop"),),
         )
         run = e.run
-        brought = policy_store.bring_in_force(
-            run.server.client, run.keys, policy, run.clock.now_ms()
-        )
+        brought = run.shared.policy.activate(policy, run.clock.now_ms())
         e.ingest(1)
         assert run.policy.revision == brought.revision
         assert run.policy.compiled.knows_location("s2")
@@ -81,6 +78,6 @@ def test_a_policy_that_the_store_lost_again_is_kept(valkey: Embedded, config: Pa
     with engine(valkey, config) as e:
         run = e.run
         known = run.policy
-        run.server.client.hset(run.keys.policy(), "revision", known.revision - 1)
+        run.primaries.client.hset(run.store.keys.policy(), "revision", known.revision - 1)
         e.ingest(2)
         assert run.policy is known

@@ -11,7 +11,6 @@ from connectors.redis.embedded import Embedded
 from flows.runtime import signals
 from flows.services.policy.reload import Reload
 from monitoring import metrics
-from state.store import policy_history
 from tests.flows.harness import Engine, engine
 from tests.flows.shop import CONFIG
 
@@ -21,7 +20,7 @@ def reloads(result: str) -> float:
 
 
 def revisions(e: Engine) -> list[str]:
-    return [entry.by for entry in policy_history.read(e.run.server.client, e.run.keys)]
+    return [entry.by for entry in e.run.shared.policy.history()]
 
 
 def test_a_good_file_comes_in_force_and_the_same_again_changes_nothing(

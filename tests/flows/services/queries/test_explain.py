@@ -9,7 +9,7 @@ from connectors.redis.embedded import Embedded
 from flows.cli.explain import explain
 from flows.services.holds.service import Holding
 from flows.services.holds.values import Made, Wanted
-from flows.services.policy.activate import bring
+from flows.services.policy.activate import activate
 from flows.services.policy.overlay import steer
 from flows.services.queries.explain import Explaining
 from state.policy import overlay
@@ -118,7 +118,7 @@ def test_a_level_that_was_told_wrong_is_a_finding(valkey: Embedded, config: Path
 
 def spoil(e: Engine, sku: str, right: bytes, wrong: bytes) -> None:
     """Change what the store remembers as emitted, behind the engine's back."""
-    client: Any = e.run.server.client
+    client: Any = e.run.primaries.client
     (key,) = [key for key in client.keys("*") if key.endswith(f":pos:{sku}".encode())]
     text = client.hget(key, ">")
     assert right in text
@@ -132,7 +132,7 @@ def test_after_another_policy_every_level_is_explained_under_it(
         counted(e, "wh", A=9)
         counted(e, "s1", A=4)
         config.write_text(CONFIG.replace("{id: shop}", "{id: shop, cap: 3}"))
-        bring(e.run, config, By("ana", "fewer for the shop"))
+        activate(e.run, config, By("ana", "fewer for the shop"))
         run(e)
         assert apart(e, "A", "shop") == ("", 3, 3)
         assert Explaining(e.run).check_all(["A"]).findings == ()

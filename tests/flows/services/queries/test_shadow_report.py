@@ -6,14 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connectors.config.yaml_reader import Lint
-from flows.runtime.active_policy import PolicyInForce
+from flows.runtime.active_policy import ActivePolicy
 from flows.services.queries.current_levels import Moment
 from flows.services.queries.shadow_report import Report, Row, read_shown, worst_first
 from state.events.codes import CodeTable
 from state.policy.document import Channel, Location, Policy
 from state.policy.overlay import Overlay, change_silent
 from state.protocol.calls import Position, SkuState
-from state.store.policy import InForce
+from state.store.policy import PolicyRecord
 
 POLICY = Policy(
     locations=(
@@ -41,8 +41,8 @@ def state(wh: int, s1: int = 0, own: int = 0, unrouted: int = 0) -> SkuState:
 
 
 def report(overlay: Overlay | None = None, **shown: int) -> Report:
-    in_force = InForce(5, POLICY, 5, overlay or Overlay())
-    return Report(PolicyInForce(in_force, CodeTable()), {"A": shown}, Moment(0, {}))
+    in_force = PolicyRecord(5, POLICY, 5, overlay or Overlay())
+    return Report(ActivePolicy(in_force, CodeTable()), {"A": shown}, Moment(0, {}))
 
 
 def rows(found: Iterable[Row]) -> list[tuple[int, ...]]:

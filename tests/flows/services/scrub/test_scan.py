@@ -8,15 +8,14 @@ from typing import Any
 import pytest
 
 from connectors.redis.embedded import Embedded
-from connectors.redis.server import beside
+from flows.runtime.session import beside
 from flows.services.holds.service import Holding
 from flows.services.holds.values import Wanted
-from flows.services.scrub.scan import Findings, Round
+from flows.services.scrub.scan import Findings, Scan
 from state.protocol.inspection import Fault
 from state.protocol.keys import Keys
 from state.protocol.sharding import shard_of
 from state.protocol.wire import _HEAD
-from state.store.shards import Store
 from tests.flows.harness import Engine, engine
 from tests.flows.shop import lines
 
@@ -45,7 +44,7 @@ def e(valkey: Embedded, config: Path) -> Iterator[Engine]:
 
 def look(e: Engine, before: Findings | None = None, late_ms: int = 300_000) -> Findings:
     """Go through the pool once."""
-    walked = Round(e.run, e.run.server, e.run.store, before or Findings(), 0, late_ms)
+    walked = Scan(e.run, e.run, before or Findings(), 0, late_ms)
     for _ in walked.steps():
         pass
     return walked.findings
@@ -58,20 +57,20 @@ def key(sku: str, kind: str = "pos") -> str:
 
 def put(e: Engine, sku: str, **figures: int) -> None:
     """Write figures into the head of a SKU, behind the functions' back."""
-    client: Any = e.run.server.client
+    client: Any = e.run.primaries.client
     text = client.hget(key(sku), "=")
     head = dict(zip(HEAD, _HEAD.unpack_from(text), strict=True)) | figures
     client.hset(key(sku), "=", _HEAD.pack(*head.values()) + text[_HEAD.size :])
 
 
 def figure(e: Engine, sku: str, name: str) -> int:
-    client: Any = e.run.server.client
+    client: Any = e.run.primaries.client
     head = _HEAD.unpack_from(client.hget(key(sku), "="))
     return int(head[HEAD.index(name)])
 
 
 def due_at(e: Engine, sku: str, ms: int) -> None:
-    e.run.server.client.zadd(key(sku, "due"), {sku: e.run.clock.now_ms() + ms})
+    e.run.primaries.client.zadd(key(sku, "due"), {sku: e.run.clock.now_ms() + ms})
 
 
 def named(found: Findings) -> set[tuple[str, str]]:
@@ -90,7 +89,7 @@ def test_a_wrong_base_is_named_with_what_was_expected(e: Engine) -> None:
 
 
 def test_a_wrong_sum_of_a_class_is_named(e: Engine) -> None:
-    client: Any = e.run.server.client
+    client: Any = e.run.primaries.client
     text = client.hget(key("A7"), "=")
     at = _HEAD.size
     more = (int.from_bytes(text[at : at + 8], "little") + 1).to_bytes(8, "little")
@@ -101,7 +100,7 @@ def test_a_wrong_sum_of_a_class_is_named(e: Engine) -> None:
 
 
 def test_a_position_that_vanished_is_missed_in_the_sums(e: Engine) -> None:
-    e.run.server.client.hdel(key("A5"), "l:s1")
+    e.run.primaries.client.hdel(key("A5"), "l:s1")
     assert named(look(e)) == {("A5", "class_sums")}
 
 
@@ -120,18 +119,18 @@ def test_promises_that_no_order_holds_are_named(e: Engine, moved: int) -> None:
 
 
 def test_an_order_that_was_lost_is_missed_in_what_is_promised(e: Engine) -> None:
-    orders: Any = e.run.server.client.keys("*:order:o5")
-    e.run.server.client.delete(*orders)
+    orders: Any = e.run.primaries.client.keys("*:order:o5")
+    e.run.primaries.client.delete(*orders)
     assert named(look(e)) == {("A1", "reserved"), ("A2", "reserved")}
 
 
 def test_a_sku_that_was_lost_is_missed_by_its_orders(e: Engine) -> None:
-    e.run.server.client.delete(key("A1"))
+    e.run.primaries.client.delete(key("A1"))
     assert ("A1", "reserved") in named(look(e))
 
 
 def test_units_reserved_at_a_location_that_no_order_holds_are_named(e: Engine) -> None:
-    client: Any = e.run.server.client
+    client: Any = e.run.primaries.client
     text = client.hget(key("A3"), "l:wh")
     figures, rest = text[0], text[1 + 8 * text[0] :]
     assert figures == 1
@@ -164,7 +163,7 @@ def test_a_change_that_is_not_due_is_named(e: Engine) -> None:
 
 
 def test_a_sku_in_no_queue_is_named(e: Engine) -> None:
-    e.run.server.client.zrem(key("A4", "due"), "A4")
+    e.run.primaries.client.zrem(key("A4", "due"), "A4")
     assert named(look(e)) == {("A4", "due")}
 
 
@@ -193,7 +192,7 @@ def test_business_time_in_which_ads_of_sold_out_skus_were_paused_is_summed(e: En
     e.send("pos.sale", location="wh", receipt="b2", lines=lines(A6=16, A7=16))
     e.ingest()
     e.publish()
-    walked = Round(e.run, e.run.server, e.run.store, Findings(), 5)
+    walked = Scan(e.run, e.run, Findings(), 5)
     for _ in walked.steps():
         pass
     assert walked.findings.paused == {"google": 2}, "one has a unit left"
@@ -205,11 +204,11 @@ def test_a_fault_that_was_proven_stays_while_it_is_in_doubt(e: Engine) -> None:
     put(e, "A2", unrouted=right + 5)
     first = look(e)
     assert named(first) == {("A2", "reserved")}
-    walked = Round(e.run, e.run.server, e.run.store, first, 0)
+    walked = Scan(e.run, e.run, first, 0)
     for _ in walked.steps():
         put(e, "A2", version=figure(e, "A2", "version") + 1)
     assert named(walked.findings) == {("A2", "reserved")}
-    alone = Round(e.run, e.run.server, e.run.store, Findings(), 0)
+    alone = Scan(e.run, e.run, Findings(), 0)
     for _ in alone.steps():
         put(e, "A2", version=figure(e, "A2", "version") + 1)
     assert named(alone.findings) == set(), "it may have moved"
@@ -218,7 +217,7 @@ def test_a_fault_that_was_proven_stays_while_it_is_in_doubt(e: Engine) -> None:
 
 def test_less_promised_than_orders_hold_is_proven_while_the_sku_moves(e: Engine) -> None:
     put(e, "A2", unrouted=figure(e, "A2", "unrouted") - 5)
-    walked = Round(e.run, e.run.server, e.run.store, Findings(), 0)
+    walked = Scan(e.run, e.run, Findings(), 0)
     for _ in walked.steps():
         put(e, "A2", version=figure(e, "A2", "version") + 1)
     assert named(walked.findings) == {("A2", "reserved")}
@@ -241,11 +240,10 @@ def test_a_pool_under_load_has_no_faults(e: Engine) -> None:
     before = figure(e, "A1", "version")
     trader = threading.Thread(target=trade, args=(e, 40))
     found, rounds, suspects = Findings(), 0, 0
-    with beside(e.run.server) as server:
-        store = Store(server.client, e.run.keys, e.run.store.shards)
+    with beside(e.run) as side:
         trader.start()
         while trader.is_alive():
-            walked = Round(e.run, server, store, found, 0)
+            walked = Scan(e.run, side, found, 0)
             for _ in walked.steps():
                 assert walked.findings.faults == []
             found = walked.findings
@@ -300,7 +298,7 @@ def test_a_sku_at_five_hundred_locations_is_looked_at_alone(
         for n in range(500):
             e.send("wms.receipt", location=f"w{n}", reference="r", lines=lines(A1=1, A2=2, A3=3))
         e.ingest()
-        client: Any = e.run.server.client
+        client: Any = e.run.primaries.client
         client.config_resetstat()
         assert (look(e).skus, named(look(e))) == (3, set())
         assert client.info("commandstats")["cmdstat_fcall"]["calls"] == 2 * 3

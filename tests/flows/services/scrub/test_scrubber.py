@@ -13,13 +13,12 @@ import structlog
 
 from connectors.config.settings import Settings
 from connectors.redis.embedded import Embedded
-from connectors.redis.server import beside
 from flows.runtime.context import Runtime
-from flows.runtime.session import runtime
-from flows.services.scrub.scrubber import Walk, walking
+from flows.runtime.session import beside, runtime
+from flows.services.scrub.scrubber import Scrubber, scrubbing
 from monitoring import metrics
 from state.protocol.sharding import shard_of
-from state.store.shards import Store
+from state.store.lease import Lease
 from tests.flows.harness import Engine, engine
 from tests.flows.shop import Shop, event, eventually, lines
 from tests.servers.redis_servers import RedisServer, free_ports
@@ -45,8 +44,8 @@ def finished() -> bool:
 
 
 @contextmanager
-def walker(run: Runtime) -> Iterator[Walk]:
-    walk = Walk(run, 0.5)
+def walker(run: Runtime) -> Iterator[Scrubber]:
+    walk = Scrubber(run, 0.5)
     thread = Thread(target=walk.run, daemon=True)
     thread.start()
     try:
@@ -57,7 +56,11 @@ def walker(run: Runtime) -> Iterator[Walk]:
         assert not thread.is_alive()
 
 
-def walks(walk: Walk) -> bool:
+def lease(side: Runtime) -> Lease:
+    return side.shared.scrub_lease("test", 10_000)
+
+
+def walks(walk: Scrubber) -> bool:
     return bool(walk._found_at_ms)
 
 
@@ -66,7 +69,7 @@ def test_what_a_round_found_is_told_by_metrics_until_the_walk_ends(e: Engine) ->
     e.send("order.placed", order="o", channel="shop", lines=lines(A1=1))
     e.ingest()
     e.publish()
-    with walking(e.run):
+    with scrubbing(e.run):
         assert eventually(finished)
         assert value("penstock_walk_skus") == 2
         assert value("penstock_oversold_skus") == 1
@@ -76,12 +79,12 @@ def test_what_a_round_found_is_told_by_metrics_until_the_walk_ends(e: Engine) ->
             assert value("penstock_invariant_violations", invariant=name) == 0
     for gauge in metrics.OF_THE_WALK:
         assert list(gauge.collect()) == []
-    assert e.run.server.client.exists(e.run.keys.walk()) == 0
+    assert e.run.primaries.client.exists(e.run.store.keys.walk()) == 0
 
 
 def test_a_walk_that_is_off_does_nothing(valkey: Embedded, config: Path) -> None:
-    with engine(valkey, config, walk="off") as e, walking(e.run):
-        assert e.run.server.client.exists(e.run.keys.walk()) == 0
+    with engine(valkey, config, walk="off") as e, scrubbing(e.run):
+        assert e.run.primaries.client.exists(e.run.store.keys.walk()) == 0
 
 
 def test_of_two_only_one_walks_and_the_other_goes_on_when_it_ends(e: Engine) -> None:
@@ -89,10 +92,10 @@ def test_of_two_only_one_walks_and_the_other_goes_on_when_it_ends(e: Engine) -> 
         one = first.enter_context(walker(e.run))
         assert eventually(lambda: walks(one))
         with walker(e.run) as other:
-            name = e.run.server.client.get(e.run.keys.walk())
+            name = e.run.primaries.client.get(e.run.store.keys.walk())
             e.run.clock.wait(0.5)
             assert not walks(other)
-            assert e.run.server.client.get(e.run.keys.walk()) == name
+            assert e.run.primaries.client.get(e.run.store.keys.walk()) == name
             first.close()
             assert eventually(lambda: walks(other))
 
@@ -100,20 +103,19 @@ def test_of_two_only_one_walks_and_the_other_goes_on_when_it_ends(e: Engine) -> 
 def test_one_that_lost_its_lease_tells_nothing_any_more(e: Engine) -> None:
     with walker(e.run) as walk:
         assert eventually(lambda: walks(walk))
-        e.run.server.client.set(e.run.keys.walk(), "another")
+        e.run.primaries.client.set(e.run.store.keys.walk(), "another")
         assert eventually(lambda: not walks(walk))
         assert not finished()
-    assert e.run.server.client.get(e.run.keys.walk()) == b"another"
+    assert e.run.primaries.client.get(e.run.store.keys.walk()) == b"another"
 
 
 def test_a_new_fault_is_logged_once(e: Engine) -> None:
-    key = e.run.keys.shard(shard_of("A1", e.run.store.shards), "pos:A1")
-    e.run.server.client.hdel(key, "l:wh")
-    walk = Walk(e.run, 1.0, rest_s=0.0)
-    with beside(e.run.server) as server, structlog.testing.capture_logs() as said:
-        store = Store(server.client, e.run.keys, e.run.store.shards)
-        walk.round(server, store)
-        walk.round(server, store)
+    key = e.run.store.keys.shard(shard_of("A1", e.run.store.shards), "pos:A1")
+    e.run.primaries.client.hdel(key, "l:wh")
+    walk = Scrubber(e.run, 1.0, rest_s=0.0)
+    with beside(e.run) as side, structlog.testing.capture_logs() as said:
+        walk.scan(side, lease(side))
+        walk.scan(side, lease(side))
     faults = [line for line in said if line["event"] == "invariant broken"]
     assert {(line["sku"], line["invariant"]) for line in faults} == {("A1", "class_sums")}
     assert {line["expected"] for line in faults} == {"base 0", "class 2 0"}
@@ -126,16 +128,16 @@ def test_after_a_call_that_took_long_it_rests_no_longer_than_the_longest_pause(
     e: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("flows.services.scrub.scrubber.PAUSE_MAX_S", 0.01)
-    walk = Walk(e.run, 1e-9, rest_s=0.0)
-    with beside(e.run.server) as server:
-        walk.round(server, Store(server.client, e.run.keys, e.run.store.shards))
+    walk = Scrubber(e.run, 1e-9, rest_s=0.0)
+    with beside(e.run) as side:
+        walk.scan(side, lease(side))
     assert finished(), "by its share alone it would have rested for days"
     walk._forget()
 
 
 def test_an_error_of_the_walk_is_told_and_ends_nothing(e: Engine) -> None:
-    key = e.run.keys.shard(shard_of("A1", e.run.store.shards), "pos:A1")
-    e.run.server.client.hset(key, "=", "no head")
+    key = e.run.store.keys.shard(shard_of("A1", e.run.store.shards), "pos:A1")
+    e.run.primaries.client.hset(key, "=", "no head")
     with structlog.testing.capture_logs() as said, walker(e.run):
         assert eventually(lambda: bool(said))
     assert [line["event"] for line in said] == ["walk failed"]
@@ -146,7 +148,7 @@ def test_a_server_that_is_away_is_waited_for(tmp_path: Path, config: Path) -> No
     server.start()
     try:
         settings = Settings(redis=server.url, config=config, metrics="off", walk="50%")
-        with runtime(settings) as run, walking(run):
+        with runtime(settings) as run, scrubbing(run):
             assert eventually(finished)
             server.kill()
             assert eventually(lambda: not finished())
