@@ -11,7 +11,7 @@ from pathlib import Path
 
 from connectors.messages import dead_letters
 from flows.runtime.clock import now_ms
-from flows.services.policy.activate import bring
+from flows.services.policy.activate import activate
 from state.store.policy_history import By
 from tests.flows.harness import Engine
 from tests.flows.shop import lines
@@ -31,7 +31,7 @@ def test_a_bad_message_is_kept_with_its_reason_and_counts_once_it_is_fixed_and_r
     policy.write_text(
         policy.read_text().replace("channels:", "  - {id: s9, kind: store}\nchannels:")
     )
-    bring(penstock.run, policy, By("ana", "a new store"))
+    activate(penstock.run, policy, By("ana", "a new store"))
     dead_letters.replay(penstock.run.log, [listed.letter.id], now_ms())
     run_flows(penstock)
     assert penstock.on_hand("A") == {"s9": 10, "wh": 1}

@@ -10,7 +10,7 @@ rules.
 from pathlib import Path
 
 from flows.runtime.session import connected
-from flows.services.policy.activate import bring
+from flows.services.policy.activate import activate
 from state.store.policy_history import By
 from tests.flows.harness import Engine
 from tests.flows.shop import lines
@@ -27,7 +27,7 @@ def test_a_policy_that_another_process_activates_is_followed_and_changes_levels_
 
     policy.write_text(policy.read_text() + "policies: {floors: {store: 3}}\n")
     with connected(penstock.run.settings) as command_line:
-        bring(command_line, policy, By("ana", "three pieces stay for walk-in customers"))
+        activate(command_line, policy, By("ana", "three pieces stay for walk-in customers"))
     run_flows(penstock)
     assert penstock.run.policy.revision > before
     assert penstock.on_hand("A") == {"s1": 10}
