@@ -61,8 +61,8 @@ INVARIANTS: Final[Values] = {
 }
 
 STEPS: Final = {
-    "ingest": ("read", "decode", "normalise", "dead_letters", "apply"),
-    "publish": ("claim", "derive", "emit", "settle"),
+    "ingest": ("read", "decode", "normalise", "guard", "dead_letters", "apply"),
+    "publish": ("claim", "decide", "guard", "emit", "settle"),
 }
 """The steps of each flow."""
 _FLOWS: Final[Values] = dict.fromkeys(STEPS, "")

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from flows.publish import steps as publish_steps
-from flows.publish.steps import Decided
+from flows.publish.messages import Rendered
 from state.memory.shard import MemoryShard, OutRecord
 from state.protocol.calls import Claim, Due, Settle
 from tests.rules.means import InWorker, Rule, Simulated, Traced
@@ -43,8 +43,8 @@ class SettledIsAsleep(MemoryShard):
         self.due[item.sku] = item.next_due_ms
 
 
-def _all_confirmed(decided: Sequence[Decided], _results: object) -> Iterator[Decided]:
-    yield from decided
+def _all_confirmed(rendered: Sequence[Rendered], _results: object) -> Iterator[Rendered]:
+    yield from rendered
 
 
 def without_trust() -> None:
@@ -64,13 +64,12 @@ def without_settle() -> None:
     """Claims are settled before the log has confirmed what was emitted."""
     emit = publish_steps.emit
 
-    def settle_and_emit(runtime: Any, found: Any) -> Any:
-        claims, decided = found
-        for each in decided:
-            revision = claims.policy.revision
-            runtime.store.settle(runtime.clock.now_us(), revision, {each.shard: [each.settle]})
-        emit(runtime, found)
-        return publish_steps.Emitted(claims, [])
+    def settle_and_emit(runtime: Any, decided: Any) -> Any:
+        settlements = publish_steps._settlements(runtime, decided)
+        revision = decided.claims.policy.revision
+        runtime.store.settle(runtime.clock.now_us(), revision, settlements)
+        emit(runtime, decided)
+        return publish_steps.Emitted(decided.claims, [])
 
     publish_steps.emit = settle_and_emit
 

@@ -14,7 +14,7 @@ from flows.publish.messages import Writer, channel_frozen
 from state.events.timestamps import rfc3339_ms
 from state.policy.document import AdRule
 from state.protocol.calls import Due
-from state.rules.ads import AdState, Decision
+from state.rules.ads import AdDecision, AdState
 
 COLUMNS: Final = 110
 _CLOSING: Final = 3
@@ -57,10 +57,10 @@ def _updates() -> list[Outgoing]:
 
 def _signals() -> list[Outgoing]:
     rule = AdRule("google-shop", "shop", "google", pause_at=2, resume_at=6, pause_cover_mdays=1_000)
-    paused = Decision(
+    paused = AdDecision(
         AdState("paused", _NOW_MS), "low_cover", 1_000, changed=True, next_look_ms=None
     )
-    active = Decision(AdState("active", _NOW_MS), "recovered", 6, changed=True, next_look_ms=None)
+    active = AdDecision(AdState("active", _NOW_MS), "recovered", 6, changed=True, next_look_ms=None)
     writer = Writer(_NOW_MS)
     return [
         writer.signal(_due(), rule, decision, level, available, cover)[1]
