@@ -1,23 +1,21 @@
-"""The dataflows, and the command line.
+"""The flows of Penstock, and the doors to them.
 
     pos.sales  wms.receipts  marketplace.orders        a log: Kafka, or Redis Streams when no Kafka is set
             |        |        |
-    ingest    read -> decode -> normalise -> dead letters -> apply       stateless; scale by adding processes
+    ingest    read -> decode -> normalise -> guard -> dead letters -> apply      stateless; scale by adding processes
                                     |
-                         Redis, one function call per shard and batch    `state`
+                         Redis, one function call per shard and batch            `state`
                                     |
-    publish   claim -> derive -> emit -> settle
+    publish   claim -> decide -> guard -> emit -> settle
             |                 |
       stock.updates       ads.signals, stock.alerts
 
-`ingest`, `publish`            the dataflows: each file is the table of contents of its flow
-`ingest_steps`, `reading`      their steps, plain functions over a batch, and the reader of the partitions
-`publish_steps`, `claiming`    the same for publishing; `publish_messages`, what it tells
-`lag`, `unsettled`, `hearing`  what is told of them: how far behind, not told yet, which locations are silent
-`walk`                         looks through the whole pool for faults, in the background
-`runtime`                      the composition root: settings, store, log and policy of one process
-`cli` and `commands_*`         the command line
-`demo`                         a year of real trading, played through all of it
+`cli`                  the doors: one file a command
+`demo`                 a year of real trading, played through all of it
+`ingest`, `publish`    the dataflows: `flow` is the table of contents, `steps` are plain functions over a batch
+`services`             what people and programs ask for: holds, policy, queries, corrections, the scrubber, the board
+`runtime`              one process: its session, clients, active policy, clock, retries, signals
+`engine`               Bytewax, and nothing of Penstock
 
-Only this folder imports Bytewax.
+Imports go down this list, never up; dataflows do not know each other. Redis is behind the wrappers of `state.store`.
 """

@@ -2,7 +2,7 @@
 
 A label takes its values from a fixed set, listed here with their meaning, or from the configuration or
 the log. No value is text out of a message, so the number of series is bounded whatever is sent in.
-Meanings are Markdown: docs/metrics.md is written from them.
+Meanings are Markdown: docs/reference/metrics.md is written from them.
 """
 
 from collections.abc import Mapping

@@ -1,6 +1,6 @@
 """Every line that Penstock logs: its event, level and fields, and what an operator does about it.
 
-Pure data. A test holds it to the calls of the loggers; docs/logs.md is written from it (`python -m tools.pages`).
+Pure data. A test holds it to the calls of the loggers; docs/reference/logs.md is written from it (`python -m tools.pages`).
 """
 
 from collections.abc import Mapping
@@ -96,7 +96,7 @@ LINES: Final = (
         "error",
         {"channel": "its id", "why": "how many SKUs of how many would have gone to zero"},
         "The circuit breaker stopped too much of the channel from going to zero: see "
-        "[runbook.md](/docs/runbook.md#penstockchannelfrozen).",
+        "[runbook.md](/docs/reference/runbook.md#penstockchannelfrozen).",
     ),
     Line(
         "location left out",

@@ -3,7 +3,7 @@
 Units are base units (seconds, messages). A label takes its value from a fixed set or from the
 configuration; it never carries a SKU, an order or any other text out of a message, so the number
 of series stays bounded whatever is sent in: `monitoring.labels` lists the values with their meaning.
-The text of a metric is its `# HELP` and its row on docs/metrics.md (`python -m tools.pages`).
+The text of a metric is its `# HELP` and its row on docs/reference/metrics.md (`python -m tools.pages`).
 
 Hot paths count a batch in one go: `count_events`, `count_dead_letters`, `Latency.observe_ages`.
 """

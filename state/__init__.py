@@ -1,11 +1,12 @@
-"""The stock state: its words, its rules and the one place where it is kept.
+"""The stock state: its words, its rules, and the one place where it is kept.
 
-`messages`, `validation`, `normalise`   what comes in, and the movements it becomes (`ops`)
-`policy`, `levels`, `ads`, `velocity`   what each channel may show and each ad should do
-`memory_pool`                           the rules of the functions in plain Python: the reference
-`functions/`                            the same rules as Redis functions, one atomic call per shard and batch
-`calls`, `wire`                         what is sent to a shard and what it answers; how both are packed
-`store`                                 the typed wrapper that sends it
+`store`               the typed wrappers over Redis; nothing else of `state` talks to it
+`memory`              the same shards in plain Python: the reference that the Lua functions are held to
+`rules`               what is decided from figures: levels, ad states, holds, exclusions
+`protocol`            what a shard is asked, and what it answers
+`events`              what comes in, and the operations on the pool that it becomes
+`policy`, `demand`    what a retailer configures; what was sold, and when locations usually send events
+`functions`           the shard in Lua, one atomic call per shard and batch
 
-Only `store` talks to Redis. Nothing here reads a clock: `now` is always an argument.
+Imports go down this list. Nothing here reads a clock: `now` is always an argument.
 """

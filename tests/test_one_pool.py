@@ -15,9 +15,9 @@ from tests.rules.means import Unprotected
 from tests.test_readme import CONSOLE, FILE, ROOT, RUN, Terminal, help_of, text_of
 
 DOCS = ROOT / "docs"
-WALK = DOCS / "one-pool.md"
-CAPABILITIES = DOCS / "capabilities.md"
-PAGES = (WALK, DOCS / "explain.md", CAPABILITIES)
+WALK = DOCS / "tutorial" / "one-pool.md"
+CAPABILITIES = DOCS / "explanation" / "capabilities.md"
+PAGES = (WALK, DOCS / "guides" / "explain.md", CAPABILITIES)
 SYSTEMS = ("MSI", "SAL", "MED", "SHO", "SF", "IBM", "HW", "F/K", "LW")
 
 

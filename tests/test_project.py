@@ -173,7 +173,7 @@ def test_make_help_lists_every_target() -> None:
 
 
 def test_every_setting_in_the_code_is_on_the_page_of_settings() -> None:
-    page = text_of(ROOT / "docs" / "settings.md")
+    page = text_of(ROOT / "docs" / "reference" / "settings.md")
     known = set(re.findall(r"PENSTOCK_[A-Z_]*[A-Z]", page))
     found = [
         f"{place}: {name}"

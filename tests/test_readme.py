@@ -29,7 +29,7 @@ from tests.servers.kafka import Kafka
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 ARCHITECTURE = ROOT / "docs" / "architecture.md"
-GUARANTEES = ROOT / "docs" / "guarantees.md"
+GUARANTEES = ROOT / "docs" / "explanation" / "guarantees.md"
 PROTOCOL = ROOT / "docs" / "protocol.md"
 PAGES = (README, ARCHITECTURE, GUARANTEES, PROTOCOL)
 COLUMNS = 100
@@ -252,7 +252,7 @@ def test_every_variable_named_is_a_setting_and_its_default_is_told_right() -> No
     known = {settings.variable(name) for name in settings.Settings.model_fields}
     for page in PAGES:
         assert set(re.findall(r"PENSTOCK_[A-Z_]*[A-Z]", text_of(page))) <= known
-    table = text_of(ROOT / "docs" / "settings.md")
+    table = text_of(ROOT / "docs" / "reference" / "settings.md")
     defaults = dict(re.findall(r"^\| `(PENSTOCK_\w+)` \| `(.+?)` \|", table, re.MULTILINE))
     rows = re.findall(r"^\| (`PENSTOCK_.*?) \| (.*?) \|", text_of(README), re.MULTILINE)
     assert rows
@@ -266,7 +266,7 @@ def test_every_topic_type_and_metric_is_named_as_it_is_called() -> None:
     text = text_of(README)
     for name in (*TYPES, *TOPICS):
         assert f"`{name}`" in text or name == "order.routes", name
-    declared = text_of(ROOT / "docs" / "metrics.md")
+    declared = text_of(ROOT / "docs" / "reference" / "metrics.md")
     for page in PAGES:
         for metric in re.findall(r"`(penstock_[a-z_]+)`", text_of(page)):
             assert f"`{metric}`" in declared, metric

@@ -2,7 +2,7 @@
 
 Nothing here runs when a message is written: `flows.publish.messages` and `connectors.messages.dead_letters` build
 their JSON themselves. A test decodes what they emit with these types, strictly, so that a member that is
-written and not declared fails, and one that is declared and not written too; docs/messages.md is written
+written and not declared fails, and one that is declared and not written too; docs/reference/messages.md is written
 from them (`python -m tools.pages`).
 
 No member is ever left out. Where there is nothing to say it is null, and its description says when.

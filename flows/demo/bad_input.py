@@ -1,6 +1,6 @@
 """Every kind of odd message that an upstream can send, one function each.
 
-Most are refused and end in `dead.letters`. Three look odd and are accepted, as docs/bad-input.md
+Most are refused and end in `dead.letters`. Three look odd and are accepted, as docs/guides/bad-input.md
 says: they are counted as good, and move stock of SKUs of their own.
 """
 

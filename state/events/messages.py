@@ -2,7 +2,7 @@
 
 Each rule about a single member stands once, in its annotation, with what the member means; rules that
 annotations cannot say stand in `__post_init__`, which raises ValueError with the whole reason.
-`state.events.validation` reads both, and docs/messages.md is written from them (`python -m tools.pages`).
+`state.events.validation` reads both, and docs/reference/messages.md is written from them (`python -m tools.pages`).
 
 Unknown members are refused everywhere, so that a misspelt optional member is found. An optional member
 that is absent is "", () or UNSET; null is refused: a sender with nothing to say leaves the member out.

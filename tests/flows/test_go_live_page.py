@@ -11,7 +11,7 @@ import pytest
 from connectors.redis.embedded import EmbeddedError, embedded
 from tests.test_readme import Terminal
 
-PAGE = Path(__file__).parents[2] / "docs" / "go-live.md"
+PAGE = Path(__file__).parents[2] / "docs" / "guides" / "go-live.md"
 CONSOLE = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 DIFFERENT = 1
 

@@ -46,7 +46,7 @@ def declared() -> list[Line]:
 
 
 def documented() -> list[Line]:
-    page = (ROOT / "docs" / "logs.md").read_text()
+    page = (ROOT / "docs" / "reference" / "logs.md").read_text()
     rows = re.findall(r"^\| `([^`]+)` \| (\w+) \| (.*?) \| (.+) \|$", page, re.MULTILINE)
     return [
         (event, level, frozenset(re.findall(r"`(\w+)`: ", fields)))

@@ -15,7 +15,7 @@ from flows.demo.events import SALES, Fact
 from state.events.messages import TYPES
 from state.events.timestamps import rfc3339_ms
 
-MESSAGES = Path(__file__).parents[2] / "docs" / "messages.md"
+MESSAGES = Path(__file__).parents[2] / "docs" / "reference" / "messages.md"
 LOG_MS = rfc3339_ms("2026-12-09T18:00:00Z")
 """When the log took every message: no example of the documents lies in its future."""
 SEED_BYTES_MAX = 65_536

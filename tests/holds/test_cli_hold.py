@@ -12,7 +12,7 @@ from connectors.redis.embedded import EmbeddedError, embedded
 from state.events.timestamps import rfc3339_ms
 from tests.flows.shop import ROOT, Shop, event, eventually, lines, rows, running
 
-PAGE = ROOT / "docs" / "holds.md"
+PAGE = ROOT / "docs" / "guides" / "holds.md"
 
 
 @pytest.fixture

@@ -34,7 +34,7 @@ def shown(board: Any) -> list[Any]:
 
 def declared() -> dict[str, set[str]]:
     """Every metric with its labels, from the page that is held to the code."""
-    page = (panels.ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
+    page = (panels.ROOT / "docs" / "reference" / "metrics.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| `(penstock_\w+)` \| \w+ \|(.*?)\|", page, re.MULTILINE)
     return {name: set(re.findall(r"`(\w+)`", labels)) for name, labels in rows}
 
@@ -136,7 +136,7 @@ def test_every_metric_is_on_a_dashboard() -> None:
 
 
 def test_the_page_tells_of_every_dashboard_and_shows_those_that_are_drawn() -> None:
-    page = (panels.ROOT / "docs" / "dashboards.md").read_text(encoding="utf-8")
+    page = (panels.ROOT / "docs" / "reference" / "dashboards.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| `(\w+\.json)` \| (.*?) \|", page, re.MULTILINE)
     assert dict(rows) == {name: board.title for name, board in BOARDS.items()}
     images = dict(re.findall(r"^!\[(.*?)\]\(img/(.*?)\)", page, re.MULTILINE))

@@ -49,7 +49,7 @@ def helps() -> dict[str, str]:
 
 
 def documented() -> dict[str, tuple[str, ...]]:
-    page = (ROOT / "docs" / "metrics.md").read_text()
+    page = (ROOT / "docs" / "reference" / "metrics.md").read_text()
     rows = re.findall(r"^\| `(penstock_\w+)` \| \w+ \|(.*?)\|", page, re.MULTILINE)
     return {name: tuple(re.findall(r"`(\w+)`", labels)) for name, labels in rows}
 
@@ -70,7 +70,7 @@ def test_the_labels_that_are_explained_are_those_that_a_metric_has() -> None:
 
 
 def test_the_help_of_a_metric_is_its_text_on_the_page_and_lists_the_values_of_its_labels() -> None:
-    page = (ROOT / "docs" / "metrics.md").read_text()
+    page = (ROOT / "docs" / "reference" / "metrics.md").read_text()
     rows = dict(re.findall(r"^\| `(penstock_\w+)` \| \w+ \|.*?\| (.*) \|$", page, re.MULTILINE))
     assert rows.keys() == helps().keys()
     for name, text in helps().items():
@@ -81,7 +81,7 @@ def test_the_help_of_a_metric_is_its_text_on_the_page_and_lists_the_values_of_it
 
 
 def test_each_value_of_a_label_is_on_the_page_with_its_meaning() -> None:
-    page = (ROOT / "docs" / "metrics.md").read_text()
+    page = (ROOT / "docs" / "reference" / "metrics.md").read_text()
     for labels in LABELS.values():
         for values in labels.values():
             for value, meaning in {} if isinstance(values, str) else values.items():
@@ -90,7 +90,7 @@ def test_each_value_of_a_label_is_on_the_page_with_its_meaning() -> None:
 
 
 def test_each_class_of_reasons_is_on_the_page_and_the_page_has_no_other() -> None:
-    page = (ROOT / "docs" / "metrics.md").read_text().partition("## Classes of reasons")[2]
+    page = (ROOT / "docs" / "reference" / "metrics.md").read_text().partition("## Classes of reasons")[2]
     assert tuple(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)) == tuple(
         sorted(REASON_CLASSES, key=page.index)
     )

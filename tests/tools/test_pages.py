@@ -61,7 +61,7 @@ def test_the_program_writes_what_is_missing_and_then_nothing_more(
     assert capsys.readouterr().out == ""
     text = (folder / "logs.md").read_text(encoding="utf-8")
     (link,) = set(re.findall(r"\]\((\S+/runbook\.md)#", text))
-    assert (folder / link).resolve() == ROOT / "docs" / "runbook.md"
+    assert (folder / link).resolve() == ROOT / "docs" / "reference" / "runbook.md"
 
 
 def test_a_page_that_is_out_of_date_is_named_and_left_as_it_is(

@@ -8,7 +8,7 @@
 `markdown`   tables, code marks and links
 
 What is prose stands in a Markdown file beside each module. Paths in its links begin at the project's root
-(`/docs/runbook.md`); the page gets them relative to its own folder.
+(`/docs/reference/runbook.md`); the page gets them relative to its own folder.
 
 `python -m tools.pages` writes the pages, `--check` only compares them.
 """
@@ -24,7 +24,7 @@ from tools.pages.metrics import page as metrics
 from tools.pages.settings import page as settings
 
 ROOT: Final = Path(__file__).parents[2]
-FOLDER: Final = ROOT / "docs"
+FOLDER: Final = ROOT / "docs" / "reference"
 """Where the pages are."""
 
 _PAGES: Final[Mapping[str, Callable[[], str]]] = {

@@ -1,1 +1,1 @@
-"""Questions about the pool: levels, explanations, audits, exports."""
+"""Questions about the pool; nothing here changes it."""

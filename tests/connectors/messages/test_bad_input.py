@@ -19,7 +19,7 @@ from state.events.validation import decode
 from state.policy.compiled import Compiled
 from state.policy.document import Channel, Location, Policy
 
-PAGE = (Path(__file__).parents[3] / "docs" / "bad-input.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[3] / "docs" / "guides" / "bad-input.md").read_text(encoding="utf-8")
 ROWS = re.findall(r"^\| ([^|]+?) \| (refused|accepted) \| (.+?) \|$", PAGE, re.MULTILINE)
 
 NOW_MS = rfc3339_ms("2026-12-01T08:00:00Z")

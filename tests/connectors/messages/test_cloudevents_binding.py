@@ -19,7 +19,7 @@ from state.events.validation import decode
 
 Headers = tuple[tuple[str, bytes], ...]
 
-PAGE = Path(__file__).parents[3] / "docs" / "messages.md"
+PAGE = Path(__file__).parents[3] / "docs" / "reference" / "messages.md"
 DATA = b'{"location":"s001","receipt":"r1","lines":[{"sku":"A1","quantity":2}]}'
 ATTRIBUTES = {
     "specversion": "1.0",
