@@ -16,7 +16,7 @@
 `lag`, `unsettled`, `hearing`  what is told of them: how far behind, not told yet, which locations are silent
 `walk`                         looks through the whole pool for faults, in the background
 `runtime`                      the composition root: settings, store, log and policy of one process
-`cli` and `commands_*`         the command line
+`cli`                          the command line: a file for each command
 `demo`                         a year of real trading, played through all of it
 
 Only this folder imports Bytewax.
