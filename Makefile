@@ -6,10 +6,10 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 LOCK := --quiet --strip-extras --generate-hashes --allow-unsafe --no-emit-index-url \
         --no-emit-trusted-host --no-annotate --no-header
-CODE := $(wildcard flows connectors state monitoring tests)
+CODE := $(wildcard flows connectors state monitoring tools tests)
 
 .DEFAULT_GOAL := help
-.PHONY: help check-python demo test test-slow test-kafka test-cluster monitoring-check fuzz faults faults-short holds holds-short golive golive-short sim bench lint format types ci ci-first ci-second ci-third lock clean
+.PHONY: help check-python demo test test-slow test-kafka test-cluster monitoring-check fuzz faults faults-short holds holds-short golive golive-short sim bench pages lint format types ci ci-first ci-second ci-third lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,6 +61,9 @@ sim: $(VENV)/.dev ## run the flows on a modelled log, store, clock and network (
 
 bench: $(VENV)/.dev $(VENV)-bench/.ready ## measure throughput and latency against what one would take instead, for hours (ARGS="--quick")
 	@$(BIN)/python -m tests.benchmarks $(ARGS)
+
+pages: $(VENV)/.dev ## write the reference pages (settings, metrics, logs, messages) from the declarations in the code
+	@$(BIN)/python -m tools.pages $(ARGS)
 
 lint: $(VENV)/.dev ## check style, form, types, import rules and spelling
 	@$(BIN)/ruff check $(CODE)

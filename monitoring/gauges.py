@@ -25,7 +25,7 @@ class Known(Collector):
     ) -> None:
         self.name = name
         self.labels = labels
-        self._documentation = documentation
+        self.documentation = documentation
         self._values: Mapping[Labels, float] = {}
         registry.register(self)
 
@@ -45,7 +45,7 @@ class Known(Collector):
         """Yield what is known."""
         values = self._values
         if values:
-            family = GaugeMetricFamily(self.name, self._documentation, labels=self.labels)
+            family = GaugeMetricFamily(self.name, self.documentation, labels=self.labels)
             for labels, value in values.items():
                 family.add_metric(labels, value)
             yield family
@@ -69,7 +69,7 @@ class Age(Collector):
     ) -> None:
         self.name = name
         self.labels = labels
-        self._documentation = documentation
+        self.documentation = documentation
         self._now_ms = now_ms
         self._since: dict[Labels, dict[object, int]] = {}
         self._lock = Lock()
@@ -96,7 +96,7 @@ class Age(Collector):
                 for labels, parts in self._since.items()
             }
         now_ms = self._now_ms()
-        family = GaugeMetricFamily(self.name, self._documentation, labels=self.labels)
+        family = GaugeMetricFamily(self.name, self.documentation, labels=self.labels)
         for labels, ms in oldest.items():
             family.add_metric(labels, max(0, now_ms - ms) / 1000 if ms else 0.0)
         if oldest:

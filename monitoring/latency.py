@@ -28,7 +28,7 @@ class Latency(Collector):
 
     def __init__(self, name: str, documentation: str, registry: CollectorRegistry) -> None:
         self.name = name
-        self._documentation = documentation
+        self.documentation = documentation
         self._counts = [0] * (len(BUCKETS_MS) + 1)
         self._sum_ms = 0
         self._lock = Lock()
@@ -50,7 +50,7 @@ class Latency(Collector):
         bounds = [*(str(bound_ms / 1000) for bound_ms in BUCKETS_MS), "+Inf"]
         yield HistogramMetricFamily(
             self.name,
-            self._documentation,
+            self.documentation,
             buckets=list(zip(bounds, map(float, accumulate(counts)), strict=True)),
             sum_value=sum_ms / 1000,
         )

@@ -6,12 +6,12 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import get_args
 
 import pytest
 
 from connectors.redis.embedded import EmbeddedError, embedded
-from tests.golive.shop import Protection
+from tests.rules.catalogue import by_id
+from tests.rules.means import Unprotected
 from tests.test_readme import CONSOLE, FILE, ROOT, RUN, Terminal, help_of, text_of
 
 DOCS = ROOT / "docs"
@@ -90,7 +90,7 @@ def test_every_command_and_option_named_on_the_pages_exists() -> None:
 
 
 def test_every_protection_that_can_be_taken_out_is_told() -> None:
-    for protection in get_args(Protection):
+    for protection in by_id(Unprotected):
         assert f"`{protection}`" in text_of(WALK) or f"--break {protection}`" in text_of(WALK)
 
 

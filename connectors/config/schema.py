@@ -1,6 +1,6 @@
 """What `penstock.yaml` may hold: every field with its default, its bounds and one line about it.
 
-`connectors.config.policy_file` reads a file by it, and `connectors.config.reference_page` writes the reference from it.
+`connectors.config.policy_file` reads a file by it, and `tools.pages.settings` is the reference written from it.
 """
 
 from typing import get_args

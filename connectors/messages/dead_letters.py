@@ -201,7 +201,7 @@ def replay(
             ]
         )
         back = [
-            _replayed(letter, result.partition, result.offset, now_ms)
+            to_replayed(letter, result.partition, result.offset, now_ms)
             for letter, result in zip(batch, results, strict=True)
             if not isinstance(result, AppendFailed)
         ]
@@ -212,7 +212,8 @@ def replay(
     return counts
 
 
-def _replayed(letter: DeadLetter, partition: int, offset: int, now_ms: int) -> Outgoing:
+def to_replayed(letter: DeadLetter, partition: int, offset: int, now_ms: int) -> Outgoing:
+    """Return the `message.replayed` event for a letter whose message was put back at this place."""
     place = {"topic": letter.topic, "partition": partition, "offset": offset}
     event_id = f"{letter.id}/replayed/{partition}/{offset}"
     value = structured(event_id, _SOURCE, REPLAYED, now_ms, place)

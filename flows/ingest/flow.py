@@ -1,6 +1,6 @@
 """Ingest: sales, receipts and orders become stock.
 
-    read -> decode -> normalise -> dead letters -> apply
+    read -> decode -> normalise -> guard -> dead letters -> apply
 
 An item of the flow is a batch, and no step exchanges: increments commute, and each partition has one
 reader, so a worker applies what it reads. Delivery guarantee: an event takes effect once, however often
@@ -21,7 +21,7 @@ from flows.engine.polling import NullSink, Poll, PollingSource
 from flows.engine.steps import Steps
 from flows.ingest.read_session import Batch
 from flows.ingest.reader import Reader
-from flows.ingest.steps import bury, decode, normalise, send
+from flows.ingest.steps import decode, guard, normalise, send, to_dead_letters
 from flows.runtime.context import Runtime
 from flows.runtime.process import Background, serving
 from flows.services.policy.reload import reloading
@@ -46,7 +46,11 @@ def build(runtime: Runtime, *, until_idle: bool = False) -> Dataflow:
     # Decoded(batch, events=[(record, event)], rejected)
     normal = op.map("normalise", decoded, steps.step("normalise", partial(normalise, runtime)))
     # Normal(batch, events={partition: [NormalEvent(offset, ..., ops)]}, rejected)
-    kept = op.map("dead_letters", normal, steps.step("dead_letters", partial(bury, runtime)))
+    guarded = op.map("guard", normal, steps.step("guard", partial(guard, runtime)))
+    # Normal, without what the shrink guard quarantines
+    kept = op.map(
+        "dead_letters", guarded, steps.step("dead_letters", partial(to_dead_letters, runtime))
+    )
     # The calls of a batch are in flight while the next one comes down to here.
     applied = op.map("apply", kept, steps.step("apply", partial(send, runtime, packer)))
     op.output("done", applied, NullSink())

@@ -1,4 +1,4 @@
-"""Figures of a supplier that take too much away at once are held back until somebody accepts them.
+"""The shrink guard: supplier figures that take too much away at once are quarantined until an operator accepts them.
 
 An empty file, or one of another currency of counting, empties a shelf within a second: `shrink_guard_pct` of a
 location tells how much may go without asking. Only messages about such a location pay for it: a read or two.
@@ -22,7 +22,7 @@ SKUS_MIN: Final = 10
 PERCENT: Final = 100
 
 
-def held_back(
+def why_quarantined(
     runtime: Runtime, run: ReadSession, record: Record, event: Event, ops: Sequence[Op]
 ) -> str:
     """Return why a message of a guarded location is not to be applied, "" if it is; always the same answer."""

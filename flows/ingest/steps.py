@@ -1,15 +1,14 @@
 """The steps of ingest, each a plain function over a batch.
 
-    read -> decode -> normalise -> dead letters -> apply
-
 Dead letters are written before the batch is applied: the watermark then never passes a message that is
 neither applied nor kept. A batch is a value; a step adds what it found out.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 from connectors.log.base import (
     AppendFailed,
@@ -22,7 +21,7 @@ from connectors.log.base import (
 from connectors.messages import dead_letters
 from connectors.messages.decode import Unread, read
 from flows.ingest.read_session import Batch, ReadSession
-from flows.ingest.shrink_guard import held_back
+from flows.ingest.shrink_guard import why_quarantined
 from flows.runtime.context import Runtime
 from flows.runtime.policy_follower import follow_policy
 from flows.runtime.retry import insist, insistent
@@ -45,6 +44,14 @@ class Rejected:
     type: str = ""
 
 
+class Guarded(NamedTuple):
+    """A message whose effects depend on the shrink guard."""
+
+    record: Record
+    event: Event
+    normal: NormalEvent
+
+
 @dataclass(frozen=True, slots=True)
 class Decoded:
     """A batch with its records read as events."""
@@ -62,6 +69,8 @@ class Normal:
     events: dict[Partition, list[NormalEvent]]
     types: dict[Partition, list[str]]
     rejected: Sequence[Rejected]
+    to_guard: Sequence[Guarded] = ()
+    """Supplier figures of guarded locations, which the shrink guard has to pass first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +108,7 @@ def normalise(runtime: Runtime, decoded: Decoded) -> Normal:
     guarded = compiled.guarded
     events: dict[Partition, list[NormalEvent]] = {partition: [] for partition in decoded.batch.upto}
     types: dict[Partition, list[str]] = {partition: [] for partition in decoded.batch.upto}
-    rejected = list(decoded.rejected)
+    rejected, to_guard = list(decoded.rejected), list[Guarded]()
     partition, log_ms, slice_ = Partition("", 0), -1, 0
     for record, event in decoded.events:
         if record.timestamp_ms != log_ms:
@@ -109,23 +118,42 @@ def normalise(runtime: Runtime, decoded: Decoded) -> Normal:
         if isinstance(ops, Rejection):
             rejected.append(Rejected(record, "normalise", ops.reason, event.type))
             continue
-        if guarded and event.type == "supplier.stock":
-            held = held_back(runtime, decoded.batch.run, record, event, ops)
-            if held:
-                rejected.append(Rejected(record, "normalise", held, event.type))
-                continue
         # The records of a partition follow each other.
         if record.partition != partition.n or record.topic != partition.topic:
             partition = Partition(record.topic, record.partition)
         identity = event_hash(event.source, event.id)
-        events[partition].append(
-            NormalEvent(record.offset, identity, slice_, event.time_ms, log_ms, ops)
-        )
+        normal = NormalEvent(record.offset, identity, slice_, event.time_ms, log_ms, ops)
+        events[partition].append(normal)
         types[partition].append(event.type)
-    return Normal(decoded.batch, events, types, rejected)
+        if guarded and event.type == "supplier.stock":
+            to_guard.append(Guarded(record, event, normal))
+    return Normal(decoded.batch, events, types, rejected, to_guard)
 
 
-def bury(runtime: Runtime, normal: Normal) -> Normal:
+def guard(runtime: Runtime, normal: Normal) -> Normal:
+    """Quarantine supplier figures that would take too much away at once: they are rejected, with the reason."""
+    quarantined: dict[Partition, set[int]] = defaultdict(set)
+    rejected = list(normal.rejected)
+    for record, event, effect in normal.to_guard:
+        reason = why_quarantined(runtime, normal.batch.run, record, event, effect.ops)
+        if reason:
+            quarantined[Partition(record.topic, record.partition)].add(record.offset)
+            rejected.append(Rejected(record, "normalise", reason, event.type))
+    if not quarantined:
+        return normal
+    events, types = dict(normal.events), dict(normal.types)
+    for partition, offsets in quarantined.items():
+        kept = [
+            (event, name)
+            for event, name in zip(events[partition], types[partition], strict=True)
+            if event.offset not in offsets
+        ]
+        events[partition] = [event for event, _ in kept]
+        types[partition] = [name for _, name in kept]
+    return Normal(normal.batch, events, types, rejected)
+
+
+def to_dead_letters(runtime: Runtime, normal: Normal) -> Normal:
     """Put what was rejected on dead.letters, whole, and wait until the log confirms it."""
     if normal.rejected:
         log_ids = normal.batch.run.log_ids

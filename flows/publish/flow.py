@@ -1,6 +1,6 @@
 """Publish: changed stock becomes levels for every channel, ad signals and alerts.
 
-    claim -> derive -> emit -> settle
+    claim -> decide -> guard -> emit -> settle
 
 An item of the flow is a batch of claimed SKUs. Delivery guarantee: levels and ad states are absolute,
 emitted at least once, under a version that never goes back; a crash anywhere ends in emitting again.
@@ -19,7 +19,7 @@ from bytewax.dataflow import Dataflow
 from flows.engine.polling import NullSink, Poll, PollingSource
 from flows.engine.steps import Steps
 from flows.publish.claimer import Claimer, Claims
-from flows.publish.steps import begin_settle, derive, emit
+from flows.publish.steps import begin_settle, decide, emit, guard
 from flows.runtime.context import Runtime
 from flows.runtime.process import Background, serving
 from flows.services.policy.reload import reloading
@@ -40,10 +40,12 @@ def build(runtime: Runtime, *, until_idle: bool = False) -> Dataflow:
         "claim", flow, PollingSource(lambda: _poll(runtime, steps, until_idle=until_idle))
     )
     # Claims(owner, policy, business_ms, by_shard={shard: Claimed})
-    decided = op.map("derive", claims, steps.step("derive", partial(derive, runtime)))
-    # (claims, [Decided(shard, settle, messages, cause_ms)])
-    emitted = op.map("emit", decided, steps.step("emit", partial(emit, runtime)))
-    # Emitted(claims, decided)
+    decided = op.map("decide", claims, steps.step("decide", partial(decide, runtime)))
+    # Decided(claims, decisions=[(shard, Decision(due, available, levels, ads, signals, ...))])
+    guarded = op.map("guard", decided, steps.step("guard", partial(guard, runtime)))
+    # Decided, again under the freeze of channels that would drop
+    emitted = op.map("emit", guarded, steps.step("emit", partial(emit, runtime)))
+    # Emitted(claims, decisions)
     # The settlement of a round is in flight while the next one comes down to here.
     settled = op.map("settle", emitted, steps.step("settle", partial(begin_settle, runtime)))
     op.output("done", settled, NullSink())

@@ -1,10 +1,11 @@
 """The messages that come in: one frozen type for the data of each event type.
 
-Each rule about a single member stands once, in its annotation; rules that annotations cannot say
-stand in `__post_init__`, which raises ValueError with the whole reason. `state.events.validation` reads
-both. Unknown members are refused everywhere, so that a misspelt optional member is found. An
-optional member that is absent is "", () or UNSET; null is refused: who has nothing to say leaves
-it out.
+Each rule about a single member stands once, in its annotation, with what the member means; rules that
+annotations cannot say stand in `__post_init__`, which raises ValueError with the whole reason.
+`state.events.validation` reads both, and docs/messages.md is written from them (`python -m tools.pages`).
+
+Unknown members are refused everywhere, so that a misspelt optional member is found. An optional member
+that is absent is "", () or UNSET; null is refused: a sender with nothing to say leaves the member out.
 """
 
 from collections.abc import Mapping, Sequence
@@ -34,6 +35,23 @@ Longitude: TypeAlias = Annotated[float, Meta(ge=-180, le=180)]
 Condition: TypeAlias = Literal["sellable", "damaged"]
 
 
+# What a member means where it stands, for the reference page.
+Sku: TypeAlias = Annotated[Id, Meta(description="the SKU, or the code of the source's own system")]
+Units: TypeAlias = Annotated[Quantity, Meta(description="how many units")]
+Location: TypeAlias = Annotated[Id, Meta(description="where it happened")]
+ReceiptNumber: TypeAlias = Annotated[Id, Meta(description="the number that the till gave it")]
+Reference: TypeAlias = Annotated[
+    Id, Meta(description="the number of the delivery, from announcement to arrival")
+]
+Order: TypeAlias = Annotated[Id, Meta(description="the number of the order")]
+Channel: TypeAlias = Annotated[
+    Id,
+    Meta(
+        description="the channel of the order; needed only where two channels use one order number"
+    ),
+]
+
+
 class _Value(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
     """Base of all message parts."""
 
@@ -41,63 +59,74 @@ class _Value(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True
 class Line(_Value, frozen=True, gc=False):
     """A line whose direction the type of its message gives."""
 
-    sku: Id
-    quantity: Quantity
+    sku: Sku
+    quantity: Units
 
 
 class SignedLine(_Value, frozen=True, gc=False):
     """A line of an adjustment: `quantity` is the change, not 0."""
 
-    sku: Id
-    quantity: SignedQuantity
+    sku: Sku
+    quantity: Annotated[SignedQuantity, Meta(description="the change in units, other than 0")]
 
 
 class CountLine(_Value, frozen=True, gc=False):
     """A line of an absolute message: `quantity` is what there is, 0 included."""
 
-    sku: Id
-    quantity: CountedQuantity
+    sku: Sku
+    quantity: Annotated[CountedQuantity, Meta(description="how many units there are")]
 
 
 class ReturnLine(_Value, frozen=True, gc=False):
     """A line of goods that came back; the damaged ones are on hand but unavailable."""
 
-    sku: Id
-    quantity: Quantity
-    condition: Condition
+    sku: Sku
+    quantity: Units
+    condition: Annotated[
+        Condition,
+        Meta(
+            description="`damaged` units are on hand but `unavailable`, `sellable` ones can be sold again"
+        ),
+    ]
 
 
-Lines: TypeAlias = Annotated[tuple[Line, ...], Meta(min_length=1, max_length=LINES_MAX)]
-SignedLines: TypeAlias = Annotated[tuple[SignedLine, ...], Meta(min_length=1, max_length=LINES_MAX)]
-CountLines: TypeAlias = Annotated[tuple[CountLine, ...], Meta(min_length=1, max_length=LINES_MAX)]
-ReturnLines: TypeAlias = Annotated[tuple[ReturnLine, ...], Meta(min_length=1, max_length=LINES_MAX)]
+_MANY: Final = Meta(min_length=1, max_length=LINES_MAX)
+_SUMMED: Final = Meta(description="which SKUs and how many; a SKU on two lines is summed")
+_ONCE: Final = Meta(description="which SKUs and how many, each SKU once")
+Lines: TypeAlias = Annotated[tuple[Line, ...], _MANY, _SUMMED]
+SignedLines: TypeAlias = Annotated[tuple[SignedLine, ...], _MANY, _SUMMED]
+CountLines: TypeAlias = Annotated[tuple[CountLine, ...], _MANY, _ONCE]
+ReturnLines: TypeAlias = Annotated[tuple[ReturnLine, ...], _MANY, _SUMMED]
 
 
 class PosSale(_Value, frozen=True, gc=False):
-    """Goods left a shop. `order` or `hold` names the promise that the sale settles."""
+    """Goods left a shop: `on_hand` goes down.
 
-    location: Id
-    receipt: Id
+    It may go below zero, because the shelf is right and the books are late.
+    """
+
+    location: Location
+    receipt: ReceiptNumber
     lines: Lines
-    order: Id = ""
-    hold: Id = ""
-    channel: Id = ""
+    order: Annotated[Id, Meta(description="the order that the sale settles")] = ""
+    hold: Annotated[Id, Meta(description="the hold that the sale uses up")] = ""
+    channel: Channel = ""
 
 
 class PosReturn(_Value, frozen=True, gc=False):
     """Goods came back to a shop."""
 
-    location: Id
-    receipt: Id
+    location: Location
+    receipt: ReceiptNumber
     lines: ReturnLines
 
 
 class Announced(_Value, frozen=True, gc=False):
-    """A delivery is on its way to `location`."""
+    """A delivery is on its way to a location: `incoming` goes up under its reference."""
 
-    location: Id
-    reference: Id
-    expected_at: Time
+    location: Location
+    reference: Reference
+    expected_at: Annotated[Time, Meta(description="when it should arrive")]
     lines: Lines
 
     def __post_init__(self) -> None:
@@ -105,15 +134,18 @@ class Announced(_Value, frozen=True, gc=False):
 
 
 class Receipt(_Value, frozen=True, gc=False):
-    """A delivery arrived; it settles what was announced under the same reference.
+    """A delivery arrived: `on_hand` goes up, `incoming` down by what was announced under the reference.
 
-    A `final` one says that nothing more is to come under it, and may have no lines.
+    A `final` one closes the reference at that location: nothing more is under way there, whatever was announced or
+    still will be. It may have no lines.
     """
 
-    location: Id
-    reference: Id
+    location: Location
+    reference: Reference
     lines: Lines = ()
-    final: bool = False
+    final: Annotated[
+        bool, Meta(description="whether nothing more is to come under the reference")
+    ] = False
 
     def __post_init__(self) -> None:
         if not (self.lines or self.final):
@@ -124,11 +156,11 @@ class Receipt(_Value, frozen=True, gc=False):
 class Adjustment(_Value, frozen=True, gc=False):
     """Somebody corrected the books."""
 
-    location: Id
-    reason: Id
-    actor: Id
+    location: Location
+    reason: Annotated[Id, Meta(description="why, as a short word that can be added up")]
+    actor: Annotated[Id, Meta(description="who did it")]
     lines: SignedLines
-    note: Text = ""
+    note: Annotated[Text, Meta(description="what else there is to say")] = ""
 
     def __post_init__(self) -> None:
         for at, line in enumerate(self.lines):
@@ -138,10 +170,10 @@ class Adjustment(_Value, frozen=True, gc=False):
 
 
 class Count(_Value, frozen=True, gc=False):
-    """What was on the shelf at `counted_at`: absolute."""
+    """What was on the shelf at `counted_at`: absolute, 0 included."""
 
-    location: Id
-    counted_at: Time
+    location: Location
+    counted_at: Annotated[Time, Meta(description="when the shelf was counted")]
     lines: CountLines
 
     def __post_init__(self) -> None:
@@ -155,10 +187,10 @@ class Count(_Value, frozen=True, gc=False):
 
 
 class SupplierStock(_Value, frozen=True, gc=False):
-    """What a supplier's shelf held at `as_of`: absolute."""
+    """What a supplier's shelf held at `as_of`: absolute, as a count, for `dropship` locations."""
 
-    location: Id
-    as_of: Time
+    location: Location
+    as_of: Annotated[Time, Meta(description="when the figures were true")]
     lines: CountLines
 
     def __post_init__(self) -> None:
@@ -172,25 +204,28 @@ class SupplierStock(_Value, frozen=True, gc=False):
 
 
 class Shipment(_Value, frozen=True, gc=False):
-    """Goods of an order left a location."""
+    """Goods of an order left a location: `on_hand` goes down, and so does what the order still asks for."""
 
-    location: Id
-    order: Id
+    location: Location
+    order: Order
     lines: Lines
-    channel: Id = ""
+    channel: Channel = ""
 
 
 class Transfer(_Value, frozen=True, gc=False):
-    """Goods move between two own locations, told once when shipped and once when received.
+    """Goods move between two own locations, in stages under one number.
 
-    What does not arrive is told as lost: it is under way no more, and nowhere else.
+    `shipped` takes them from `from` and makes them incoming at `to`; `received` puts them on hand there; what is
+    `lost` on the way is incoming no more, and on hand nowhere.
     """
 
-    transfer: Id
-    stage: Literal["shipped", "received", "lost"]
+    transfer: Annotated[
+        Id, Meta(description="the number of the transfer, the same for all its stages")
+    ]
+    stage: Annotated[Literal["shipped", "received", "lost"], Meta(description="what happened")]
     lines: Lines
-    origin: Id = field(name="from")
-    destination: Id = field(name="to")
+    origin: Annotated[Id, Meta(description="the location that they leave")] = field(name="from")
+    destination: Annotated[Id, Meta(description="the location that they go to")] = field(name="to")
 
     def __post_init__(self) -> None:
         if self.origin == self.destination:
@@ -199,47 +234,57 @@ class Transfer(_Value, frozen=True, gc=False):
 
 
 class Quality(_Value, frozen=True, gc=False):
-    """Goods are set aside, released again, or thrown away."""
+    """Goods are set aside, released again, or thrown away.
 
-    location: Id
-    stage: Literal["hold", "release", "scrap"]
+    `hold`: `unavailable` goes up; `release`: it goes down; `scrap`: it goes down, and so does `on_hand`.
+    """
+
+    location: Location
+    stage: Annotated[Literal["hold", "release", "scrap"], Meta(description="what happened")]
     lines: Lines
 
 
 class ShipTo(_Value, frozen=True, gc=False):
-    """Where an order goes, as far as the seller tells: degrees, and a region of the policy."""
+    """Where an order goes, as far as the seller says."""
 
-    region: Id = ""
-    latitude: Latitude | UnsetType = UNSET
-    longitude: Longitude | UnsetType = UNSET
+    region: Annotated[Id, Meta(description="a region of the policy")] = ""
+    latitude: Annotated[Latitude | UnsetType, Meta(description="degrees")] = UNSET
+    longitude: Annotated[Longitude | UnsetType, Meta(description="degrees")] = UNSET
 
 
 class OrderPlaced(_Value, frozen=True, gc=False):
-    """A customer bought on a channel. `pickup` is the location where the goods will be fetched."""
+    """A customer bought on a channel: the pool goes down at once.
 
-    order: Id
-    channel: Id
+    The order stays unrouted until it is bound to locations.
+    """
+
+    order: Order
+    channel: Annotated[Id, Meta(description="where the customer bought")]
     lines: Lines
-    hold: Id = ""
-    ship_to: ShipTo = ShipTo()
-    pickup: Id = ""
+    hold: Annotated[Id, Meta(description="the hold that the order uses up")] = ""
+    ship_to: Annotated[ShipTo, Meta(description="where it goes, as far as the seller says")] = (
+        ShipTo()
+    )
+    pickup: Annotated[Id, Meta(description="the location where the customer fetches the goods")] = (
+        ""
+    )
 
 
 class OrderCancelled(_Value, frozen=True, gc=False):
-    """An order is given up in part, or whole when `lines` is absent."""
+    """An order is given up in part, or whole when `lines` is absent. Cancellations of parts add up."""
 
-    order: Id
+    order: Order
     lines: Lines = ()
-    channel: Id = ""
+    channel: Channel = ""
 
 
 class OrderReturned(_Value, frozen=True, gc=False):
     """Goods of an order came back to a location."""
 
-    order: Id
-    location: Id
+    order: Order
+    location: Location
     lines: ReturnLines
-    channel: Id = ""
+    channel: Channel = ""
 
 
 Data: TypeAlias = (

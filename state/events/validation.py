@@ -114,6 +114,8 @@ def _walk(path: str, shape: inspect.Type, value: Any) -> Iterator[str]:
             yield from _walk_object(path, shape, value)
         case inspect.Metadata(type=inspect.StrType() as bounds):
             yield from _walk_text(path, shape, bounds, value)
+        case inspect.Metadata():
+            yield from _walk(path, shape.type, value)
         case inspect.StrType():
             yield from _walk_text(path, shape, shape, value)
         case inspect.IntType():

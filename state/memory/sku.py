@@ -11,6 +11,7 @@ from state.demand.velocity import BUCKET_DAYS
 from state.durations import DAY_MS
 from state.protocol.calls import Gate, Place, Position
 from state.protocol.keys import MOVEMENTS_WINDOW_MS
+from state.rules.exclusions import uncounted
 
 MOVEMENTS_KEPT = 32
 """Movements of a position kept for late counts, the newest by event time."""
@@ -218,9 +219,8 @@ class SkuRecord:
 
     def is_closed(self, gate: Gate, levels: str) -> bool:
         """Say whether a channel has no level yet, for it never had one and a location was not counted."""
-        known = self.positions
-        counted = all(w in known and known[w].counted is not None for w in gate.locations)
-        return not counted and gate.needle not in levels
+        counted = {w for w, position in self.positions.items() if position.counted is not None}
+        return bool(uncounted(counted, gate.locations)) and gate.needle not in levels
 
     def _position(self, location: str) -> PositionRecord:
         return self.positions.get(location) or PositionRecord()

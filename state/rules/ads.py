@@ -33,7 +33,7 @@ class AdState(msgspec.Struct, frozen=True):
     changes: int = 0
 
 
-class Decision(msgspec.Struct, frozen=True):
+class AdDecision(msgspec.Struct, frozen=True):
     """What a rule says now.
 
     `state` is to be kept; it is the one passed in unless `changed`. `reason` says why a change was
@@ -57,7 +57,7 @@ def decide(
     business_ms: int,
     day: int,
     next_day_ms: int,
-) -> Decision:
+) -> AdDecision:
     """Decide for one rule and SKU.
 
     `level` is in units, `cover_mdays` in thousandths of a day (None = for ever). `state` is None
@@ -83,7 +83,7 @@ def decide(
     other: Literal["active", "paused"] = "paused" if state.state == "active" else "active"
     made = AdState(other, business_ms, max(day, state.day), changes + 1)
     next_look_ms = _ageing(rule, level, cover_mdays, made, business_ms)
-    return Decision(made, reason, threshold, changed=True, next_look_ms=next_look_ms)
+    return AdDecision(made, reason, threshold, changed=True, next_look_ms=next_look_ms)
 
 
 def is_quiet(rule: AdRule, level: int, cover_mdays: int | None, state: AdState) -> bool:
@@ -119,8 +119,8 @@ def _day_of_quarter(quarter: int, timezone: str) -> tuple[int, int]:
     return local.toordinal() - _EPOCH_ORDINAL, int(midnight.timestamp()) * 1000
 
 
-def _stay(state: AdState, next_look_ms: int | None) -> Decision:
-    return Decision(state, "", 0, changed=False, next_look_ms=next_look_ms)
+def _stay(state: AdState, next_look_ms: int | None) -> AdDecision:
+    return AdDecision(state, "", 0, changed=False, next_look_ms=next_look_ms)
 
 
 def _why_pause(rule: AdRule, level: int, cover_mdays: int | None) -> tuple[Reason, int]:

@@ -8,7 +8,8 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Literal, NamedTuple
 
 from state.policy.compiled import Compiled
-from state.protocol.calls import Position, SkuState
+from state.protocol.calls import Place, Position, SkuState
+from state.rules.exclusions import figures_of
 from state.rules.level_steps import Step, steps
 from state.rules.levels import NO_LAGS, Figures, derive
 
@@ -124,14 +125,14 @@ class Explainer:
 
     def _figures(self, state: SkuState) -> Figures:
         """Return the figures of a SKU, made from its positions and not from the sums kept with it."""
-        base, sums = 0, [0] * len(self._class)
-        for position in state.positions:
-            if position.location in self._silent:
-                continue
-            _, klass, floor, counts = self._compiled.place(state.sku, position.location)
-            sums[self._class[klass]] += max(0, position.atp - floor)
-            base += counts * max(0, position.atp)
-        return Figures(base, state.unrouted, state.held, sums)
+        return figures_of(
+            state.sku, state.positions, self._locate, len(self._class),
+            silent=self._silent, unrouted=state.unrouted, held=state.held,
+        )  # fmt: skip
+
+    def _locate(self, sku: str, location: str) -> Place:
+        name, klass, floor, base = self._compiled.place(sku, location)
+        return Place(name, self._class[klass], floor, base)
 
     def _steps(
         self, state: SkuState, figures: Figures, channel: str, last: Mapping[str, int] | None

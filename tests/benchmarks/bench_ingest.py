@@ -20,7 +20,7 @@ import orjson
 from connectors.config.settings import Settings
 from connectors.log.base import INPUT_TOPICS, Partition, Record
 from flows.ingest.read_session import Batch, ReadSession
-from flows.ingest.steps import Normal, apply, bury, decode, normalise
+from flows.ingest.steps import Normal, apply, decode, guard, normalise, to_dead_letters
 from flows.runtime.clock import now_ms
 from flows.runtime.context import Runtime
 from flows.runtime.process import collect_rarely
@@ -100,7 +100,7 @@ def bench(run: Runtime, name: str, lines: int) -> None:
         at = [process_time()]
         decoded = decode(batch)
         at.append(process_time())
-        normal = bury(run, normalise(run, decoded))
+        normal = to_dead_letters(run, guard(run, normalise(run, decoded)))
         at.append(process_time())
         _pack_and_encode(run, packer, normal, spent_s)
         before_s, began_s = _redis_s(run), process_time()

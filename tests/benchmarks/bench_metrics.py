@@ -34,12 +34,13 @@ from flows.ingest import consumer_lag as lag
 from flows.ingest.arrivals import Arrivals
 from flows.ingest.reader import Reader
 from flows.ingest.silence_report import SilenceReport
-from flows.ingest.steps import bury, decode, normalise, send
+from flows.ingest.steps import decode, normalise, send, to_dead_letters
 from flows.ingest.throttle import Throttle
 from flows.publish import publish_lag as unsettled
 from flows.publish import steps as publish_steps
 from flows.publish.claimer import Claimer
-from flows.publish.steps import derive, emit, settle
+from flows.publish.steps import decide, emit, settle
+from flows.publish.steps import guard as guard_channels
 from flows.runtime.clock import now_ms
 from flows.runtime.context import Runtime
 from flows.runtime.idle import lags, open_work
@@ -192,12 +193,13 @@ class Bench:
         ingest = [
             wired("ingest", "decode", decode),
             wired("ingest", "normalise", partial(normalise, run)),
-            wired("ingest", "dead_letters", partial(bury, run)),
+            wired("ingest", "dead_letters", partial(to_dead_letters, run)),
             wired("ingest", "apply", partial(send, run, self._packer)),
         ]
         claim = busy.timed_source("publish", "claim", lambda: claimer.next_claims(time.monotonic()))
         publish = [
-            wired("publish", "derive", partial(derive, run)),
+            wired("publish", "decide", partial(decide, run)),
+            wired("publish", "guard", partial(guard_channels, run)),
             wired("publish", "emit", partial(emit, run)),
             wired("publish", "settle", partial(settle, run)),
         ]

@@ -16,7 +16,7 @@ from time import monotonic, process_time, sleep
 
 from connectors.config.settings import Settings
 from flows.publish.claimer import Claimer
-from flows.publish.steps import derive, emit, settle
+from flows.publish.steps import decide, emit, guard, settle
 from flows.runtime.clock import now_ms, now_us
 from flows.runtime.context import Runtime
 from flows.runtime.process import collect_rarely
@@ -42,7 +42,7 @@ ads:
   - {rule: meta-momo, channel: momo, pause_at: 3, resume_at: 9,
      pause_cover_days: 2, resume_cover_days: 4}
 """
-STEPS = ("claim", "derive", "emit", "settle")
+STEPS = ("claim", "decide", "emit", "settle")
 PLACES = ("wh", "s1", "s2")
 OPENING = 50
 
@@ -92,7 +92,7 @@ def publish(run: Runtime, claimer: Claimer, spent_s: dict[str, float]) -> int:
         at.append(process_time())
         if claims is None:
             return settled
-        decided = derive(run, claims)
+        decided = guard(run, decide(run, claims))
         at.append(process_time())
         emitted = emit(run, decided)
         at.append(process_time())

@@ -17,9 +17,11 @@ from connectors.config.settings import Settings
 from connectors.log.base import INPUT_TOPICS, Appended, Outgoing, Partition, Record
 from connectors.messages.cloudevents import structured
 from flows.ingest.read_session import Batch, ReadSession
-from flows.ingest.steps import apply, bury, decode, normalise
+from flows.ingest.steps import apply, decode, normalise, to_dead_letters
+from flows.ingest.steps import guard as guard_feeds
 from flows.publish.claimer import Claimer
-from flows.publish.steps import derive, emit, settle
+from flows.publish.steps import decide, emit, settle
+from flows.publish.steps import guard as guard_channels
 from flows.runtime.clock import now_ms
 from flows.runtime.context import Runtime
 from flows.runtime.session import runtime
@@ -84,7 +86,9 @@ class Steps:
             self._reading.outstanding += 1
             with self._counted(cost):
                 batch = Batch(self._reading, records, {self._partition: records[-1].offset})
-                normal = bury(self._run, normalise(self._run, decode(batch)))
+                normal = to_dead_letters(
+                    self._run, guard_feeds(self._run, normalise(self._run, decode(batch)))
+                )
                 outcome = apply(self._run, self._packer, normal)
             if outcome.dead or outcome.lost:
                 raise RuntimeError(f"expected events that are applied, got {outcome}")
@@ -98,7 +102,7 @@ class Steps:
             with self._counted(cost):
                 claims = self._claimer.next_claims(NOW_S)
                 if claims is not None:
-                    decided = derive(self._run, claims)
+                    decided = guard_channels(self._run, decide(self._run, claims))
                     cost.units += settle(self._run, emit(self._run, decided))
         return cost
 

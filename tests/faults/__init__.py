@@ -4,6 +4,6 @@
 
 A scenario (`scenario_*.py`) builds its servers and workers with a `Maker` (`stage.py`), lets trading flow in
 (`load.py`), does its harm, and proves that the harm was real. Then the same check is made for all (`check.py`).
-`broken.py` holds patches that take one rule of the engine out of the workers: a check that still passes
-would be worth nothing.
+With `--break` the workers go without one rule of the engine (`tests/rules/`): a check that still passes would be worth
+nothing.
 """

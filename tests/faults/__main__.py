@@ -17,10 +17,11 @@ from pathlib import Path
 
 import orjson
 
-from tests.faults.broken import RULES
 from tests.faults.check import Verdict, left_open
 from tests.faults.report import Hunt, Outcome, Report, table
 from tests.faults.stage import Maker, NoProof, NotIdle, NotRun, Scenario, Wrong
+from tests.rules.catalogue import by_id
+from tests.rules.means import InWorker
 from tests.servers.fixtures import AT_ONCE
 from tests.servers.kafka import Kafka, ServerMissing, running_kafka
 
@@ -29,6 +30,7 @@ SHORT_SCALE = 0.1
 IDLE_S = 180.0
 IDLE_BROKEN_S = 45.0
 """A worker without a rule may never become idle."""
+RULES = tuple(by_id(InWorker))
 ALL = "all"
 USAGE = 2
 

@@ -16,8 +16,7 @@ from state.events.normalise import effects
 from state.events.rejection import Rejection
 from state.events.validation import decode
 from state.policy.compiled import Compiled, compiled
-from tests.faults.__main__ import main, scenarios
-from tests.faults.broken import RULES, RuleMoved, replaced
+from tests.faults.__main__ import RULES, main, scenarios
 from tests.faults.check import Verdict
 from tests.faults.load import COUNTED, Event, Trading
 from tests.faults.proof import Proof
@@ -25,6 +24,7 @@ from tests.faults.report import Hunt, Outcome, Report, table
 from tests.faults.stage import CONFIG
 from tests.faults.worker import Record, Recorder, read_record
 from tests.flows.shop import ROOT
+from tests.rules.source import RuleMoved, changed
 
 MOVEMENTS_KEPT = 32
 
@@ -47,14 +47,17 @@ def normalised(event: Event, policy: Compiled) -> tuple[ops.Op, ...]:
 
 
 def test_every_rule_is_still_where_its_patch_takes_it_out() -> None:
-    words = "from tests.faults.broken import RULES\nfor rule in RULES.values(): rule()"
+    words = (
+        "from tests.rules.catalogue import by_id; from tests.rules.means import InWorker\n"
+        "for means in by_id(InWorker).values(): means.take_out()"
+    )
     done = subprocess.run([sys.executable, "-c", words], cwd=ROOT, check=False)
     assert done.returncode == 0
 
 
 def test_a_patch_that_does_not_fit_says_so() -> None:
     with pytest.raises(RuleMoved, match="expected 'if x' once, got it 2 times"):
-        replaced("if x then if x", "if x", "", "library")
+        changed("if x then if x", "if x", "", "library")
 
 
 def test_every_rule_has_a_scenario_that_looks_for_it() -> None:

@@ -110,9 +110,10 @@ def main() -> None:
     parser.add_argument("command", nargs=REMAINDER)
     given = parser.parse_args()
     if given.without is not None:
-        from tests.faults.broken import take_out
+        from tests.rules.catalogue import by_id
+        from tests.rules.means import InWorker
 
-        take_out(given.without)
+        by_id(InWorker)[given.without].take_out()
     for module in given.patch:
         import_module(module)
     record(given.record)

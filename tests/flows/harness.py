@@ -13,9 +13,11 @@ from connectors.log.base import Outgoing, history
 from connectors.messages.cloudevents import structured
 from connectors.redis.embedded import Embedded
 from flows.ingest.reader import Reader
-from flows.ingest.steps import Outcome, apply, bury, decode, normalise
+from flows.ingest.steps import Outcome, apply, decode, normalise, to_dead_letters
+from flows.ingest.steps import guard as guard_feeds
 from flows.publish.claimer import Claimer
-from flows.publish.steps import derive, emit, settle
+from flows.publish.steps import decide, emit, settle
+from flows.publish.steps import guard as guard_channels
 from flows.runtime.clock import now_ms
 from flows.runtime.context import Runtime
 from flows.runtime.session import runtime
@@ -62,7 +64,9 @@ class Engine:
         for _ in range(rounds):
             self.now_s += 1
             while (batch := self.reader.next_batch(self.now_s)) is not None:
-                normal = bury(self.run, normalise(self.run, decode(batch)))
+                normal = to_dead_letters(
+                    self.run, guard_feeds(self.run, normalise(self.run, decode(batch)))
+                )
                 outcomes.append(apply(self.run, self.packer, normal))
         return outcomes
 
@@ -76,7 +80,8 @@ class Engine:
             )  # what is due gathers changes first
             while (claims := self.claimer.next_claims(self.now_s)) is not None:
                 steps = (
-                    partial(derive, self.run),
+                    partial(decide, self.run),
+                    partial(guard_channels, self.run),
                     partial(emit, self.run),
                     partial(settle, self.run),
                 )

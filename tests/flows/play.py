@@ -11,7 +11,7 @@ from connectors.redis.cluster import Client
 from flows.ingest.read_session import Batch, ReadSession
 from flows.ingest.steps import apply, decode, normalise
 from flows.publish.claimer import Claims
-from flows.publish.steps import derive
+from flows.publish.steps import decide, guard
 from flows.runtime.active_policy import ActivePolicy
 from flows.runtime.clock import Clock
 from flows.runtime.context import Runtime
@@ -205,8 +205,8 @@ class Player:
                 return told
             self._rebuild(claimed)
             claims = Claims(cast("Any", None), self.runtime.policy, NOW_MS, dict(claimed))
-            for each in derive(self.runtime, claims)[1]:
-                told[each.settle.sku] = (each.settle.available, each.settle.levels, each.settle.ads)
+            for _, each in guard(self.runtime, decide(self.runtime, claims)).decisions:
+                told[each.due.sku] = (each.available, each.levels_text, each.ads)
 
     def _rebuild(self, claimed: Mapping[int, Claimed]) -> None:
         """Make sums anew that were given up: goods of an order came back, and what it tells of them has changed."""

@@ -16,8 +16,10 @@ import pytest
 from connectors.log.base import Outgoing
 from connectors.messages.cloudevents import structured
 from connectors.redis.embedded import Embedded
-from flows.ingest.steps import apply, bury, decode, normalise
-from flows.publish.steps import derive, emit, settle
+from flows.ingest.steps import apply, decode, normalise, to_dead_letters
+from flows.ingest.steps import guard as guard_feeds
+from flows.publish.steps import decide, emit, render, settle
+from flows.publish.steps import guard as guard_channels
 from flows.runtime.clock import now_ms
 from tests.flows.harness import Engine, engine
 
@@ -105,7 +107,8 @@ def ingest(e: Engine, counter: Counter) -> int:
     found = 0
     while (batch := e.reader.next_batch(e.now_s)) is not None:
         with counter.counting():
-            outcome = apply(e.run, e.packer, bury(e.run, normalise(e.run, decode(batch))))
+            normal = guard_feeds(e.run, normalise(e.run, decode(batch)))
+            outcome = apply(e.run, e.packer, to_dead_letters(e.run, normal))
         found += outcome.events
     return found
 
@@ -140,10 +143,12 @@ def test_an_update_costs_no_more_work_than_it_did(valkey: Embedded, config: Path
         while True:
             with counter.counting():
                 claims = e.claimer.next_claims(e.now_s)
-                derived = None if claims is None else derive(e.run, claims)
-            if derived is None:
+                decided = None if claims is None else guard_channels(e.run, decide(e.run, claims))
+                if decided is not None:
+                    render(e.run, decided)
+            if decided is None:
                 break
-            emitted = emit(e.run, derived)
+            emitted = emit(e.run, decided)
             with counter.counting():
                 updates += settle(e.run, emitted)
         assert updates == SKUS

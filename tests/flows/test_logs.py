@@ -1,9 +1,11 @@
-"""The page of log lines and the code agree."""
+"""The declared log lines, their page and the calls of the loggers agree."""
 
 import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
+
+from monitoring.logs import LINES
 
 ROOT = Path(__file__).parents[2]
 LEVELS = {"warning", "error", "exception", "info", "debug", "critical"}
@@ -39,16 +41,32 @@ def line_of(call: ast.Call, level: str, path: Path) -> Line:
     return str(event.value), "error" if level == "exception" else level, frozenset(fields)
 
 
+def declared() -> list[Line]:
+    return [(line.event, line.level, frozenset(line.fields)) for line in LINES]
+
+
 def documented() -> list[Line]:
     page = (ROOT / "docs" / "logs.md").read_text()
     rows = re.findall(r"^\| `([^`]+)` \| (\w+) \| (.*?) \| (.+) \|$", page, re.MULTILINE)
     return [
-        (event, level, frozenset(re.findall(r"`(\w+)`", fields)))
+        (event, level, frozenset(re.findall(r"`(\w+)`: ", fields)))
         for event, level, fields, _ in rows
     ]
 
 
+def test_each_line_that_can_be_logged_is_declared_and_no_other_is() -> None:
+    lines = declared()
+    assert len(lines) == len(set(lines)) > 5
+    assert set(lines) == set(logged())
+
+
 def test_each_line_that_can_be_logged_is_on_the_page_and_the_page_has_no_other() -> None:
     page = documented()
-    assert len(page) == len(set(page)) > 5
+    assert page == declared()
     assert set(page) == set(logged())
+
+
+def test_each_line_says_what_its_fields_are_and_what_to_do() -> None:
+    for line in LINES:
+        assert all(line.fields.values()), line.event
+        assert line.action.endswith("."), line.event

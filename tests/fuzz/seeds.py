@@ -7,9 +7,12 @@ import re
 from functools import cache
 from pathlib import Path
 
+import orjson
+
 from connectors.log.base import Record
 from flows.demo.bad_input import KINDS, odd_message
 from flows.demo.events import SALES, Fact
+from state.events.messages import TYPES
 from state.events.timestamps import rfc3339_ms
 
 MESSAGES = Path(__file__).parents[2] / "docs" / "messages.md"
@@ -45,8 +48,9 @@ def from_text(text: bytes) -> Record:
 
 @cache
 def examples() -> tuple[Record, ...]:
-    """Return the examples of the page on messages, in structured and in binary mode."""
-    found = [text.encode() for text in _EXAMPLE.findall(MESSAGES.read_text(encoding="utf-8"))]
+    """Return the examples on the page of the messages that come in, in structured and in binary mode."""
+    texts = _EXAMPLE.findall(MESSAGES.read_text(encoding="utf-8"))
+    found = [text.encode() for text in texts if orjson.loads(text)["type"] in TYPES]
     return tuple(
         Record(SALES, 0, 7, LOG_MS, b"k", headers, value)
         for text in found

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import get_args
 
 from connectors.redis.embedded import embedded
 from flows.demo.listener import Listener
@@ -15,7 +14,7 @@ from flows.runtime.session import connected
 from tests.golive import acts
 from tests.golive.acts import Morning
 from tests.golive.monday import SUPPLIER, Monday, monday
-from tests.golive.shop import Protection, Setup, Shop, config_of, watched_shops
+from tests.golive.shop import PROTECTIONS, Setup, Shop, config_of, watched_shops
 from tests.golive.trader import Trader
 from tests.golive.verdict import Verdict, judge
 
@@ -29,7 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.golive", description=__doc__)
     parser.add_argument("--short", action="store_true", help="the shops that sell most alone")
     parser.add_argument(
-        "--break", dest="without", choices=get_args(Protection), help="take one protection out"
+        "--break", dest="without", choices=PROTECTIONS, help="take one protection out"
     )
     parser.add_argument("--keep", type=Path, help="keep log, store and notes in this folder")
     given = parser.parse_args(arguments)
@@ -50,7 +49,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def play(
-    folder: Path, without: Protection | None, shops: int | None, tell: Callable[[str], None]
+    folder: Path, without: str | None, shops: int | None, tell: Callable[[str], None]
 ) -> Verdict:
     """Play the whole morning in a folder and judge it."""
     day = monday(shops)

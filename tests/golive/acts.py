@@ -222,7 +222,7 @@ def bad_feeds(at: Morning) -> None:
     half = {sku: units if n % 2 else 0 for n, (sku, units) in enumerate(SUPPLIED.items())}
     _feed(at, dict.fromkeys(SUPPLIED, 0))
     _feed(at, half)
-    if at.setup.without != "shrink":
+    if at.setup.keeps("shrink"):
         at.until(lambda: at.heard.counts["dead.letters"] >= dead + 2, "both bad feeds held back")
     at.trader.go_until(15)
     at.trader.wait()
@@ -252,7 +252,7 @@ def fall_silent(at: Morning) -> None:
         _sell(at, sku, at.day.stock[at.silent_shop][sku])
     at.trader.go_until(15 + 3.5)
     at.trader.wait()
-    if at.setup.without != "silence":
+    if at.setup.keeps("silence"):
         at.until(lambda: at.level(kept, "shop") == 0, f"{at.silent_shop} left out")
         # One SKU is told after the other.
         at.idle()
@@ -275,7 +275,7 @@ def wrong_policy(at: Morning) -> None:
     at.trader.go_until(20)
     at.apply(replace(right, buffer=WRONG_BUFFER), "a slip of the pen")
     channels = [channel["id"] for channel in config_of(at.day, at.silent_shop, right)["channels"]]
-    if right.without != "breaker":
+    if right.keeps("breaker"):
         at.until(lambda: len(_frozen(at)) == len(channels), "every channel frozen")
     at.trader.wait()
     at.idle()

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import orjson
 import yaml
@@ -18,6 +18,8 @@ from flows.demo.config import config_text
 from flows.runtime.context import Runtime
 from state.durations import DAY_MS, HOUR_MS
 from tests.golive.monday import MIDNIGHT_MS, SUPPLIER, Monday
+from tests.rules.catalogue import by_id
+from tests.rules.means import Unprotected
 
 ROOT = Path(__file__).parents[2]
 SILENT_AFTER_S = 2 * 3600
@@ -28,7 +30,7 @@ COMMAND_TIMEOUT_S = 180.0
 WITH_SUPPLIER = ("shopee", "shop")
 """The channels that may also sell what lies at the supplier."""
 
-Protection = Literal["gate", "breaker", "shrink", "silence"]
+PROTECTIONS = by_id(Unprotected)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +40,16 @@ class Setup:
     mode: str = "shadow"
     buffer: int | None = None
     """Units that every channel holds back instead of its own buffer: a slip of the pen."""
-    without: Protection | None = None
+    without: str | None = None
     """A protection that is left out."""
+
+    def keeps(self, protection: str) -> bool:
+        """Whether a protection is not the one left out.
+
+        Raises:
+            KeyError: there is none of that name.
+        """
+        return self.without is None or PROTECTIONS[protection] is not PROTECTIONS[self.without]
 
 
 def watched_shops(day: Monday, silent_shop: str) -> tuple[str, ...]:
@@ -52,24 +62,27 @@ def config_of(day: Monday, silent_shop: str, setup: Setup) -> dict[str, Any]:
     """Return the configuration of the chain: the demo's, with a supplier and the protections of a go-live."""
     week_ago_ms = MIDNIGHT_MS - 7 * DAY_MS + 9 * HOUR_MS
     document: dict[str, Any] = yaml.safe_load(config_text(day.shops, day.best_seller, week_ago_ms))
-    supplier: dict[str, Any] = {"id": SUPPLIER, "kind": "dropship", "region": "north"}
-    if setup.without != "shrink":
-        supplier["shrink_guard_pct"] = SHRINK_PCT
+    supplier = {
+        "id": SUPPLIER,
+        "kind": "dropship",
+        "region": "north",
+        "shrink_guard_pct": SHRINK_PCT,
+    }
     document["locations"].append(supplier)
-    watched = watched_shops(day, silent_shop) if setup.without != "silence" else ()
+    watched = watched_shops(day, silent_shop)
     for location in document["locations"]:
         if location["id"] in watched:
             location |= {"silent_after_s": SILENT_AFTER_S, "hours": "06:00-23:00"}
-    if setup.without != "breaker":
-        document["policies"]["zero_guard_pct"] = GUARD_PCT
+    document["policies"]["zero_guard_pct"] = GUARD_PCT
     for channel in document["channels"]:
         channel["mode"] = setup.mode
-        if setup.without != "gate":
-            channel["opening"] = "counted"
+        channel["opening"] = "counted"
         if setup.buffer is not None:
             channel["buffer"] = {"units": setup.buffer}
         if channel["id"] in WITH_SUPPLIER:
             channel["locations"]["kinds"] = ["warehouse", "store", "dropship"]
+    if setup.without is not None:
+        PROTECTIONS[setup.without].leave_out(document)
     return document
 
 

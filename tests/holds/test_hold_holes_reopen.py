@@ -1,56 +1,30 @@
 """Without its rule each hole of holds is there: the pool in memory with the rule taken out."""
 
-from state.events.order_key import order_key
-from state.protocol.hold_calls import Hold, Keep
-from tests.state.pools import WAREHOUSE, Bench, MemoryPool, consume, move, place_order
-from tests.state.random_holds import request
+import pytest
 
-ORDER = order_key("shopee", "o1")
+from tests.holds import traces
+from tests.rules.catalogue import taken_out
+from tests.rules.means import Held
+from tests.state.pools import Bench, MemoryPool
 
-
-def holding_five(ttl_ms: int = 10) -> tuple[Bench, MemoryPool]:
-    pool = MemoryPool()
-    bench = Bench(pool)
-    bench.do(move("A", WAREHOUSE, 5))
-    hold(bench, "h", 5, ttl_ms)
-    return bench, pool
+REOPENED = [pytest.param(means, id=f"{rule.id}: {rule.says}") for rule, means in taken_out(Held)]
 
 
-def hold(bench: Bench, name: str, units: int, ttl_ms: int = 1000) -> None:
-    wanted = request(name, {"A": units}, bench.now_ms, ttl_ms=ttl_ms)
-    bench.shard.hold(Hold(bench.now_us, 1, 1, (wanted,)))
+@pytest.mark.parametrize("rule", REOPENED)
+def test_without_its_rule_the_hole_is_open(rule: Held) -> None:
+    shard = rule.over(MemoryPool)
+    with rule.taken_out():
+        assert rule.trace(Bench(shard())) == rule.ends
 
 
-def left(bench: Bench) -> int:
-    state = bench.sku()
-    return state.base - state.unrouted - state.held
+@pytest.mark.parametrize(
+    ("trace", "ends"), traces.KEPT, ids=lambda part: getattr(part, "__name__", "")
+)
+def test_with_all_rules_kept_each_trace_ends_well(
+    bench: Bench, trace: traces.Trace, ends: traces.End
+) -> None:
+    assert trace(bench) == ends
 
 
-def test_h1_opens_when_a_record_goes_by_the_life_of_its_key() -> None:
-    bench, pool = holding_five()
-    bench.now_ms += 50
-    pool.holds.records.clear()
-    assert bench.shard.sweep(bench.now_us, 10) == 0
-    assert (left(bench), bench.shard.listed()) == (0, [])
-
-
-def test_h3_opens_when_a_confirmation_looks_and_does_not_pin() -> None:
-    bench, _ = holding_five()
-    assert len(bench.shard.listed()) == 1
-    bench.now_ms += 50
-    bench.shard.sweep(bench.now_us, 10)
-    hold(bench, "g", 5)
-    bench.do(place_order("A", "o1", 5), consume("h", ORDER))
-    assert left(bench) == -5
-
-
-def test_h4_opens_when_a_pin_is_rolled_back_before_the_order_is_in_the_log() -> None:
-    bench, _ = holding_five()
-    saved = bench.shard.save()
-    bench.shard.keep(Keep(bench.now_us, "h", ORDER, bench.now_ms + 60_000))
-    bench.shard.roll_back(saved)
-    bench.now_ms += 50
-    bench.shard.sweep(bench.now_us, 10)
-    hold(bench, "g", 5)
-    bench.do(place_order("A", "o1", 5), consume("h", ORDER))
-    assert left(bench) == -5
+def test_every_trace_is_known_to_end_badly_without_a_rule() -> None:
+    assert {means.trace for _, means in taken_out(Held)} == {trace for trace, _ in traces.KEPT}

@@ -10,9 +10,11 @@ from prometheus_client.metrics import MetricWrapperBase
 
 from monitoring import metrics
 from monitoring.gauges import Age, Known
+from monitoring.labels import LABELS, listed
 from monitoring.latency import BUCKETS_MS, Latency
 from monitoring.reasons import REASON_CLASSES, reason_class
 from state.events.messages import TYPES
+from tools.pages.markdown import named
 
 ROOT = Path(__file__).parents[2]
 
@@ -29,6 +31,20 @@ def declared() -> dict[str, tuple[str, ...]]:
             family = next(iter(collector.describe()))
             suffix = {"counter": "_total", "info": "_info"}.get(family.type, "")
             found[family.name + suffix] = collector._labelnames
+    found["penstock_build_info"] = ("version",)
+    return found
+
+
+def helps() -> dict[str, str]:
+    """The help of every metric of ours, as Prometheus is given it."""
+    found = {}
+    for collector in vars(metrics).values():
+        if isinstance(collector, Latency | Known | Age):
+            found[collector.name] = collector.documentation
+        elif isinstance(collector, MetricWrapperBase):
+            family = next(iter(collector.describe()))
+            suffix = {"counter": "_total", "info": "_info"}.get(family.type, "")
+            found[family.name + suffix] = family.documentation
     return found
 
 
@@ -43,10 +59,34 @@ def value(name: str, **labels: str) -> float:
 
 
 def test_each_metric_is_on_the_page_with_its_labels_and_the_page_has_no_other() -> None:
-    ours = declared()
-    page = documented()
-    page["penstock_build_info"] = ours["penstock_build_info"]
-    assert ours == page
+    assert declared() == documented()
+    assert next(iter(metrics.BUILD.collect())).samples[0].labels.keys() == {"version"}
+
+
+def test_the_labels_that_are_explained_are_those_that_a_metric_has() -> None:
+    assert {name: tuple(labels) for name, labels in LABELS.items()} == {
+        name: labels for name, labels in declared().items() if labels
+    }
+
+
+def test_the_help_of_a_metric_is_its_text_on_the_page_and_lists_the_values_of_its_labels() -> None:
+    page = (ROOT / "docs" / "metrics.md").read_text()
+    rows = dict(re.findall(r"^\| `(penstock_\w+)` \| \w+ \|.*?\| (.*) \|$", page, re.MULTILINE))
+    assert rows.keys() == helps().keys()
+    for name, text in helps().items():
+        values = listed(name) if name in LABELS else ""
+        assert text.endswith(values)
+        assert rows[name].startswith(named(text.removesuffix(values))), name
+        assert 5 < len(text) < 300, name
+
+
+def test_each_value_of_a_label_is_on_the_page_with_its_meaning() -> None:
+    page = (ROOT / "docs" / "metrics.md").read_text()
+    for labels in LABELS.values():
+        for values in labels.values():
+            for value, meaning in {} if isinstance(values, str) else values.items():
+                assert f"`{value}`" in page
+                assert meaning.partition("](")[0] in page
 
 
 def test_each_class_of_reasons_is_on_the_page_and_the_page_has_no_other() -> None:

@@ -11,10 +11,9 @@ from typing import TypeVar
 from rich.console import Console
 from rich.progress import track
 
-from tests.simulation.broken import BY_NAME, RULES
 from tests.simulation.draw import draw
 from tests.simulation.find import Found, find
-from tests.simulation.rules import ALL_KEPT, Rule
+from tests.simulation.rules import ALL_KEPT, BY_NAME, RULES, Rule
 from tests.simulation.run import simulate
 from tests.simulation.shrink import shrink
 

@@ -21,8 +21,8 @@ class Found:
 
 def find(rule: Rule, runs_max: int) -> Found:
     """Try so many runs at most, more for a rule that asks for patience."""
-    runs_max *= rule.patience
-    likely = (seed for seed in count(1) if PROFILES[seed % len(PROFILES)] is rule.likely)
+    runs_max *= rule.without.patience
+    likely = (seed for seed in count(1) if PROFILES[seed % len(PROFILES)] is rule.without.likely)
     for runs, seed in enumerate(islice(likely, runs_max), 1):
         if violation := simulate(draw(seed), rule).violation:
             return Found(rule, runs, seed, violation)

@@ -7,9 +7,11 @@ from connectors.config.settings import Settings
 from connectors.redis.server import Server
 from flows.ingest.read_session import Batch
 from flows.ingest.reader import OUTSTANDING_MAX, Reader
-from flows.ingest.steps import bury, decode, normalise, send
+from flows.ingest.steps import decode, normalise, send, to_dead_letters
+from flows.ingest.steps import guard as guard_feeds
 from flows.publish.claimer import Claimer
-from flows.publish.steps import begin_settle, derive, emit
+from flows.publish.steps import begin_settle, decide, emit
+from flows.publish.steps import guard as guard_channels
 from flows.runtime.active_policy import ActivePolicy
 from flows.runtime.clock import Clock
 from flows.runtime.context import Runtime
@@ -91,7 +93,13 @@ class Machines:
             if not batches:
                 self._rest(worker)
             for batch in batches:
-                send(runtime, packer, bury(runtime, normalise(runtime, decode(batch))))
+                send(
+                    runtime,
+                    packer,
+                    to_dead_letters(
+                        runtime, guard_feeds(runtime, normalise(runtime, decode(batch)))
+                    ),
+                )
 
     def _publish(self, runtime: Runtime, worker: Worker) -> None:
         claimer = Claimer(runtime)
@@ -100,7 +108,9 @@ class Machines:
             if claims is None:
                 self._rest(worker)
             else:
-                begin_settle(runtime, emit(runtime, derive(runtime, claims)))
+                begin_settle(
+                    runtime, emit(runtime, guard_channels(runtime, decide(runtime, claims)))
+                )
 
     def _rest(self, worker: Worker) -> None:
         pause_us = self.pace_us or PAUSE_US[worker.machine.role]

@@ -1,47 +1,26 @@
-"""A rule of the protocol taken out: what a run without it is made of. `broken.py` lists them."""
+"""What the simulation takes out: the rules of the catalogue that a run must miss."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
 
+from tests.rules.catalogue import taken_out
+from tests.rules.means import Simulated
 from tests.simulation.consumer import Manner
-from tests.simulation.profiles import MIXED, Profile
-from tests.simulation.shards import Pool
-
-Patch = tuple[Any, str, Any]
-
-
-@contextmanager
-def replaced(patches: Sequence[Patch]) -> Iterator[None]:
-    """Give attributes other values until the block ends."""
-    before = [(owner, name, vars(owner)[name]) for owner, name, _ in patches]
-    for owner, name, other in patches:
-        setattr(owner, name, other)
-    try:
-        yield
-    finally:
-        for owner, name, kept in before:
-            setattr(owner, name, kept)
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A rule taken out: by other shards, by attributes replaced, or by another manner of the consumers."""
+    """A rule that a run goes without, and how."""
 
     name: str
     says: str
-    shard: type[Pool] = Pool
-    patches: tuple[Patch, ...] = ()
-    consumer: Manner = "keeps the last version"
-    likely: Profile = MIXED
-    """The kind of runs in which it is missed most."""
-    patience: int = 1
-    """So many times as many runs are tried as of others."""
+    without: Simulated = field(default_factory=Simulated)
 
-    def taken_out(self) -> AbstractContextManager[None]:
-        """Replace what keeps the rule until the block ends."""
-        return replaced(self.patches)
+    @property
+    def consumer(self) -> Manner:
+        """How consumers keep what they hear of."""
+        return self.without.consumer
 
 
 ALL_KEPT = Rule("none", "all rules are kept")
+RULES = tuple(Rule(rule.id, rule.says, means) for rule, means in taken_out(Simulated))
+BY_NAME = {rule.name: rule for rule in RULES}

@@ -21,14 +21,16 @@ from state.events.codes import CodeRow
 from state.events.messages import TOPIC_OF
 from state.events.timestamps import ms_rfc3339
 from state.protocol.pack import rounds
+from tests.rules.means import replaced
 from tests.simulation import checkout
 from tests.simulation.draw import AFTER_WEEKS_MS
 from tests.simulation.judge import judge, unfinished
 from tests.simulation.log import Broker
 from tests.simulation.process import Machines
 from tests.simulation.profiles import PROFILES
-from tests.simulation.rules import ALL_KEPT, Rule, replaced
+from tests.simulation.rules import ALL_KEPT, Rule
 from tests.simulation.scenario import Copy, Happening, Message, Scenario
+from tests.simulation.shards import Pool
 from tests.simulation.shop import CODES, SKUS
 from tests.simulation.store import servers
 from tests.simulation.world import WEEKS_US, Violation, Worker, World
@@ -57,7 +59,7 @@ class Simulation:
         self.world = World(scenario, tracing=tracing)
         self.broker = Broker(self.world)
         names = {self.broker.mark(p): f"{p.topic}/{p.n}" for p in self.broker.records}
-        self.servers = servers(self.world, rule.shard, names)
+        self.servers = servers(self.world, rule.without.over(Pool), names)
         self.machines = Machines(self.world, self.servers, self.broker)
         self.messages = [m for m in scenario.messages if m.copies[0].at_ms < AFTER_WEEKS_MS]
         self.sent = 0
@@ -241,7 +243,7 @@ def simulate(scenario: Scenario, rule: Rule = ALL_KEPT, *, tracing: bool = False
     """Run a scenario, with a rule of the protocol taken out if one is given."""
     simulation = Simulation(scenario, rule, tracing=tracing)
     outcome = Outcome(trace=simulation.world.trace)
-    with rule.taken_out(), _surroundings(simulation.world):
+    with rule.without.taken_out(), _surroundings(simulation.world):
         try:
             simulation.live()
         except Exception as error:  # noqa: BLE001 - a process that fails is a finding as well

@@ -223,3 +223,8 @@ ALL: tuple[Trace, ...] = tuple(
     for name, trace in list(globals().items())
     if name[0] in "iodp" and name[1:2].isdigit() and callable(trace)
 )
+
+
+def hole_of(trace: Trace) -> str:
+    """Return the hole that a trace is named by, such as I12."""
+    return trace.__name__.partition("_")[0].upper()

@@ -3,7 +3,6 @@
 The hot path derives them in `flows/publish/steps.py` from what a claim brings.
 """
 
-from collections import defaultdict
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -12,7 +11,7 @@ import orjson
 from flows.runtime.active_policy import ActivePolicy
 from flows.runtime.context import Runtime
 from state.protocol.calls import SkuState
-from state.rules.exclusions import without_closed
+from state.rules.exclusions import closed_gates, counted_at, figures_of, without_closed
 from state.rules.levels import Figures, derive
 
 
@@ -38,25 +37,13 @@ def levels_now(state: SkuState, policy: ActivePolicy, now: Moment) -> dict[str, 
     )
     if not policy.gates:
         return levels
-    counted = {each.location for each in state.positions if each.counted_at_ms is not None}
-    closed = 0
-    for bit, (channel, gate) in enumerate(policy.gates):
-        if channel not in last and not counted.issuperset(gate.locations):
-            closed |= 1 << bit
+    closed = closed_gates(policy.gates, counted_at(state.positions), last)
     return without_closed(levels, closed, [channel for channel, _ in policy.gates])
 
 
 def figures_now(state: SkuState, policy: ActivePolicy) -> Figures:
-    """Return the figures that levels are derived from, without what lies at silent locations.
-
-    They are added up from the positions, so that it does not matter which policy the sums kept were made under.
-    """
-    sums: dict[int, int] = defaultdict(int)
-    base = 0
-    for position in state.positions:
-        if position.location not in policy.silent:
-            place = policy.place(state.sku, position.location)
-            sums[place.klass] += max(0, position.atp - place.floor)
-            base += place.base * max(0, position.atp)
-    by_class = [sums[index] for index in range(len(policy.compiled.classes))]
-    return Figures(base, state.unrouted, state.held, by_class)
+    """Return the figures that levels are derived from, without stock at silent locations."""
+    return figures_of(
+        state.sku, state.positions, policy.place, len(policy.compiled.classes),
+        silent=policy.silent, unrouted=state.unrouted, held=state.held,
+    )  # fmt: skip

@@ -17,6 +17,7 @@ from state.policy.channel_rules import channel_rules
 from state.protocol.calls import SkuState
 from state.protocol.inspection import AskPromises
 from state.protocol.sharding import shard_of
+from state.rules.exclusions import counted_at, uncounted
 from state.rules.explain import Explainer, Explanation
 
 Apart = Literal["", "shadow", "not_counted", "emitting", "due", "next_look", "unknown"]
@@ -168,9 +169,7 @@ class Explaining:
         return Told(told, "unknown")
 
     def _uncounted(self, state: SkuState, channel: str) -> tuple[str, ...]:
-        waits_for = self._gates.get(channel, ())
-        counted = {each.location for each in state.positions if each.counted_at_ms is not None}
-        return tuple(location for location in waits_for if location not in counted)
+        return uncounted(counted_at(state.positions), self._gates.get(channel, ()))
 
     def _is_due(self, sku: str) -> bool:
         runtime, store = self._runtime, self._runtime.store

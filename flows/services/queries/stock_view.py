@@ -8,7 +8,7 @@ import orjson
 
 from flows.runtime.active_policy import ActivePolicy
 from flows.runtime.context import Runtime
-from flows.services.queries.current_levels import levels_now, moment
+from flows.services.queries.current_levels import figures_now, levels_now, moment
 from state.events.timestamps import ms_rfc3339
 from state.protocol.calls import SkuState
 
@@ -34,11 +34,7 @@ def view(state: SkuState, policy: ActivePolicy) -> dict[str, Any]:
     """Return a SKU as the outside sees it. Levels and ads are those last emitted."""
     base = state.base
     if state.sums_revision != policy.sums_revision or policy.silent:
-        base = sum(
-            policy.place(state.sku, p.location).base * max(0, p.atp)
-            for p in state.positions
-            if p.location not in policy.silent
-        )
+        base = figures_now(state, policy).base
     ads = orjson.loads(state.ads) if state.ads else {}
     return {
         "sku": state.sku,

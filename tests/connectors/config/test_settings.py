@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from connectors.config.reference_page import page
 from connectors.config.settings import Settings, SettingsError, load, unknown_variables, variable
+from tools.pages.settings import page
 
 ROOT = Path(__file__).parents[3]
 REDIS = "redis://, rediss://, redis+cluster://, rediss+cluster:// or unix:// URL, got another form"
@@ -139,4 +139,4 @@ def test_every_variable_is_described_with_what_is_expected() -> None:
 
 def test_the_settings_page_is_current() -> None:
     told = (ROOT / "docs" / "settings.md").read_text()
-    assert told == page(), "run `python -m connectors.settings_page > docs/settings.md`"
+    assert told == page(), "run `make pages`"

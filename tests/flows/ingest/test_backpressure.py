@@ -12,7 +12,7 @@ import pytest
 from connectors.redis.embedded import Embedded
 from flows.ingest import reader as reading
 from flows.ingest.read_session import Batch
-from flows.ingest.steps import apply, bury, decode, normalise
+from flows.ingest.steps import apply, decode, guard, normalise, to_dead_letters
 from flows.runtime.claim_loop import OUTSTANDING_MAX
 from tests.flows.harness import Engine, engine
 from tests.flows.shop import Shop, event, eventually, lines
@@ -59,11 +59,19 @@ def test_a_reader_hands_on_two_batches_and_reads_no_further_until_one_is_applied
         assert (reads(e.run.primaries.client), read_from(e)) == (before, at)
 
         for applied in range(2):
-            apply(e.run, e.packer, bury(e.run, normalise(e.run, decode(batches[applied]))))
+            apply(
+                e.run,
+                e.packer,
+                to_dead_letters(e.run, guard(e.run, normalise(e.run, decode(batches[applied])))),
+            )
             batches += asked_often(e)
             assert len(batches) == 3 + applied
         for batch in batches[2:]:
-            apply(e.run, e.packer, bury(e.run, normalise(e.run, decode(batch))))
+            apply(
+                e.run,
+                e.packer,
+                to_dead_letters(e.run, guard(e.run, normalise(e.run, decode(batch)))),
+            )
         e.ingest()
         assert e.on_hand("A") == {"s1": -12 * BATCH}
 

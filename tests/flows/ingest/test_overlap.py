@@ -8,7 +8,7 @@ import redis
 from connectors.redis.embedded import Embedded
 from flows.ingest.read_session import Batch
 from flows.ingest.reader import TICK_S
-from flows.ingest.steps import bury, decode, normalise, send
+from flows.ingest.steps import decode, guard, normalise, send, to_dead_letters
 from tests.flows.harness import Engine, engine
 from tests.flows.shop import lines
 
@@ -24,14 +24,14 @@ def sent(e: Engine) -> Batch:
     """Read a batch and send it, without waiting for what becomes of it."""
     batch = e.reader.next_batch(e.now_s)
     assert batch is not None
-    send(e.run, e.packer, bury(e.run, normalise(e.run, decode(batch))))
+    send(e.run, e.packer, to_dead_letters(e.run, guard(e.run, normalise(e.run, decode(batch)))))
     return batch
 
 
 def send_all(e: Engine) -> None:
     """Send what is left to read; when nothing is, the last batch has been waited for."""
     while (batch := e.reader.next_batch(e.now_s)) is not None:
-        send(e.run, e.packer, bury(e.run, normalise(e.run, decode(batch))))
+        send(e.run, e.packer, to_dead_letters(e.run, guard(e.run, normalise(e.run, decode(batch)))))
 
 
 def test_a_batch_is_waited_for_when_the_next_one_is_sent(valkey: Embedded, config: Path) -> None:
@@ -88,7 +88,7 @@ def test_a_server_that_has_lost_the_functions_gets_them_again(
         assert batch is not None
         client: Any = e.run.primaries.client
         client.execute_command("FUNCTION", "FLUSH")
-        send(e.run, e.packer, bury(e.run, normalise(e.run, decode(batch))))
+        send(e.run, e.packer, to_dead_letters(e.run, guard(e.run, normalise(e.run, decode(batch)))))
         send_all(e)
         assert e.on_hand("A") == {"s1": -BATCH}
 

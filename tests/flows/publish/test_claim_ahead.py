@@ -10,7 +10,7 @@ import redis
 from connectors.redis.embedded import Embedded
 from flows.publish import claimer as claiming
 from flows.publish.claimer import Claims
-from flows.publish.steps import begin_settle, derive, emit
+from flows.publish.steps import begin_settle, decide, emit, guard
 from flows.runtime import signals as stop
 from state.protocol.calls import Claim
 from state.protocol.sharding import shard_of
@@ -44,7 +44,7 @@ def claimed(e: Engine) -> Claims | None:
 
 def tell(e: Engine, claims: Claims) -> None:
     """Tell a round as the flow does."""
-    begin_settle(e.run, emit(e.run, derive(e.run, claims)))
+    begin_settle(e.run, emit(e.run, guard(e.run, decide(e.run, claims))))
 
 
 def tell_all(e: Engine) -> None:

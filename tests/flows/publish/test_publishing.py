@@ -9,7 +9,7 @@ import pytest
 from connectors.log.base import AppendFailed, LogUnavailable
 from connectors.redis.embedded import Embedded
 from flows.publish.claimer import Claimer
-from flows.publish.steps import derive, emit, settle
+from flows.publish.steps import decide, emit, guard, settle
 from monitoring import metrics
 from tests.flows.harness import engine
 from tests.flows.shop import CONFIG, lines
@@ -167,7 +167,7 @@ def test_a_claim_that_another_publisher_has_taken_over_is_not_settled_but_counte
         time.sleep(0.05)
         claims = e.claimer.next_claims(time.monotonic())
         assert claims is not None
-        emitted = emit(e.run, derive(e.run, claims))
+        emitted = emit(e.run, guard(e.run, decide(e.run, claims)))
         before = metrics.REFUSED_SETTLES._value.get()
         other = Claimer(e.run)
         time.sleep(0.15)
@@ -175,7 +175,7 @@ def test_a_claim_that_another_publisher_has_taken_over_is_not_settled_but_counte
         assert taken is not None
         assert settle(e.run, emitted) == 0
         assert metrics.REFUSED_SETTLES._value.get() - before == 1
-        assert settle(e.run, emit(e.run, derive(e.run, taken))) == 1
+        assert settle(e.run, emit(e.run, guard(e.run, decide(e.run, taken)))) == 1
         assert metrics.REFUSED_SETTLES._value.get() - before == 1
 
 

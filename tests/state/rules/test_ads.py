@@ -10,7 +10,7 @@ from msgspec import structs
 
 from state.durations import DAY_MS
 from state.policy.document import AdRule
-from state.rules.ads import AdState, Decision, day_of, days, decide, is_quiet
+from state.rules.ads import AdDecision, AdState, day_of, days, decide, is_quiet
 
 RULE = AdRule(
     "google-shop",
@@ -28,7 +28,7 @@ TOMORROW = 101 * DAY_MS
 
 def look(
     level: int, cover: int | None, state: AdState | None = None, now_ms: int = NOW
-) -> Decision:
+) -> AdDecision:
     return decide(
         RULE, level, cover, state, now_ms, now_ms // DAY_MS, (now_ms // DAY_MS + 1) * DAY_MS
     )
@@ -39,7 +39,7 @@ def paused(ago_s: int = 3_600, changes: int = 1) -> AdState:
 
 
 def test_the_ads_of_a_new_sku_are_taken_to_be_running() -> None:
-    assert look(10, None) == Decision(
+    assert look(10, None) == AdDecision(
         AdState("active", NOW, 100), "", 0, changed=False, next_look_ms=None
     )
 
@@ -188,6 +188,6 @@ def test_quiet_ads_keep_their_state_and_ask_for_no_other_look(
     state = AdState(name, NOW - ago_s * 1000, 100, changes)
     made = decide(rule, level, cover, state, NOW, 100, TOMORROW)
     if is_quiet(rule, level, cover, state):
-        assert made == Decision(state, "", 0, changed=False, next_look_ms=None)
+        assert made == AdDecision(state, "", 0, changed=False, next_look_ms=None)
     else:
         assert made.changed or made.next_look_ms is not None

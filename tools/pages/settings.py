@@ -1,10 +1,6 @@
-"""The reference of all settings, written from their declarations.
-
-`python -m connectors.settings_page > docs/settings.md` makes the page anew; a test compares both.
-"""
+"""The reference of all settings, written from their declarations by `python -m tools.pages`."""
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +12,7 @@ from state.policy.document import NO_CAP
 HEAD = """\
 # Settings
 
-Written by `python -m connectors.settings_page` from the declarations in the code.
+Written by `python -m tools.pages` from the declarations in the code.
 
 ## Environment
 
@@ -100,7 +96,3 @@ def _code(value: Any) -> str:
 
 def _cell(text: str) -> str:
     return text.replace("|", "\\|")
-
-
-if __name__ == "__main__":
-    sys.stdout.write(page())
