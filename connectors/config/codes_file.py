@@ -16,7 +16,8 @@ from state.events.codes import Mapping
 
 HEADER = ("system", "code", "sku", "units")
 ROWS_MAX = 1_000_000
-UNITS_MAX = 1_000_000
+PACK_UNITS_MAX = 1_000_000
+"""Units that one code may stand for."""
 ID_MAX = 128
 
 
@@ -72,8 +73,10 @@ def _mapping(cells: Sequence[str], line: int, lint: Lint) -> Mapping | None:
             lint.add(line, name, problem)
             sound = False
     units = int(units_text or "1") if re.fullmatch(r"[0-9]{0,7}", units_text, re.ASCII) else 0
-    if not 1 <= units <= UNITS_MAX:
-        lint.add(line, "units", f"expected integer 1..{UNITS_MAX}, got {shortened(units_text)!r}")
+    if not 1 <= units <= PACK_UNITS_MAX:
+        lint.add(
+            line, "units", f"expected integer 1..{PACK_UNITS_MAX}, got {shortened(units_text)!r}"
+        )
         return None
     return Mapping(system, code, sku, units) if sound else None
 

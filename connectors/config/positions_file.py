@@ -10,11 +10,11 @@ from typing import Final, NamedTuple
 
 from connectors.config.codes_file import id_problem
 from connectors.config.yaml_reader import Lint, did_you_mean, shortened
+from state.events.messages import QUANTITY_MAX
 
 HEADER: Final = ("location", "sku", "on_hand", "unavailable")
 PROBLEMS_MAX: Final = 1_000
 """More than these are not looked for: the file is another one."""
-UNITS_MAX: Final = 1_000_000_000
 
 _DIGITS = re.compile(r"[0-9]{1,10}", re.ASCII)
 
@@ -100,10 +100,12 @@ class _Lines:
 
     def _units(self, line: int, name: str, text: str, units: int) -> int | None:
         found = int(text) * units if _DIGITS.fullmatch(text) else -1
-        if 0 <= found <= UNITS_MAX:
+        if 0 <= found <= QUANTITY_MAX:
             return found
         more = f" ({units} units each)" if units > 1 else ""
-        self._wrong(line, name, f"expected integer 0..{UNITS_MAX}, got {shortened(text)!r}{more}")
+        self._wrong(
+            line, name, f"expected integer 0..{QUANTITY_MAX}, got {shortened(text)!r}{more}"
+        )
         return None
 
     def _wrong(self, line: int, name: str, text: str) -> None:

@@ -7,11 +7,11 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from connectors.config.codes_file import id_problem
 from connectors.config.yaml_reader import Mismatch, Value, did_you_mean
+from state.events.messages import QUANTITY_MAX
 from state.events.timestamps import rfc3339_ms
 from state.policy.opening_hours import Hours, parse_hours
 from state.rules.risk_buffer import PPM
 
-QUANTITY_MAX = 1_000_000_000
 DAYS_MAX = 365
 
 _LOCAL = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(?::[0-9]{2})?", re.ASCII)

@@ -1,72 +1,55 @@
-"""`penstock adjust`: somebody corrects the books of one SKU at one location, and leaves a trace."""
+"""`penstock adjust`: correct the books of one SKU at one location, by an event that says who and why."""
 
-from typing import Any
+from typing import Annotated
+
+import typer
 
 from flows.cli import output
-from flows.runtime import signals as stop
-from flows.runtime.context import Runtime
-from flows.runtime.exit_codes import AWAY_EXIT, FINDING, OK, USAGE
-from flows.runtime.policy_follower import follow_policy
-from flows.runtime.session import reached_or_made
-from flows.services.corrections.manual_events import Refused, rejected, send, wait_until_applied
+from flows.cli.command import By, Json, Sku, Timeout, command
+from flows.runtime import exit_codes, policy_follower, session, signals
+from flows.services.corrections import adjust as adjusting
+from flows.services.corrections import manual_events
 from state.events.adjustment_reasons import AdjustReason
 
-SOURCE = "/penstock/adjust"
+app = typer.Typer(add_completion=False)
 
 
+@app.command(context_settings={"ignore_unknown_options": True})
+@command("adjust")
 def adjust(
-    sku: str,
-    location: str,
-    delta: int,
-    reason: AdjustReason,
-    by: str,
-    note: str,
-    timeout_s: float,
+    sku: Sku,
+    location: Annotated[str, typer.Argument(help="Where.")],
+    delta: Annotated[int, typer.Argument(help="The change: any integer but 0.")],
     *,
-    as_json: bool,
+    reason: Annotated[AdjustReason, typer.Option(help="Why, one of a closed list.")],
+    by: By,
+    note: Annotated[str, typer.Option(help="Anything more, up to 1,000 characters.")] = "",
+    timeout: Timeout = 10.0,
+    as_json: Json = False,
 ) -> int:
-    """Send a `wms.adjustment`, wait until it is applied, and tell the figures before and after."""
-    stop.install()
-    data: dict[str, Any] = {
-        "location": location,
-        "reason": reason.value,
-        "actor": by,
-        **({"note": note} if note else {}),
-        "lines": [{"sku": sku, "quantity": delta}],
-    }
-    with reached_or_made() as run:
-        follow_policy(run)
+    """Correct the books by an event in the log; show the figures before and after.
+
+    Example: `penstock adjust A1 s001 -3 --reason damaged --by y.lin --note "pallet fell"`
+    """
+    signals.install()
+    adjustment = adjusting.Adjustment(sku, location, delta, reason, by, note)
+    with session.reached_or_made() as run:
+        policy_follower.follow_policy(run)
         if run.store.read(sku) is None:
             output.fault("adjust", f"sku: the store did not know {sku!r} before")
-        before = on_hand(run, sku, location)
         try:
-            sent = send(run, "wms.adjustment", SOURCE, run.business_now_ms(), data, location)
-        except Refused as refused:
+            adjusted = adjusting.adjust(run, adjustment, timeout)
+        except manual_events.Refused as refused:
             output.fault("adjust", str(refused))
-            return USAGE
-        found: dict[str, Any] = {"id": sent.id, "sku": sku, "location": location, "delta": delta}
-        if not wait_until_applied(run, [sent], [sku], timeout_s):
-            _tell(found, as_json=as_json)
-            output.fault(
-                "adjust", f"in the log, not applied within {timeout_s:g} s: is it running?"
-            )
-            return AWAY_EXIT
-        if dead := rejected(run, [sent]):
-            output.fault("adjust", f"rejected: {dead[sent.id]}")
-            return FINDING
-        _tell({**found, "before": before, "after": on_hand(run, sku, location)}, as_json=as_json)
-    return OK
-
-
-def on_hand(run: Runtime, sku: str, location: str) -> int:
-    """Return what the pool has of a SKU at a location."""
-    state = run.store.read(sku)
-    positions = state.positions if state is not None else ()
-    return next((p.on_hand for p in positions if p.location == location), 0)
-
-
-def _tell(found: dict[str, Any], *, as_json: bool) -> None:
-    if output.wants_json(asked=as_json):
-        output.json_line(found)
-    else:
-        output.fields(found)
+            return exit_codes.USAGE
+    if adjusted.rejection:
+        output.fault("adjust", f"rejected: {adjusted.rejection}")
+        return exit_codes.FINDING
+    sent = {"id": adjusted.id, "sku": sku, "location": location, "delta": delta}
+    if adjusted.after is None:
+        output.record(sent, as_json=as_json)
+        output.fault("adjust", f"in the log, not applied within {timeout:g} s: is it running?")
+        return exit_codes.AWAY_EXIT
+    figures = {"before": adjusted.before, "after": adjusted.after}
+    output.record({**sent, **figures}, as_json=as_json)
+    return exit_codes.OK

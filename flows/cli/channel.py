@@ -1,80 +1,103 @@
-"""`penstock channel`: what holds a channel, and steering it by hand."""
+"""`penstock channel`: override channels, and show who decided what holds now."""
 
-from functools import partial
+from __future__ import annotations
+
 from typing import Any, Final
 
+import typer
+
 from flows.cli import output
-from flows.runtime.context import Runtime
-from flows.runtime.exit_codes import OK, USAGE
-from flows.runtime.session import reached
-from flows.services.policy import overlay as steering
+from flows.cli.command import By, ChannelId, Json, Why, command
+from flows.runtime import exit_codes, session
+from flows.services.policy import channel_overrides
 from state.events.timestamps import ms_rfc3339
-from state.policy import overlay
-from state.policy.overlay import Overlay
+
+app = typer.Typer(add_completion=False, help="Override channels: freeze, zero, resume, resync.")
 
 HISTORY_SHOWN: Final = 10
-HELD: Final[dict[str, overlay.Held]] = {"freeze": "frozen", "zero": "zero", "resume": ""}
 
 
-def list_channels(*, as_json: bool) -> int:
-    """Show each channel: the mode of the file, the one in force, and who decided it."""
-    with reached() as run:
-        known = run.policy.overlay
-        rows = _rows(run, known)
-        if output.wants_json(asked=as_json):
-            for row in rows:
-                output.json_line(row)
-            return OK
-        columns = ("channel", "file", "mode", "by", "why", "since")
-        output.table("channels", columns, [tuple(row[name] for name in columns) for row in rows])
-        if known.history:
-            newest = known.history[: -HISTORY_SHOWN - 1 : -1]
-            told = [(ms_rfc3339(s.at_ms), s.what, s.about, s.by, s.why) for s in newest]
-            output.table("decided last", ("at", "what", "about", "by", "why"), told)
-    return OK
+@app.command("list")
+@command("channel list")
+def list_channels(*, as_json: Json = False) -> int:
+    """Show every channel with its mode, who decided it and why, and what was decided last.
+
+    Example: `penstock channel list`
+    """
+    with session.reached() as run:
+        rows = [_row(state) for state in channel_overrides.states(run)]
+        history = run.policy.overlay.history
+    if output.wants_json(asked=as_json):
+        for row in rows:
+            output.json_line(row)
+        return exit_codes.OK
+    columns = ("channel", "file", "mode", "by", "why", "since")
+    output.table("channels", columns, [[row[name] for name in columns] for row in rows])
+    if history:
+        newest = history[: -HISTORY_SHOWN - 1 : -1]
+        decisions = [(ms_rfc3339(s.at_ms), s.what, s.about, s.by, s.why) for s in newest]
+        output.table("decided last", ("at", "what", "about", "by", "why"), decisions)
+    return exit_codes.OK
 
 
-def _rows(run: Runtime, known: Overlay) -> list[dict[str, Any]]:
-    in_force = run.policy.compiled.channels
-    rows = []
-    for channel in run.policy.of_file.channels:
-        steered = known.steered(channel.id)
-        held = in_force[channel.id].mode != channel.mode
-        rows.append(
-            {
-                "channel": channel.id,
-                "file": channel.mode,
-                "mode": in_force[channel.id].mode,
-                "by": steered.by if held else "",
-                "why": steered.why if held else "",
-                "since": ms_rfc3339(steered.at_ms) if held else None,
-                "resynced": ms_rfc3339(steered.resynced_ms) if steered.resynced_ms else None,
-            }
-        )
-    return rows
+@app.command()
+@command("channel freeze")
+def freeze(channel: ChannelId, *, by: By = "", why: Why = "") -> int:
+    """Keep what the channel shows now, whatever happens to the stock.
+
+    Example: `penstock channel freeze shopee --by ana --why "prices are wrong"`
+    """
+    return _override("freeze", channel, by, why)
 
 
-def steer_channel(what: str, channel: str, by: str, why: str) -> int:
-    """Freeze, zero, resume or resync a channel; every process follows before this returns."""
-    with reached() as run:
-        known = run.policy.of_file.channels
-        mode = next((each.mode for each in known if each.id == channel), None)
-        if mode is None:
-            names = ", ".join(each.id for each in known) or "no channel at all"
-            output.fault("channel", f"expected one of {names}, got {channel!r}")
-            return USAGE
-        if mode == "shadow":
-            output.fault("channel", f"{channel} is a shadow channel: nothing is emitted for it")
-            return USAGE
-        now_ms = run.clock.now_ms()
-        if what == "resync":
-            steering.resync(run, channel, by, why)
-            changed = True
-        else:
-            held = HELD[what]
-            changed = steering.steer(
-                run,
-                partial(overlay.hold, channel=channel, held=held, now_ms=now_ms, by=by, why=why),
-            )
-        output.line(f"channel: {what} {channel}" + ("" if changed else " (it was so already)"))
-    return OK
+@app.command()
+@command("channel zero")
+def zero(channel: ChannelId, *, by: By = "", why: Why = "") -> int:
+    """Show 0 for every SKU of the channel.
+
+    Example: `penstock channel zero shopee --by ana --why "site is down"`
+    """
+    return _override("zero", channel, by, why)
+
+
+@app.command()
+@command("channel resume")
+def resume(channel: ChannelId, *, by: By = "", why: Why = "") -> int:
+    """Return to the mode of the file; what the circuit breaker stopped is let through.
+
+    Example: `penstock channel resume shopee --by ana --why "policy is mended"`
+    """
+    return _override("resume", channel, by, why)
+
+
+@app.command()
+@command("channel resync")
+def resync(channel: ChannelId, *, by: By = "", why: Why = "") -> int:
+    """Emit every level of the channel once more, also those that did not change.
+
+    Example: `penstock channel resync shopee --by ana --why "they restored a backup"`
+    """
+    return _override("resync", channel, by, why)
+
+
+def _override(verb: channel_overrides.Verb, channel: str, by: str, why: str) -> int:
+    with session.reached() as run:
+        try:
+            changed = channel_overrides.override(run, verb, channel, by, why)
+        except channel_overrides.NotOverridable as error:
+            output.fault("channel", str(error))
+            return exit_codes.USAGE
+    output.line(f"channel: {verb} {channel}" + ("" if changed else " (it was so already)"))
+    return exit_codes.OK
+
+
+def _row(state: channel_overrides.ChannelState) -> dict[str, Any]:
+    return {
+        "channel": state.channel,
+        "file": state.file_mode,
+        "mode": state.mode,
+        "by": state.by,
+        "why": state.why,
+        "since": None if state.since_ms is None else ms_rfc3339(state.since_ms),
+        "resynced": None if state.resynced_ms is None else ms_rfc3339(state.resynced_ms),
+    }

@@ -1,81 +1,83 @@
 """`penstock codes`: other systems' codes for our SKUs, as the store keeps them."""
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
-from connectors.config.codes_file import read_csv
-from connectors.config.yaml_reader import Lint
+import typer
+
 from flows.cli import output
-from flows.runtime.context import CODES_AHEAD_MS, Runtime
-from flows.runtime.exit_codes import FINDING, OK, USAGE
-from flows.runtime.policy_follower import follow_policy
-from flows.runtime.session import reached_or_made
-from state.events.codes import CodeRow, additions
+from flows.cli.command import Json, command
+from flows.runtime import exit_codes, session
+from flows.services import bad_file
+from flows.services.policy import code_table
+from state.events.codes import CodeRow
 from state.events.timestamps import ms_rfc3339
+
+app = typer.Typer(add_completion=False, help="Other systems' codes for our SKUs.")
 
 COLUMNS = ("system", "code", "sku", "units", "valid_from")
 
 
-def add(path: Path, *, dry_run: bool, as_json: bool) -> int:
-    """Append what a file says anew; running processes take it up by themselves."""
-    lint = Lint(path.name)
+@app.command()
+@command("codes add")
+def add(
+    file: Annotated[Path, typer.Argument(metavar="FILE.csv", help="system,code,sku,units.")],
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be new.")] = False,
+    as_json: Json = False,
+) -> int:
+    """Add codes, and change what they stand for from now on; running processes follow by themselves.
+
+    Example: `penstock codes add codes.csv --dry-run`
+    """
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        output.fault("codes add", f"{path}: expected a readable file in UTF-8, got {error}")
-        return USAGE
-    mappings = tuple(read_csv(text, lint))
-    if lint.problems:
-        output.fault("codes add", "\n".join(map(str, lint.problems)))
-        return USAGE
-    with reached_or_made() as run:
-        follow_policy(run)
-        unmapped = _systems_without_codes(run, {mapping.system for mapping in mappings})
-        if unmapped:
-            told = ", ".join(sorted(unmapped))
-            output.fault(
-                "codes add",
-                f"system: expected one of a source with `codes` in the policy in force, got {told}",
-            )
-            return USAGE
-        policies = run.shared.policy
-
-        def from_ms() -> int:
-            return run.clock.now_ms() + CODES_AHEAD_MS
-
-        rows = (
-            additions(policies.codes(), mappings, from_ms())
-            if dry_run
-            else policies.add_codes(mappings, from_ms)[1]
-        )
-    _tell(rows, as_json=as_json)
+        mappings = code_table.read_file(file)
+        with session.reached_or_made() as run:
+            rows = code_table.add(run, mappings, dry_run=dry_run)
+    except (bad_file.BadFile, code_table.UnknownSystem) as error:
+        output.fault("codes add", str(error))
+        return exit_codes.USAGE
+    _print(rows, as_json=as_json)
     added = 0 if dry_run else len(rows)
     output.fault("codes add", f"read={len(mappings)} new={len(rows)} added={added}")
-    return OK
+    return exit_codes.OK
 
 
-def show(code: str | None, *, as_json: bool) -> int:
-    """Show the rows of a code or of a SKU, or of all."""
-    with reached_or_made() as run:
-        table = run.shared.policy.codes()
-    rows = [row for row in table.rows() if code is None or code in {row.code, row.sku}]
-    _tell(sorted(rows, key=_in_order), as_json=as_json)
-    if code is not None and not rows:
+@app.command("list")
+@command("codes list")
+def list_codes(*, as_json: Json = False) -> int:
+    """List every code, with what it stood for and since when.
+
+    Example: `penstock codes list`
+    """
+    with session.reached_or_made() as run:
+        _print(code_table.rows(run), as_json=as_json)
+    return exit_codes.OK
+
+
+@app.command()
+@command("codes show")
+def show(
+    code: Annotated[str, typer.Argument(metavar="CODE", help="A code, or a SKU.")],
+    *,
+    as_json: Json = False,
+) -> int:
+    """Show what a code stands for, or which codes stand for a SKU; exit 1 if nothing is known.
+
+    Example: `penstock codes show 4711`
+    """
+    with session.reached_or_made() as run:
+        rows = code_table.rows(run, code)
+    _print(rows, as_json=as_json)
+    if not rows:
         output.fault("codes show", f"expected a code, or a SKU with codes, got {code!r}")
-        return FINDING
-    return OK
+        return exit_codes.FINDING
+    return exit_codes.OK
 
 
-def _in_order(row: CodeRow) -> tuple[str, str, int]:
-    return row.system, row.code, row.valid_from_ms
-
-
-def _systems_without_codes(run: Runtime, systems: set[str]) -> set[str]:
-    sources = run.policy.compiled.policy.sources
-    return systems - {source.system for source in sources if source.has_codes}
-
-
-def _tell(rows: list[CodeRow], *, as_json: bool) -> None:
+def _print(rows: Sequence[CodeRow], *, as_json: bool) -> None:
     shown = [
         (
             row.system,

@@ -1,31 +1,44 @@
 """`penstock config check`: every problem of a `penstock.yaml`, with its line."""
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
-from connectors.config import policy_file as config
-from connectors.config import settings as environment
-from connectors.config.yaml_reader import Problem
+import typer
+
+from connectors.config import policy_file, settings
 from flows.cli import output
-from flows.runtime.exit_codes import FINDING, OK, USAGE
+from flows.cli.command import Json, command
+from flows.runtime import exit_codes
+from flows.services.queries import health_checks
+
+app = typer.Typer(add_completion=False, help="Look at the configuration.")
 
 
-def check(path: Path | None, *, as_json: bool) -> int:
-    """Tell the problems and warnings of a file; without one, of that of the environment."""
-    path = path or environment.load().config or config.DEFAULT_PATH
+@app.callback()
+def config() -> None:
+    """Keep `check` a command of its own: without this, the only one would be the group itself."""
+
+
+@app.command()
+@command("config check")
+def check(
+    file: Annotated[
+        Path | None, typer.Argument(help="Default: PENSTOCK_CONFIG, or penstock.yaml.")
+    ] = None,
+    *,
+    as_json: Json = False,
+) -> int:
+    """Print every problem of a configuration with its line; exit 1 if there is one.
+
+    Examples: `penstock config check`, `penstock config check other.yaml`
+    """
+    path = file or settings.load().config or policy_file.DEFAULT_PATH
     if not path.is_file():
         output.fault("config check", f"{path}: expected a file, got none")
-        return USAGE
-    problems: list[Problem] = []
-    warnings: list[Problem] = []
-    try:
-        config.load_with_codes(path)
-        text = path.read_text(encoding="utf-8-sig")
-        warnings = config.warnings(text, path.name, path.parent)
-    except config.ConfigError as error:
-        problems = error.problems
+        return exit_codes.USAGE
+    problems, warnings = health_checks.problems_of(path)
     if as_json:
-        output.json_line({"problems": _shown(problems), "warnings": _shown(warnings)})
+        output.json_line({"problems": [*map(str, problems)], "warnings": [*map(str, warnings)]})
     else:
         for problem in problems:
             output.line(str(problem))
@@ -33,8 +46,4 @@ def check(path: Path | None, *, as_json: bool) -> int:
             output.line(f"warning: {warning}")
         if not problems:
             output.line(f"{path.name}: ok")
-    return FINDING if problems else OK
-
-
-def _shown(problems: list[Problem]) -> list[Any]:
-    return [str(problem) for problem in problems]
+    return exit_codes.FINDING if problems else exit_codes.OK

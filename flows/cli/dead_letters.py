@@ -1,77 +1,99 @@
 """`penstock dead-letters`: what could not be used, why, and putting it back after a fix."""
 
-from typing import Any
+from __future__ import annotations
 
-from connectors.messages import dead_letters
-from connectors.messages.dead_letters import Listed
-from connectors.messages.printable import text_or_base64
+from typing import Annotated, Any
+
+import typer
+
+from connectors.messages import dead_letters, printable
 from flows.cli import output
-from flows.runtime.clock import now_ms
-from flows.runtime.exit_codes import FINDING, OK, USAGE
-from flows.runtime.session import reached_or_made
+from flows.cli.command import Json, command
+from flows.runtime import exit_codes, session
+from flows.services.corrections import replay as replaying
 from state.events.timestamps import ms_rfc3339
-from state.store import guard_decisions as feeds
+
+app = typer.Typer(
+    add_completion=False, help="The dead-letter queue: messages that could not be used."
+)
+
+Id = Annotated[str, typer.Argument(metavar="ID", help="As `list` shows it.")]
 
 
-def list_letters(*, as_json: bool) -> int:
-    """List every letter, the oldest first."""
-    with reached_or_made() as run:
+@app.command("list")
+@command("dead-letters list")
+def list_letters(*, as_json: Json = False) -> int:
+    """List every dead letter, the oldest first.
+
+    Example: `penstock dead-letters list`
+    """
+    with session.reached_or_made() as run:
         rows = [_row(listed) for listed in dead_letters.listing(run.log)]
     if output.wants_json(asked=as_json):
         for row in rows:
             output.json_line(row)
-    else:
-        for row in rows:
-            again = "  replayed" if row["replayed"] else ""
-            output.line(f"{row['id']}  {row['time']}  {row['topic']}  {row['step']}{again}")
-            output.line(f"    {row['reason']}")
-        letters = "dead letter" if len(rows) == 1 else "dead letters"
-        output.line(f"{len(rows)} {letters}; see one whole with `penstock dead-letters show ID`")
-    return OK
+        return exit_codes.OK
+    for row in rows:
+        replayed = "  replayed" if row["replayed"] else ""
+        output.line(f"{row['id']}  {row['time']}  {row['topic']}  {row['step']}{replayed}")
+        output.line(f"    {row['reason']}")
+    letters = "dead letter" if len(rows) == 1 else "dead letters"
+    output.line(f"{len(rows)} {letters}; see one whole with `penstock dead-letters show ID`")
+    return exit_codes.OK
 
 
-def show(letter_id: str, *, as_json: bool) -> int:
-    """Show one letter whole: its reason, its place, and its bytes as text if they are."""
-    with reached_or_made() as run:
-        found = [x for x in dead_letters.listing(run.log) if x.letter.id == letter_id]
-    if not found:
-        return _unknown("show", letter_id)
-    letter = found[0].letter
-    whole = {
-        **_row(found[0]),
-        "key": text_or_base64(letter.key),
-        "headers": {name: text_or_base64(value) for name, value in letter.headers},
-        "payload": text_or_base64(letter.payload),
-    }
-    if output.wants_json(asked=as_json):
-        output.json_line(whole)
-    else:
-        output.fields(whole)
-    return OK
+@app.command()
+@command("dead-letters show")
+def show(letter: Id, *, as_json: Json = False) -> int:
+    """Show one dead letter: why, from where, and the message itself.
 
-
-def replay(letter_id: str | None, *, every: bool, accept: bool) -> int:
-    """Put the message of a letter, or of `every` letter not replayed yet, back on its topic.
-
-    `accept` lets one pass that was held back because it took too much stock away.
+    Example: `penstock dead-letters show 2f1c.../0/42`
     """
-    if (letter_id is None) != every:
+    with session.reached_or_made() as run:
+        found = next((x for x in dead_letters.listing(run.log) if x.letter.id == letter), None)
+    if found is None:
+        return _unknown("show", letter)
+    text = printable.text_or_base64
+    message = found.letter
+    whole = {
+        **_row(found),
+        "key": text(message.key),
+        "headers": {name: text(value) for name, value in message.headers},
+        "payload": text(message.payload),
+    }
+    output.record(whole, as_json=as_json)
+    return exit_codes.OK
+
+
+@app.command()
+@command("dead-letters replay")
+def replay(
+    letter: Annotated[str | None, typer.Argument(metavar="ID", help="As `list` shows it.")] = None,
+    *,
+    every: Annotated[bool, typer.Option("--all", help="All not replayed before.")] = False,
+    accept: Annotated[
+        bool, typer.Option("--accept", help="Also if it takes much stock away at once.")
+    ] = False,
+) -> int:
+    """Put messages back on their topics, after what they failed on was fixed.
+
+    Examples: `penstock dead-letters replay --all`, `penstock dead-letters replay 2f1c.../0/42 --accept`
+    """
+    if (letter is None) != every:
         output.fault("dead-letters replay", "expected an ID or --all")
-        return USAGE
+        return exit_codes.USAGE
     if accept and every:
         output.fault("dead-letters replay", "--accept: expected one ID: look at each before")
-        return USAGE
-    with reached_or_made() as run:
-        ids = None if letter_id is None else [letter_id]
-        more = (feeds.ACCEPTED,) if accept else ()
-        counts = dead_letters.replay(run.log, ids, now_ms(), more)
+        return exit_codes.USAGE
+    with session.reached_or_made() as run:
+        counts = replaying.replay(run, letter, accept=accept)
     if counts.unknown:
-        return _unknown("replay", letter_id or "")
+        return _unknown("replay", letter or "")
     output.line(f"dead-letters: replayed={counts.replayed} failed={counts.failed}")
-    return FINDING if counts.failed else OK
+    return exit_codes.FINDING if counts.failed else exit_codes.OK
 
 
-def _row(listed: Listed) -> dict[str, Any]:
+def _row(listed: dead_letters.Listed) -> dict[str, Any]:
     letter = listed.letter
     return {
         "id": letter.id,
@@ -85,9 +107,9 @@ def _row(listed: Listed) -> dict[str, Any]:
     }
 
 
-def _unknown(command: str, letter_id: str) -> int:
+def _unknown(verb: str, letter: str) -> int:
     output.fault(
-        f"dead-letters {command}",
-        f"expected the ID of a dead letter, got {letter_id!r}; see `penstock dead-letters list`",
+        f"dead-letters {verb}",
+        f"expected the ID of a dead letter, got {letter!r}; see `penstock dead-letters list`",
     )
-    return FINDING
+    return exit_codes.FINDING

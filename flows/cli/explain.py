@@ -1,102 +1,109 @@
 """`penstock explain`: why a channel may show what it shows, as a bill with a sum at its end."""
 
-from collections.abc import Sequence
-from typing import Any, Final
+from __future__ import annotations
 
-from flows.cli import output
-from flows.cli.explain_text import (
-    emitted_json,
-    event_json,
-    hold_json,
-    tell_bill,
-    tell_events,
-    tell_promises,
-)
-from flows.cli.progress import bar
-from flows.runtime.context import Runtime
-from flows.runtime.exit_codes import FINDING, OK, USAGE
-from flows.runtime.policy_follower import follow_policy
-from flows.runtime.session import reached
-from flows.services.holds.service import Holding
-from flows.services.queries.explain import Explaining
-from flows.services.queries.sku_history import touched
+from collections.abc import Sequence
+from typing import Annotated, Any, Final
+
+import typer
+
+from flows.cli import explain_text, output, progress
+from flows.cli.command import Json, command
+from flows.runtime import context, exit_codes, policy_follower, session
+from flows.services.queries import explain_report
 from state.protocol.calls import SkuState
 
-SKUS_AT_ONCE: Final = 500
+app = typer.Typer(add_completion=False)
+
+EVENTS: Final = 10
 FINDINGS_SHOWN: Final = 50
 
 
-def explain(sku: str | None, channel: str | None, limit: int, *, every: bool, as_json: bool) -> int:
-    """Explain one level, all of a SKU in short, or check `every` level of the store; exit 1 on a finding."""
+@app.command()
+@command("explain")
+def explain(
+    sku: Annotated[str | None, typer.Argument(metavar="SKU")] = None,
+    *,
+    channel: Annotated[
+        str | None, typer.Option(help="Which level. Default: all of the SKU, in short.")
+    ] = None,
+    limit: Annotated[
+        int, typer.Option(min=0, max=10_000, help="So many of the last events that touched it.")
+    ] = EVENTS,
+    every: Annotated[
+        bool,
+        typer.Option(
+            "--all", help="Check every level of the store; list those that do not add up."
+        ),
+    ] = False,
+    as_json: Json = False,
+) -> int:
+    """Explain why a channel may show what it shows: locations, rules, promises; exit 1 if they do not add up.
+
+    Examples: `penstock explain A1 --channel shopee`, `penstock explain A1`, `penstock explain --all`
+    """
     if (sku is None) != every or (every and channel is not None):
         output.fault("explain", "expected a SKU, perhaps with --channel, or --all alone")
-        return USAGE
-    with reached() as run:
-        follow_policy(run)
+        return exit_codes.USAGE
+    with session.reached() as run:
+        policy_follower.follow_policy(run)
         if sku is None:
-            return _check(run, as_json=as_json)
+            return _store(run, as_json=as_json)
         state = run.store.read(sku)
         if state is None:
             output.fault("explain", f"sku: expected one that the store knows, got {sku!r}")
-            return FINDING
-        known = run.policy.compiled.channels
+            return exit_codes.FINDING
         if channel is None:
-            return _short(run, state, as_json=as_json)
-        if channel not in known:
-            names = ", ".join(known) or "no channel at all"
+            return _sku(run, state, as_json=as_json)
+        channels = run.policy.compiled.channels
+        if channel not in channels:
+            names = ", ".join(channels) or "no channel at all"
             output.fault("explain", f"--channel: expected one of {names}, got {channel!r}")
-            return USAGE
-        return _explain(run, state, channel, limit, as_json=as_json)
+            return exit_codes.USAGE
+        return _level(run, state, channel, limit, as_json=as_json)
 
 
-def _check(run: Runtime, *, as_json: bool) -> int:
-    """Check every level; what does not add up is looked at once more, under the policy of then."""
-    explaining, skus = Explaining(run), sorted(set(run.store.skus()))
-    pairs = 0
-    doubted: dict[str, None] = {}
-    with bar("explain", len(skus)) as told:
-        for at in range(0, len(skus), SKUS_AT_ONCE):
-            some = skus[at : at + SKUS_AT_ONCE]
-            checked = explaining.check_all(some)
-            pairs += checked.pairs
-            doubted |= dict.fromkeys(each.sku for each in checked.findings)
-            told(len(some))
-    follow_policy(run)
-    found = Explaining(run).check_all([*doubted]).findings
-    explained = pairs - len(found)
+def _store(run: context.Runtime, *, as_json: bool) -> int:
+    skus = sorted(set(run.store.skus()))
+    with progress.bar("explain", len(skus)) as advance:
+        report = explain_report.store_report(run, skus, advance)
+    findings = report.findings
+    explained = report.pairs - len(findings)
     if output.wants_json(asked=as_json):
-        for each in found:
-            output.json_line(each._asdict())
-        output.json_line({"pairs": pairs, "explained": explained})
+        for finding in findings:
+            output.json_line(finding._asdict())
+        output.json_line({"pairs": report.pairs, "explained": explained})
     else:
-        for each in found[:FINDINGS_SHOWN]:
-            output.line(f"{each.sku} on {each.channel}: {'; '.join(each.findings)}")
-        if len(found) > FINDINGS_SHOWN:
-            output.line(f"and {len(found) - FINDINGS_SHOWN} more; all of them with --json")
-        output.line(f"explained={explained}/{pairs}")
-    return OK if explained == pairs else FINDING
+        for finding in findings[:FINDINGS_SHOWN]:
+            output.line(f"{finding.sku} on {finding.channel}: {'; '.join(finding.findings)}")
+        if len(findings) > FINDINGS_SHOWN:
+            output.line(f"and {len(findings) - FINDINGS_SHOWN} more; all of them with --json")
+        output.line(f"explained={explained}/{report.pairs}")
+    return exit_codes.FINDING if findings else exit_codes.OK
 
 
-def _short(run: Runtime, state: SkuState, *, as_json: bool) -> int:
-    explaining = Explaining(run)
-    rows: list[dict[str, Any]] = []
-    findings: list[str] = []
-    for channel, rules in run.policy.compiled.channels.items():
-        found, told = explaining.explain(state, channel)
-        findings += [f"{channel}: {text}" for text in found.findings]
-        effects = {step.rule: step.effect for step in found.steps}
-        row = {"channel": channel, "mode": rules.mode, "steps": effects, "level": found.level}
-        rows.append({**row, "emitted": told.level, "apart": told.apart})
+def _sku(run: context.Runtime, state: SkuState, *, as_json: bool) -> int:
+    rows = explain_report.sku_report(run, state)
+    findings = [f"{row.channel}: {text}" for row in rows for text in row.findings]
     if output.wants_json(asked=as_json):
-        output.json_line({"sku": state.sku, "channels": rows, "findings": findings})
+        channels = [
+            {
+                "channel": row.channel,
+                "mode": row.mode,
+                "steps": row.effects,
+                "level": row.level,
+                "emitted": row.emitted,
+                "apart": row.apart,
+            }
+            for row in rows
+        ]
+        output.json_line({"sku": state.sku, "channels": channels, "findings": findings})
     else:
         columns = ("channel", "mode", "why", "level", "emitted")
-        cells = [
-            (r["channel"], r["mode"], _sum(r["steps"]), r["level"], r["emitted"]) for r in rows
-        ]
+        cells = [(r.channel, r.mode, _sum(r.effects), r.level, r.emitted) for r in rows]
         output.table(f"{state.sku}: what its channels may show", columns, cells)
-        _tell_findings(findings)
-    return FINDING if findings else OK
+        _print_findings(findings)
+    return exit_codes.FINDING if findings else exit_codes.OK
 
 
 def _sum(effects: dict[str, int]) -> str:
@@ -104,41 +111,40 @@ def _sum(effects: dict[str, int]) -> str:
     return " ".join([f"{first[0]} {first[1]}", *(f"{e:+} {rule}" for rule, e in rest if e)])
 
 
-def _explain(run: Runtime, state: SkuState, channel: str, limit: int, *, as_json: bool) -> int:
-    explaining = Explaining(run)
-    found, told = explaining.explain(state, channel)
-    holds = Holding(run).holds_of(state.sku) if state.held or _reserved(state) else []
-    touches = touched(run, state.sku, limit) if limit else []
-    orders = explaining.orders_of(state.sku, touches) if state.unrouted else {}
-    update = explaining.last_update(state.sku)
+def _level(
+    run: context.Runtime, state: SkuState, channel: str, limit: int, *, as_json: bool
+) -> int:
+    report = explain_report.level_report(run, state, channel, limit)
+    findings = report.explanation.findings
     if output.wants_json(asked=as_json):
         mode = run.policy.compiled.channels[channel].mode
-        shown = {"sku": state.sku, "channel": channel, "mode": mode, "level": found.level}
-        output.json_line(
-            {
-                **shown,
-                "locations": [each._asdict() for each in found.locations],
-                "steps": [each._asdict() for each in found.steps],
-                "held_by": [hold_json(each, state.sku) for each in holds],
-                "unrouted": state.unrouted,
-                "unrouted_by": orders,
-                "emitted": emitted_json(told, update, channel),
-                "events": [event_json(each, state) for each in touches],
-                "findings": found.findings,
-            }
-        )
+        output.json_line(_level_json(report, channel, mode))
     else:
-        tell_bill(found, told, update)
-        tell_promises(state, holds, orders)
-        tell_events(touches, state)
-        _tell_findings(found.findings)
-    return FINDING if found.findings else OK
+        explain_text.print_bill(report.explanation, report.emitted, report.last_update)
+        explain_text.print_promises(state, report.holds, report.orders)
+        explain_text.print_events(report.touches, state)
+        _print_findings(findings)
+    return exit_codes.FINDING if findings else exit_codes.OK
 
 
-def _reserved(state: SkuState) -> bool:
-    return any(position.reserved for position in state.positions)
+def _level_json(report: explain_report.LevelReport, channel: str, mode: str) -> dict[str, Any]:
+    state, explanation = report.state, report.explanation
+    return {
+        "sku": state.sku,
+        "channel": channel,
+        "mode": mode,
+        "level": explanation.level,
+        "locations": [location._asdict() for location in explanation.locations],
+        "steps": [step._asdict() for step in explanation.steps],
+        "held_by": [explain_text.hold_json(hold, state.sku) for hold in report.holds],
+        "unrouted": state.unrouted,
+        "unrouted_by": report.orders,
+        "emitted": explain_text.emitted_json(report.emitted, report.last_update, channel),
+        "events": [explain_text.event_json(touch, state) for touch in report.touches],
+        "findings": explanation.findings,
+    }
 
 
-def _tell_findings(findings: Sequence[str]) -> None:
+def _print_findings(findings: Sequence[str]) -> None:
     for text in findings:
         output.fault("explain", text)

@@ -1,12 +1,12 @@
-"""How an explanation is told: tables for people, objects for programs."""
+"""How an explanation is shown: tables for people, objects for programs."""
+
+from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any, Final
 
-from flows.cli import output
-from flows.cli.op_text import summary
-from flows.services.queries.explain import Told, Update
-from flows.services.queries.sku_history import Touch
+from flows.cli import op_text, output
+from flows.services.queries import explain, sku_history
 from state.events.ops import MOVE
 from state.events.timestamps import ms_rfc3339
 from state.protocol.calls import SkuState
@@ -35,40 +35,46 @@ WHY: Final = {
 }
 
 
-def tell_bill(found: Explanation, told: Told, update: Update | None) -> None:
-    """Print what lies where, what each rule makes of it, and what was emitted."""
+def print_bill(
+    explanation: Explanation, emitted: explain.Told, update: explain.Update | None
+) -> None:
+    """Print the units of each location, what each rule makes of them, and what was emitted."""
     columns = ("location", "kind", "on hand", "reserved", "unfit", "atp", "floor", "units", "")
     rows = [
         (each.location, f"{each.kind} {each.region}".strip(), *each[3:8], each.units, _remark(each))
-        for each in found.locations
+        for each in explanation.locations
     ]
-    output.table(f"{found.sku}: what lies where, and counts for {found.channel}", columns, rows)
-    bill = [(step.rule, step.said, step.effect, step.result) for step in found.steps]
-    total = ("level", "the sum", sum(step.effect for step in found.steps), found.level)
-    output.table(f"what {found.channel} may show", ("rule", "", "units", "left"), [*bill, total])
-    if told.level is None:
+    output.table(
+        f"{explanation.sku}: what lies where, and counts for {explanation.channel}", columns, rows
+    )
+    bill = [(step.rule, step.said, step.effect, step.result) for step in explanation.steps]
+    total = ("level", "the sum", sum(step.effect for step in explanation.steps), explanation.level)
+    output.table(
+        f"what {explanation.channel} may show", ("rule", "", "units", "left"), [*bill, total]
+    )
+    if emitted.level is None:
         output.line("emitted: nothing")
     else:
         since = f" (version {update.version}, caused {update.cause_time})" if update else ""
-        output.line(f"emitted: {told.level}{since}")
-    if told.apart:
-        output.line(f"         {APART[told.apart]}")
-    if told.uncounted:
-        some = told.uncounted[:LOCATIONS_SHOWN]
-        more = len(told.uncounted) - len(some)
+        output.line(f"emitted: {emitted.level}{since}")
+    if emitted.apart:
+        output.line(f"         {APART[emitted.apart]}")
+    if emitted.uncounted:
+        some = emitted.uncounted[:LOCATIONS_SHOWN]
+        more = len(emitted.uncounted) - len(some)
         output.line(f"         waits for {', '.join(some)}" + (f" and {more} more" if more else ""))
 
 
-def _remark(each: Contribution) -> str:
-    said = [WHY[each.why]] if each.why else []
-    if each.floor_by and not each.why:
-        said.append(each.floor_by)
-    if not each.counted:
-        said.append("never counted")
-    return ", ".join(said)
+def _remark(location: Contribution) -> str:
+    remarks = [WHY[location.why]] if location.why else []
+    if location.floor_by and not location.why:
+        remarks.append(location.floor_by)
+    if not location.counted:
+        remarks.append("never counted")
+    return ", ".join(remarks)
 
 
-def tell_promises(state: SkuState, holds: Sequence[HoldState], orders: dict[str, int]) -> None:
+def print_promises(state: SkuState, holds: Sequence[HoldState], orders: dict[str, int]) -> None:
     """Print who holds units of a SKU, and which orders wait for them."""
     if holds:
         rows = [
@@ -94,7 +100,9 @@ def hold_json(state: HoldState, sku: str) -> dict[str, Any]:
     }
 
 
-def emitted_json(told: Told, update: Update | None, channel: str) -> dict[str, Any]:
+def emitted_json(
+    emitted: explain.Told, update: explain.Update | None, channel: str
+) -> dict[str, Any]:
     """Return what was emitted last, and why it is not the level of now where it is not."""
     last = None
     if update is not None:
@@ -106,14 +114,14 @@ def emitted_json(told: Told, update: Update | None, channel: str) -> dict[str, A
             "at": ms_rfc3339(update.log_ms),
         }
     return {
-        "level": told.level,
-        "apart": told.apart,
-        "uncounted": list(told.uncounted),
+        "level": emitted.level,
+        "apart": emitted.apart,
+        "uncounted": list(emitted.uncounted),
         "last_update": last,
     }
 
 
-def event_json(touch: Touch, state: SkuState) -> dict[str, Any]:
+def event_json(touch: sku_history.Touch, state: SkuState) -> dict[str, Any]:
     """Return one event of the log that touched a SKU."""
     return {
         "time": ms_rfc3339(touch.time_ms),
@@ -122,32 +130,32 @@ def event_json(touch: Touch, state: SkuState) -> dict[str, Any]:
         "type": touch.type,
         "source": touch.source,
         "id": touch.id,
-        "does": summary(touch.ops),
+        "does": op_text.summary(touch.ops),
         "repeated": touch.is_repeated,
         "absorbed": _is_absorbed(touch, state),
     }
 
 
-def _place(touch: Touch) -> str:
+def _place(touch: sku_history.Touch) -> str:
     return f"{touch.topic}/{touch.partition}/{touch.offset}"
 
 
-def _did(touch: Touch, state: SkuState) -> str:
+def _did(touch: sku_history.Touch, state: SkuState) -> str:
     if touch.is_repeated:
         return "nothing: it was sent before"
-    said = summary(touch.ops)
-    return f"{said}; the count saw it already" if _is_absorbed(touch, state) else said
+    effect = op_text.summary(touch.ops)
+    return f"{effect}; the count saw it already" if _is_absorbed(touch, state) else effect
 
 
-def _is_absorbed(touch: Touch, state: SkuState) -> bool:
-    """Say whether a count is newer than what the event moved, so that it changed nothing on hand."""
+def _is_absorbed(touch: sku_history.Touch, state: SkuState) -> bool:
+    """Say whether a count is newer than the event and supersedes it, so that it changed nothing on hand."""
     counted = {each.location: each.counted_at_ms or -1 for each in state.positions}
     return any(
         op[0] == MOVE and op[3] and counted.get(op[2], -1) >= touch.time_ms for op in touch.ops
     )
 
 
-def tell_events(touches: Sequence[Touch], state: SkuState) -> None:
+def print_events(touches: Sequence[sku_history.Touch], state: SkuState) -> None:
     """Print the events of the log that touched a SKU."""
     columns = ("at", "event", "place in the log", "what it did")
     rows = [(ms_rfc3339(e.time_ms), e.type, _place(e), _did(e, state)) for e in touches]

@@ -2,25 +2,50 @@
 
 import csv
 import sys
+from enum import StrEnum
+from typing import Annotated
+
+import typer
 
 from flows.cli import output
-from flows.runtime.exit_codes import OK
-from flows.runtime.session import reached_or_made
-from flows.services.queries.export import COLUMNS, rows
+from flows.cli.command import Json, command
+from flows.runtime import exit_codes, session
+from flows.services.queries import export as exporting
+
+app = typer.Typer(add_completion=False)
 
 
-def export(what: str, *, as_csv: bool, as_json: bool) -> int:
-    """Write the rows as they are read: CSV if asked for, else JSON lines when piped, else a table."""
-    columns = COLUMNS[what]
-    with reached_or_made() as run:
-        found = rows(run, what)
+class What(StrEnum):
+    """What can be exported."""
+
+    positions = "positions"
+    levels = "levels"
+    sales = "sales"
+    oversold = "oversold"
+
+
+@app.command()
+@command("export")
+def export(
+    what: Annotated[What, typer.Argument(help="Which rows.")],
+    *,
+    as_csv: Annotated[bool, typer.Option("--csv", help="As CSV with a header.")] = False,
+    as_json: Json = False,
+) -> int:
+    """Write out positions, levels, what is oversold, or the sales that the log still holds.
+
+    Examples: `penstock export positions --csv > positions.csv`, `penstock export oversold`
+    """
+    columns = exporting.COLUMNS[what.value]
+    with session.reached_or_made() as run:
+        rows = exporting.rows(run, what.value)
         if as_csv:
             writer = csv.writer(sys.stdout, lineterminator="\n")
             writer.writerow(columns)
-            writer.writerows(found)
+            writer.writerows(rows)
         elif output.wants_json(asked=as_json):
-            for row in found:
+            for row in rows:
                 output.json_line(dict(zip(columns, row, strict=True)))
         else:
-            output.table(what, columns, found)
-    return OK
+            output.table(what.value, columns, rows)
+    return exit_codes.OK

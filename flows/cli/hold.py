@@ -1,81 +1,136 @@
 """`penstock hold`: what a checkout or a till does with holds, by hand."""
 
+from __future__ import annotations
+
 import re
 from collections.abc import Iterable
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from flows.cli import output
-from flows.runtime.exit_codes import AWAY_EXIT, FINDING, OK, USAGE
-from flows.runtime.session import reached
-from flows.services.holds.service import Holding
-from flows.services.holds.values import Confirmed, Made, NotDone, Wanted
+from flows.cli.command import Json, command
+from flows.runtime import exit_codes, session
+from flows.services.holds import service, values
+from flows.services.holds.values import TTL_S
 from state.events.timestamps import ms_rfc3339
 from state.protocol.hold_calls import HeldLine, HoldState
 
-_EXITS = {"usage": USAGE, "busy": AWAY_EXIT, "unknown": AWAY_EXIT}
+app = typer.Typer(add_completion=False, help="Short reservations, before there is an order.")
+
+Hold = Annotated[str, typer.Argument(metavar="HOLD", help="Its name, given by who creates it.")]
 
 
-def create(wanted: Wanted, *, as_json: bool) -> int:
-    """Make a hold and tell until when it stands."""
-    with reached() as run:
-        return _tell(Holding(run).create(wanted), as_json=as_json)
+@app.command()
+@command("hold create")
+def create(
+    hold: Hold,
+    lines: Annotated[list[str], typer.Argument(metavar="SKU[=QUANTITY]...", help="What to hold.")],
+    *,
+    channel: Annotated[str, typer.Option(help="Out of what this channel may sell.")] = "",
+    location: Annotated[str, typer.Option(help="At this location: a till.")] = "",
+    ttl: Annotated[int, typer.Option(metavar="SECONDS", help="How long it lives.")] = TTL_S,
+    partial: Annotated[bool, typer.Option("--partial", help="As much as there is.")] = False,
+    as_json: Json = False,
+) -> int:
+    """Hold units: all of them or none. The same request has the same answer, however often it comes.
+
+    Examples: `penstock hold create cart-17 A1=2 B7 --channel shop`, `penstock hold create t3 A1 --location s001`
+    """
+    try:
+        wanted = values.Wanted(hold, _lines(lines), channel, location, ttl, partial)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    with session.reached() as run:
+        return _report(service.Holding(run).create(wanted), as_json=as_json)
 
 
-def extend(hold: str, ttl_s: int, *, as_json: bool) -> int:
-    """Let a hold live longer."""
-    with reached() as run:
-        return _tell(Holding(run).extend(hold, ttl_s), as_json=as_json)
+@app.command()
+@command("hold extend")
+def extend(
+    hold: Hold,
+    *,
+    ttl: Annotated[int, typer.Option(metavar="SECONDS", help="From now on.")] = TTL_S,
+    as_json: Json = False,
+) -> int:
+    """Let a hold live longer.
+
+    Example: `penstock hold extend cart-17 --ttl 900`
+    """
+    with session.reached() as run:
+        return _report(service.Holding(run).extend(hold, ttl), as_json=as_json)
 
 
-def confirm(hold: str, order: str, channel: str, region: str, *, as_json: bool) -> int:
-    """Turn a hold into an order."""
-    with reached() as run:
-        found = Holding(run).confirm(hold, order, channel, region)
-        if not isinstance(found, Confirmed):
-            return _tell(found, as_json=as_json)
-        _show(
-            {
-                "hold": hold,
-                "state": "placed before" if found.before else "confirmed",
-                "order": order,
-                "lines": _rows(found.lines),
-            },
-            as_json=as_json,
-        )
-        return OK
+@app.command()
+@command("hold confirm")
+def confirm(
+    hold: Hold,
+    *,
+    order: Annotated[str, typer.Option(help="Its number; the same again counts once.")],
+    channel: Annotated[str, typer.Option(help="Of the order, where the hold has none.")] = "",
+    region: Annotated[str, typer.Option(help="Where it goes: a region of the policy.")] = "",
+    as_json: Json = False,
+) -> int:
+    """Turn a hold into an order, by an event in the log.
+
+    Example: `penstock hold confirm cart-17 --order 4711`; exit 3: not known whether it was placed, ask again
+    """
+    with session.reached() as run:
+        confirmed = service.Holding(run).confirm(hold, order, channel, region)
+    if isinstance(confirmed, values.NotDone):
+        return _report(confirmed, as_json=as_json)
+    state = "placed before" if confirmed.before else "confirmed"
+    lines = _rows(confirmed.lines)
+    _print({"hold": hold, "state": state, "order": order, "lines": lines}, as_json=as_json)
+    return exit_codes.OK
 
 
-def release(hold: str, *, as_json: bool) -> int:
-    """Give the units of a hold back."""
-    with reached() as run:
-        found = Holding(run).release(hold)
-        if isinstance(found, NotDone):
-            return _tell(found, as_json=as_json)
-        _show({"hold": hold, "state": "released"}, as_json=as_json)
-        return OK
+@app.command()
+@command("hold release")
+def release(hold: Hold, *, as_json: Json = False) -> int:
+    """Give the units of a hold back.
+
+    Example: `penstock hold release cart-17`
+    """
+    with session.reached() as run:
+        released = service.Holding(run).release(hold)
+    if isinstance(released, values.NotDone):
+        return _report(released, as_json=as_json)
+    _print({"hold": hold, "state": "released"}, as_json=as_json)
+    return exit_codes.OK
 
 
-def show(hold: str | None, sku: str, *, as_json: bool) -> int:
-    """Show a hold, or all that keep units of a SKU."""
+@app.command()
+@command("hold show")
+def show(
+    hold: Annotated[str | None, typer.Argument(metavar="HOLD", help="Its name.")] = None,
+    *,
+    sku: Annotated[str, typer.Option(help="All holds that keep units of this SKU.")] = "",
+    as_json: Json = False,
+) -> int:
+    """Show what a hold keeps, or who holds a SKU.
+
+    Examples: `penstock hold show cart-17`, `penstock hold show --sku A1`
+    """
     if (hold is None) != bool(sku):
         output.fault("hold show", "expected a hold or --sku")
-        return USAGE
-    with reached() as run:
-        holding = Holding(run)
+        return exit_codes.USAGE
+    with session.reached() as run:
+        holding = service.Holding(run)
         if hold is not None:
             parts = holding.show(hold)
             if not parts:
                 output.fault("hold show", f"hold: expected one that lives, got {hold!r}")
-                return FINDING
-            _show(_whole(parts), as_json=as_json)
-            return OK
+                return exit_codes.FINDING
+            _print(_whole(parts), as_json=as_json)
+            return exit_codes.OK
         for state in holding.holds_of(sku):
-            mine = [line for line in state.lines if line.sku == sku]
-            _show(_whole([state._replace(lines=tuple(mine))]), as_json=as_json)
-        return OK
+            own_lines = tuple(line for line in state.lines if line.sku == sku)
+            _print(_whole([state._replace(lines=own_lines)]), as_json=as_json)
+    return exit_codes.OK
 
 
-def lines_of(texts: Iterable[str]) -> tuple[tuple[str, int], ...]:
+def _lines(texts: Iterable[str]) -> tuple[tuple[str, int], ...]:
     """Read `SKU=3`, or `SKU` for one unit.
 
     Raises:
@@ -85,46 +140,53 @@ def lines_of(texts: Iterable[str]) -> tuple[tuple[str, int], ...]:
 
 
 def _line(text: str) -> tuple[str, int]:
-    sku, mark, quantity = text.rpartition("=")
-    if not mark:
+    sku, equals, quantity = text.rpartition("=")
+    if not equals:
         return text, 1
     if not re.fullmatch(r"[0-9]{1,10}", quantity):
         raise ValueError(f"expected SKU or SKU=QUANTITY, got {text!r}")
     return sku, int(quantity)
 
 
-def _tell(found: Made | NotDone, *, as_json: bool) -> int:
-    if isinstance(found, Made):
-        _show(
-            {
-                "hold": found.hold,
-                "state": "held",
-                "expires_at": ms_rfc3339(found.expiry_ms),
-                "lines": _rows(found.lines),
-            },
-            as_json=as_json,
-        )
-        return OK
+def _report(answer: values.Made | values.NotDone, *, as_json: bool) -> int:
+    if isinstance(answer, values.NotDone):
+        return _report_refusal(answer, as_json=as_json)
+    _print(
+        {
+            "hold": answer.hold,
+            "state": "held",
+            "expires_at": ms_rfc3339(answer.expiry_ms),
+            "lines": _rows(answer.lines),
+        },
+        as_json=as_json,
+    )
+    return exit_codes.OK
+
+
+def _report_refusal(refusal: values.NotDone, *, as_json: bool) -> int:
     if output.wants_json(asked=as_json):
-        short = [{"sku": s, "wanted": asked, "available": units} for s, asked, units in found.short]
-        told: dict[str, Any] = {"hold": found.hold, "state": found.reason, "reason": found.text}
-        output.json_line(told | ({"short": short} if short else {}))
-    output.fault("hold", found.text)
-    return _EXITS.get(found.reason, FINDING)
+        short = [{"sku": s, "wanted": asked, "available": n} for s, asked, n in refusal.short]
+        shown = {"hold": refusal.hold, "state": refusal.reason, "reason": refusal.text}
+        output.json_line({**shown, "short": short} if short else shown)
+    output.fault("hold", refusal.text)
+    if refusal.reason == "usage":
+        return exit_codes.USAGE
+    asks_again = refusal.reason in {"busy", "unknown"}
+    return exit_codes.AWAY_EXIT if asks_again else exit_codes.FINDING
 
 
 def _whole(parts: list[HoldState]) -> dict[str, Any]:
     first = parts[0]
     lines = sorted(line for part in parts for line in part.lines)
-    told: dict[str, Any] = {
+    shown: dict[str, Any] = {
         "hold": first.hold,
         "state": "pinned" if first.order else "held",
         "by": first.by,
         "expires_at": ms_rfc3339(min(part.expiry_ms for part in parts)),
     }
     if first.order:
-        told["order"] = first.order.partition("\x1f")[2]
-    return told | {"lines": _rows(lines)}
+        shown["order"] = first.order.partition("\x1f")[2]
+    return shown | {"lines": _rows(lines)}
 
 
 def _rows(lines: Iterable[HeldLine]) -> list[dict[str, Any]]:
@@ -135,11 +197,12 @@ def _rows(lines: Iterable[HeldLine]) -> list[dict[str, Any]]:
     ]
 
 
-def _show(told: dict[str, Any], *, as_json: bool) -> None:
+def _print(shown: dict[str, Any], *, as_json: bool) -> None:
     if output.wants_json(asked=as_json):
-        output.json_line(told)
+        output.json_line(shown)
         return
-    output.fields({name: value for name, value in told.items() if name != "lines"})
-    rows = [(line["sku"], line.get("location"), line["quantity"]) for line in told.get("lines", ())]
+    output.fields({name: value for name, value in shown.items() if name != "lines"})
+    lines = shown.get("lines", ())
+    rows = [(line["sku"], line.get("location"), line["quantity"]) for line in lines]
     if rows:
         output.table("lines", ("sku", "location", "quantity"), rows)

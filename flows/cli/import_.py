@@ -1,191 +1,128 @@
-"""`penstock import`: what lies where, out of a file, as counts in the log; all of it or nothing."""
+"""`penstock import`: positions out of a file, as counts in the log; all of it or nothing."""
 
-import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from functools import partial
-from itertools import islice
+from __future__ import annotations
+
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Any, Final
 
-from connectors.config.positions_file import Names, Positions, read_positions
-from connectors.config.yaml_reader import Lint
-from connectors.log.base import AppendFailed, LogUnavailable, Partition
-from flows.cli import output
-from flows.cli.progress import Told, bar
-from flows.runtime import signals as stop
-from flows.runtime.context import Runtime
-from flows.runtime.exit_codes import AWAY_EXIT, FINDING, OK, USAGE
-from flows.runtime.idle import LOOK_EVERY_S
-from flows.runtime.policy_follower import follow_policy
-from flows.runtime.retry import insist
-from flows.runtime.session import reached_or_made
-from flows.services.corrections import import_counts as importing
-from flows.services.corrections.import_counts import Plan
-from flows.services.policy.overlay import steer
-from state.events.timestamps import rfc3339_ms
-from state.policy import overlay
-from state.protocol.calls import ABSENT
+import typer
+
+from flows.cli import output, progress
+from flows.cli.command import By, Json, command
+from flows.runtime import context, exit_codes, policy_follower, session
+from flows.services import bad_file
+from flows.services.corrections import import_counts, import_file
+
+app = typer.Typer(add_completion=False)
 
 PROBLEMS_SHOWN: Final = 20
-BATCH: Final = 20
-"""Events appended at once: half a MiB, so that nobody who reads is handed too much."""
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What the command was asked for."""
+@app.command("import")
+@command("import")
+def import_positions(
+    file: Annotated[Path, typer.Argument(help="CSV: location,sku,on_hand,unavailable.")],
+    *,
+    as_of: Annotated[
+        str | None,
+        typer.Option("--as-of", metavar="TIME", help="When it was counted. Default: now."),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check, and send nothing.")] = False,
+    complete: Annotated[
+        bool,
+        typer.Option("--complete", help="What the file does not name is not at its locations."),
+    ] = False,
+    empty: Annotated[
+        list[str] | None,
+        typer.Option(metavar="LOCATION", help="There is nothing at it; may come again."),
+    ] = None,
+    by: By = "",
+    timeout: Annotated[
+        float,
+        typer.Option(min=0.0, help="With --complete: seconds to wait until it is applied."),
+    ] = 60.0,
+    as_json: Json = False,
+) -> int:
+    """Load positions, as counts in the log: all of a file, or nothing if a line is wrong.
 
-    file: Path
-    as_of: str | None = None
-    dry_run: bool = False
-    complete: bool = False
-    """The file names all that lies at each of its locations."""
-    empty: tuple[str, ...] = ()
-    """Locations at which nothing lies."""
-    by: str = ""
-    timeout_s: float = 60.0
-    as_json: bool = False
-
-
-@dataclass(slots=True)
-class Sent:
-    """What became of the events."""
-
-    events: int = 0
-    failed: int = 0
-    away: bool = False
-    last: dict[Partition, int] = field(default_factory=dict)
-    """The last offset of each partition."""
-
-
-def import_file(wanted: Wanted) -> int:
-    """Check a file and send it; declare its locations complete, if it is, once all is applied."""
-    with reached_or_made() as run:
-        follow_policy(run)
-        as_of_ms = _as_of_ms(run, wanted.as_of)
-        found = None if as_of_ms is None else _read(run, wanted)
-        if as_of_ms is None or found is None:
-            return USAGE
-        whole = [*wanted.empty, *(found if wanted.complete else ())]
-        with bar("import: looking at the store") as told:
-            made = importing.plan(found, as_of_ms, run.store, whole, told)
-        sent = Sent(sum(1 for _ in made.events())) if wanted.dry_run else _send(run, made)
-        _tell(made, sent, wanted)
-        code = AWAY_EXIT if sent.away else FINDING if sent.failed else OK
-        if whole and code == OK and not wanted.dry_run:
-            code = _declare(run, whole, sent, wanted)
-        output.line(f"import: positions={made.positions} events={sent.events} failed={sent.failed}")
-        return code
-
-
-def _as_of_ms(run: Runtime, text: str | None) -> int | None:
-    if text is None:
-        return run.business_now_ms()
-    try:
-        as_of_ms = rfc3339_ms(text)
-    except ValueError as error:
-        output.fault("import", f"--as-of: expected {error}, got {text!r}")
-        return None
-    if as_of_ms > run.clock.now_ms():
-        output.fault("import", f"--as-of: expected a time that has passed, got {text!r}")
-        return None
-    return as_of_ms
+    Example: `penstock import positions.csv --as-of 2026-11-23T06:00:00+08:00 --complete`
+    """
+    with session.reached_or_made() as run:
+        policy_follower.follow_policy(run)
+        try:
+            as_of_ms = import_file.as_of_ms(run, as_of)
+        except ValueError as error:
+            output.fault("import", f"--as-of: {error}")
+            return exit_codes.USAGE
+        try:
+            with progress.bar("import: reading", file.stat().st_size) as advance:
+                positions = import_file.read_file(run, file, empty or [], advance)
+        except OSError as error:
+            output.unreadable("import", file, error)
+            return exit_codes.USAGE
+        except bad_file.BadFile as bad:
+            output.problems("import", bad.problems, PROBLEMS_SHOWN)
+            output.fault("import", "nothing was sent")
+            return exit_codes.USAGE
+        whole = [*(empty or []), *(positions if complete else ())]
+        with progress.bar("import: looking at the store") as advance:
+            plan = import_counts.plan(positions, as_of_ms, run.store, whole, advance)
+        appended = _appended(run, plan, dry_run=dry_run)
+        output.record(_summary(plan, appended, dry_run=dry_run), as_json=as_json)
+        code = _code(appended)
+        if whole and code == exit_codes.OK and not dry_run:
+            code = _declare(run, whole, appended, timeout, by, file.name)
+    events, failed = appended.events, len(appended.failures)
+    output.line(f"import: positions={plan.positions} events={events} failed={failed}")
+    return code
 
 
-def _read(run: Runtime, wanted: Wanted) -> Positions | None:
-    """Return what the file says, None after what is wrong was told."""
-    file, compiled, codes = wanted.file, run.policy.compiled, run.policy.codes
-    lint, now_ms = Lint(file.name), run.clock.now_ms()
-
-    def sku(code: str) -> tuple[str, int] | None:
-        return (code, 1) if codes is None else codes(importing.SOURCE, code, now_ms)
-
-    names = Names(compiled.knows_location, compiled.locations, sku)
-    try:
-        with (
-            file.open(encoding="utf-8-sig", newline="") as lines,
-            bar("import: reading", file.stat().st_size) as told,
-        ):
-            found = read_positions(_measured(lines, told), names, lint)
-    except OSError as error:
-        output.fault("import", f"{file}: expected a readable file, got {error.strerror}")
-        return None
-    for location in wanted.empty:
-        if location in found or not compiled.knows_location(location):
-            expected = "one without lines in the file" if location in found else "a listed one"
-            lint.add(1, "--empty", f"expected {expected}, got {location!r}")
-    for problem in lint.problems[:PROBLEMS_SHOWN]:
-        output.fault("import", str(problem))
-    if len(lint.problems) > PROBLEMS_SHOWN:
-        output.fault("import", f"and {len(lint.problems) - PROBLEMS_SHOWN} more problems")
-    if lint.problems:
-        output.fault("import", "nothing was sent")
-        return None
-    return found
+def _appended(
+    run: context.Runtime, plan: import_counts.Plan, *, dry_run: bool
+) -> import_file.Appended:
+    if dry_run:
+        return import_file.Appended(events=sum(1 for _ in plan.events()))
+    with progress.bar("import: sending", plan.positions + plan.set_aside) as advance:
+        appended = import_file.append(run, plan, advance)
+    for reason in appended.failures:
+        output.fault("import", reason)
+    return appended
 
 
-def _measured(lines: Iterator[str], told: Told) -> Iterator[str]:
-    for line in lines:
-        told(len(line))
-        yield line
+def _code(appended: import_file.Appended) -> int:
+    if appended.is_away:
+        return exit_codes.AWAY_EXIT
+    return exit_codes.FINDING if appended.failures else exit_codes.OK
 
 
-def _send(run: Runtime, made: Plan) -> Sent:
-    """Append the events, each batch confirmed before the next; the first failure ends it."""
-    sent, events = Sent(), made.events()
-    with bar("import: sending", made.positions + made.set_aside) as told:
-        while (some := list(islice(events, BATCH))) and not sent.failed:
-            for result in run.log.append([event for event, _ in some]):
-                if isinstance(result, AppendFailed):
-                    sent.failed += 1
-                    sent.away = sent.away or isinstance(result.error, LogUnavailable)
-                    output.fault("import", result.reason)
-                else:
-                    sent.events += 1
-                    sent.last[Partition(result.topic, result.partition)] = result.offset
-            told(sum(lines for _, lines in some))
-    return sent
+def _declare(
+    run: context.Runtime,
+    whole: list[str],
+    appended: import_file.Appended,
+    timeout_s: float,
+    by: str,
+    why: str,
+) -> int:
+    if import_file.declare_complete(run, whole, appended, timeout_s, by=by, why=why):
+        return exit_codes.OK
+    output.fault(
+        "import",
+        f"sent, but not applied within {timeout_s:g} s: no location was declared complete; "
+        "see `penstock run`, then import the file with the same --as-of again: it counts once",
+    )
+    return exit_codes.FINDING
 
 
-def _tell(made: Plan, sent: Sent, wanted: Wanted) -> None:
-    summary = {
-        "positions": made.positions,
-        "locations": len(made.counts),
-        "emptied": made.emptied,
-        "unavailable_changed": made.set_aside,
-        "units": sum(units for lines in made.counts.values() for _, units, _ in lines),
-        "events": sent.events,
-        "failed": sent.failed,
-        "dry_run": wanted.dry_run,
+def _summary(
+    plan: import_counts.Plan, appended: import_file.Appended, *, dry_run: bool
+) -> dict[str, Any]:
+    return {
+        "positions": plan.positions,
+        "locations": len(plan.counts),
+        "emptied": plan.emptied,
+        "unavailable_changed": plan.set_aside,
+        "units": sum(units for lines in plan.counts.values() for _, units, _ in lines),
+        "events": appended.events,
+        "failed": len(appended.failures),
+        "dry_run": dry_run,
     }
-    if output.wants_json(asked=wanted.as_json):
-        output.json_line(summary)
-    else:
-        output.fields(summary)
-
-
-def _declare(run: Runtime, whole: Sequence[str], sent: Sent, wanted: Wanted) -> int:
-    """Declare locations complete once every shard has applied what was sent, not before."""
-    if not _applied(run, sent.last, wanted.timeout_s):
-        output.fault(
-            "import",
-            f"sent, but not applied within {wanted.timeout_s:g} s: no location was declared complete; "
-            "see `penstock run`, then import the file with the same --as-of again: it counts once",
-        )
-        return FINDING
-    declare = partial(overlay.declare_complete, now_ms=run.clock.now_ms())
-    steer(run, lambda known: declare(known, whole, by=wanted.by, why=wanted.file.name))
-    return OK
-
-
-def _applied(run: Runtime, last: dict[Partition, int], timeout_s: float) -> bool:
-    """Wait until all shards have applied everything up to these offsets."""
-    until_s = time.monotonic() + timeout_s
-    marks = {f"{run.log.log_id(p.topic)}/{p.n}": offset for p, offset in last.items()}
-    while True:
-        shards = insist(run.store.marks)
-        if all(s.get(mark, ABSENT) >= offset for s in shards for mark, offset in marks.items()):
-            return True
-        if time.monotonic() >= until_s or stop.wait(LOOK_EVERY_S):
-            return False

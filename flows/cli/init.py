@@ -1,51 +1,63 @@
-"""`penstock init`: functions, topics and policy, made or there already."""
+"""`penstock init`: functions, topics and policy, created or there already."""
 
-from typing import Any
+from __future__ import annotations
 
-from connectors.config import settings as environment
+from typing import Annotated, Any
+
+import typer
+
+from connectors.config import settings
 from flows.cli import output
-from flows.ingest.resume import begin_at
-from flows.runtime.context import Runtime
-from flows.runtime.exit_codes import OK, USAGE
-from flows.runtime.session import TOPICS, runtime
-from state.store.library import LIBRARY
+from flows.cli.command import Json, command
+from flows.ingest import resume
+from flows.runtime import exit_codes, session
+from flows.services.queries import inventory
+
+app = typer.Typer(add_completion=False)
 
 
-def init(begin: str | None, *, as_json: bool) -> int:
-    """Make what is missing, say what is there; with `begin`, where reading starts."""
-    with runtime(environment.load()) as run:
-        begun: dict[str, int] = {}
+@app.command()
+@command("init")
+def init(
+    *,
+    begin: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="earliest|latest|OFFSET",
+            help="Where to begin partitions of which nothing was applied yet.",
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> int:
+    """Create functions and topics, activate the policy, show what is there. Idempotent.
+
+    Examples: `penstock init`, `penstock init --from latest`
+    """
+    begun: dict[str, int] = {}
+    with session.runtime(settings.load()) as run:
         if begin is not None:
             try:
-                chosen = begin_at(run, begin)
+                watermarks = resume.begin_at(run, begin)
             except ValueError as error:
                 output.fault("init", str(error))
-                return USAGE
-            begun = {f"{topic}/{n}": mark + 1 for (topic, n), mark in chosen.items()}
-        _tell(summary(run), begun, as_json=as_json)
-    return OK
-
-
-def summary(run: Runtime) -> dict[str, Any]:
-    """Return what a store is made of: topics with their partitions, functions, shards, revision."""
-    return {
-        "topics": {topic: run.log.partitions(topic) for topic in TOPICS},
-        "functions": [f"penstock_{name}" for name in LIBRARY if name != "common"],
-        "shards": run.store.shards,
-        "policy_revision": run.policy.revision,
-    }
-
-
-def _tell(found: dict[str, Any], begun: dict[str, int], *, as_json: bool) -> None:
+                return exit_codes.USAGE
+            begun = {f"{topic}/{n}": offset + 1 for (topic, n), offset in watermarks.items()}
+        found = inventory.inventory(run)
     if output.wants_json(asked=as_json):
-        output.json_line({**found, "begun": begun})
-        return
-    output.table("topics", ("topic", "partitions"), found["topics"].items())
-    shown = {
-        "functions": " ".join(found["functions"]),
-        "shards": found["shards"],
-        "policy": f"revision {found['policy_revision']}",
+        output.json_line({**found._asdict(), "begun": begun})
+    else:
+        _tables(found, begun)
+    return exit_codes.OK
+
+
+def _tables(found: inventory.Inventory, begun: dict[str, int]) -> None:
+    output.table("topics", ("topic", "partitions"), found.topics.items())
+    facts: dict[str, Any] = {
+        "functions": " ".join(found.functions),
+        "shards": found.shards,
+        "policy": f"revision {found.policy_revision}",
     }
-    output.fields(shown)
+    output.fields(facts)
     if begun:
         output.table("reading begins", ("partition", "offset"), begun.items())

@@ -27,8 +27,8 @@ def summary(ops: tuple[Op, ...]) -> str:
 
 def _moved(op: Any) -> str:
     changes = (("on_hand", op[3]), ("unavailable", op[4]))
-    told = ", ".join(f"{name} {change:+d}" for name, change in changes if change)
-    return f"{op[2]}: {told}" if told else ""
+    text = ", ".join(f"{name} {change:+d}" for name, change in changes if change)
+    return f"{op[2]}: {text}" if text else ""
 
 
 _TEXTS: Final[Mapping[int, Callable[[Any], str]]] = {

@@ -1,4 +1,6 @@
-"""`penstock policy`: bring a policy in force, see what it would change, who brought which and why."""
+"""`penstock policy`: activate a policy, preview what it would change, show who activated which and why."""
+
+from __future__ import annotations
 
 import csv
 import sys
@@ -6,133 +8,78 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import orjson
+import typer
 
-from connectors.config import policy_file as config
-from connectors.config import settings as environment
-from flows.cli import output
-from flows.cli.progress import bar
-from flows.runtime.active_policy import ActivePolicy
-from flows.runtime.context import Runtime
-from flows.runtime.exit_codes import FINDING, OK, USAGE
-from flows.runtime.session import reached
-from flows.services.policy.activate import activate
-from flows.services.policy.impact_report import Comparison, Move, compare
-from state.events.codes import CodeTable
+from connectors.config import policy_file, settings
+from flows.cli import output, progress
+from flows.cli.command import By, Json, Why, command
+from flows.runtime import exit_codes, session
+from flows.services.policy import impact_report, preview, revisions
 from state.events.timestamps import ms_rfc3339
 from state.policy.document import to_json
-from state.policy.sums_digest import layout_digest
-from state.store import policy as policy_store
-from state.store.policy_history import By, Entry
+
+app = typer.Typer(add_completion=False, help="The active policy: apply, history, show.")
+
+NO_STORE = "expected a store, got none: see `penstock init`"
 
 
-def apply(file: Path | None, said: By, *, as_json: bool) -> int:
-    """Bring the policy of a file in force for all processes of the store."""
-    with reached() as run:
-        if not _is_made(run):
-            return USAGE
-        before = run.policy
-        changed = activate(run, file or environment.load().config, said)
-        rebuilds = changed and run.policy.sums_revision != before.sums_revision
-        found = {
-            "revision": run.policy.revision,
-            "changed": changed,
-            "rebuilds_sums": rebuilds,
-        }
-    if output.wants_json(asked=as_json):
-        output.json_line(found)
-    elif not changed:
-        output.line(f"revision {found['revision']} says the same already")
-    else:
-        also = "; class sums are made anew, SKU by SKU" if rebuilds else ""
-        output.line(f"revision {found['revision']} is in force{also}")
-    return OK
+@app.command()
+@command("policy apply")
+def apply(
+    file: Annotated[
+        Path | None, typer.Argument(help="Default: PENSTOCK_CONFIG, or penstock.yaml.")
+    ] = None,
+    *,
+    by: By = "",
+    why: Why = "",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show which levels would move, and change nothing.")
+    ] = False,
+    as_csv: Annotated[
+        bool, typer.Option("--csv", help="With --dry-run: every level that would move, as CSV.")
+    ] = False,
+    as_json: Json = False,
+) -> int:
+    """Activate the policy of a file for all running processes; a file with problems changes nothing.
 
-
-def dry_run(file: Path | None, *, as_json: bool, as_csv: bool) -> int:
-    """Show which levels the policy of a file would move, from live figures; change nothing."""
-    with reached() as run, _moves(as_csv=as_csv) as moves:
-        if not _is_made(run):
-            return USAGE
-        policy = config.load(file or environment.load().config)
-        known = run.policy
-        rebuilds = layout_digest(policy) != layout_digest(known.of_file)
-        other = ActivePolicy(
-            policy_store.PolicyRecord(known.revision + 1, policy, 0, known.overlay), CodeTable()
-        )
-        total = run.store.due_by(1 << 50, -1)
-        with bar("deriving levels", total) as told:
-            found = compare(run, other, told, moves)
+    Examples: `penstock policy apply --by ann --why "more for shops"`, `penstock policy apply new.yaml --dry-run`
+    """
+    if as_csv and not dry_run:
+        raise typer.BadParameter("expected --dry-run beside --csv")
+    if not dry_run and not (by and why):
+        raise typer.BadParameter("expected --by WHO and --why TEXT")
+    with session.reached() as run:
+        if not revisions.store_exists(run):
+            output.fault("policy", NO_STORE)
+            return exit_codes.USAGE
+        path = file or settings.load().config
+        if not dry_run:
+            return _print_activation(revisions.activate_file(run, path, by, why), as_json=as_json)
+        policy = policy_file.load(path)
+        bar = progress.bar("deriving levels", run.store.sku_count())
+        with _moves(as_csv=as_csv) as moves, bar as advance:
+            found = preview.preview(run, policy, advance, moves)
     if not as_csv:
-        _tell(found, rebuilds=rebuilds, as_json=as_json)
-    return OK
+        _print_preview(found, as_json=as_json)
+    return exit_codes.OK
 
 
-def history(*, as_json: bool) -> int:
-    """List the revisions of the policy that are known, the newest first."""
-    with reached() as run:
-        rows = [_row(entry) for entry in reversed(run.shared.policy.history())]
+def _print_activation(activation: revisions.Activation, *, as_json: bool) -> int:
     if output.wants_json(asked=as_json):
-        for row in rows:
-            output.json_line(row)
+        output.json_line(activation._asdict())
+    elif not activation.changed:
+        output.line(f"revision {activation.revision} says the same already")
     else:
-        output.table(
-            "policy", tuple(rows[0]) if rows else ("revision",), [[*r.values()] for r in rows]
-        )
-    return OK
-
-
-def show(revision: int | None) -> int:
-    """Print the policy in force, or that of a revision, as JSON."""
-    with reached() as run:
-        policies = run.shared.policy
-        if revision is None:
-            policy = run.policy.of_file
-        else:
-            entries = {entry.revision: entry for entry in policies.history()}
-            if revision not in entries:
-                output.fault(
-                    "policy show",
-                    f"revision: expected one of `penstock policy history`, got {revision}",
-                )
-                return FINDING
-            kept = policies.document(entries[revision])
-            if kept is None:
-                told = f"revision: its document is not kept any more, only its digest {entries[revision].digest}"
-                output.fault("policy show", told)
-                return FINDING
-            policy = kept
-    document = orjson.loads(to_json(policy))
-    if output.wants_json(asked=False):
-        output.json_line(document)
-    else:
-        output.line(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
-    return OK
-
-
-def _is_made(run: Runtime) -> bool:
-    """Say whether there is a store; tell what to do where there is none."""
-    if run.shared.record.read().shards is not None:
-        return True
-    output.fault("policy", "expected a store, got none: see `penstock init`")
-    return False
-
-
-def _row(entry: Entry) -> dict[str, Any]:
-    return {
-        "revision": entry.revision,
-        "at": ms_rfc3339(entry.at_ms),
-        "by": entry.by,
-        "why": entry.why,
-        "sums_revision": entry.sums_revision,
-        "digest": entry.digest,
-    }
+        also = "; class sums are made anew, SKU by SKU" if activation.rebuilds_sums else ""
+        output.line(f"revision {activation.revision} is in force{also}")
+    return exit_codes.OK
 
 
 @contextmanager
-def _moves(*, as_csv: bool) -> Iterator[Callable[[Move], None]]:
+def _moves(*, as_csv: bool) -> Iterator[Callable[[impact_report.Move], None]]:
     """Return what takes each level that would change: a row of CSV, or nothing."""
     if not as_csv:
         yield lambda _move: None
@@ -142,16 +89,78 @@ def _moves(*, as_csv: bool) -> Iterator[Callable[[Move], None]]:
     yield rows.writerow
 
 
-def _tell(found: Comparison, *, rebuilds: bool, as_json: bool) -> None:
-    channels = {name: asdict(found.channels[name]) for name in sorted(found.channels)}
+def _print_preview(found: preview.Preview, *, as_json: bool) -> None:
+    total = found.comparison
+    channels = {name: asdict(total.channels[name]) for name in sorted(total.channels)}
     if output.wants_json(asked=as_json):
-        top = [move._asdict() for move in found.top]
-        told = {"skus": found.skus, "moved_skus": found.moved_skus, "rebuilds_sums": rebuilds}
-        output.json_line({**told, "channels": channels, "top": top})
+        output.json_line(
+            {
+                "skus": total.skus,
+                "moved_skus": total.moved_skus,
+                "rebuilds_sums": found.rebuilds_sums,
+                "channels": channels,
+                "top": [move._asdict() for move in total.top],
+            }
+        )
         return
     columns = ("fall", "rise", "to_zero", "units_before", "units_after")
-    rows = [[name, *(counted[each] for each in columns)] for name, counted in channels.items()]
+    rows = [[name, *(counts[column] for column in columns)] for name, counts in channels.items()]
     output.table("levels that would move", ("channel", *columns), rows)
-    output.table("the largest", ("sku", "channel", "before", "after"), found.top)
-    also = "; class sums would be made anew" if rebuilds else ""
-    output.line(f"{found.moved_skus} of {found.skus} SKUs would move{also}; nothing was changed")
+    output.table("the largest", ("sku", "channel", "before", "after"), total.top)
+    also = "; class sums would be made anew" if found.rebuilds_sums else ""
+    moved = f"{total.moved_skus} of {total.skus} SKUs would move"
+    output.line(f"{moved}{also}; nothing was changed")
+
+
+@app.command()
+@command("policy history")
+def history(*, as_json: Json = False) -> int:
+    """List who activated which policy, when and why, the newest first.
+
+    Example: `penstock policy history`
+    """
+    with session.reached() as run:
+        rows: list[dict[str, Any]] = [
+            {
+                "revision": entry.revision,
+                "at": ms_rfc3339(entry.at_ms),
+                "by": entry.by,
+                "why": entry.why,
+                "sums_revision": entry.sums_revision,
+                "digest": entry.digest,
+            }
+            for entry in revisions.history(run)
+        ]
+    if output.wants_json(asked=as_json):
+        for row in rows:
+            output.json_line(row)
+    else:
+        columns = tuple(rows[0]) if rows else ("revision",)
+        output.table("policy", columns, [[*row.values()] for row in rows])
+    return exit_codes.OK
+
+
+@app.command()
+@command("policy show")
+def show(
+    *,
+    revision: Annotated[
+        int | None, typer.Option(help="One of `history`. Default: the active one.")
+    ] = None,
+) -> int:
+    """Print the active policy, or that of an earlier revision, as JSON.
+
+    Examples: `penstock policy show`, `penstock policy show --revision 1796054400000`
+    """
+    with session.reached() as run:
+        try:
+            policy = revisions.document(run, revision)
+        except revisions.NoSuchRevision as error:
+            output.fault("policy show", f"revision: {error}")
+            return exit_codes.FINDING
+    document = orjson.loads(to_json(policy))
+    if output.wants_json(asked=False):
+        output.json_line(document)
+    else:
+        output.line(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
+    return exit_codes.OK

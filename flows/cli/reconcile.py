@@ -1,120 +1,101 @@
-"""`penstock reconcile`: what another system says lies where, against the pool; the differences, and mending them."""
+"""`penstock reconcile`: a list of another system against the pool; the differences, and correcting them."""
 
-from collections import defaultdict
+from __future__ import annotations
+
 from pathlib import Path
-from typing import Any
+from typing import Annotated
+
+import typer
 
 from flows.cli import output
-from flows.runtime import signals as stop
-from flows.runtime.context import Runtime
-from flows.runtime.exit_codes import AWAY_EXIT, FINDING, OK, USAGE
-from flows.runtime.policy_follower import follow_policy
-from flows.runtime.session import reached_or_made
-from flows.services.corrections.manual_events import (
-    Refused,
-    Sent,
-    rejected,
-    send,
-    wait_until_applied,
-)
-from flows.services.corrections.reconcile import BadFile, Difference, differences, rows_of
+from flows.cli.command import By, Json, Timeout, command
+from flows.runtime import context, exit_codes, policy_follower, session, signals
+from flows.services import bad_file
+from flows.services.corrections import reconcile as reconciling
 from state.events.adjustment_reasons import AdjustReason
-from state.events.messages import LINES_MAX
 from state.events.timestamps import ms_rfc3339, rfc3339_ms
 
-SOURCE = "/penstock/reconcile"
+app = typer.Typer(add_completion=False)
+
 COLUMNS = ("location", "sku", "theirs", "ours", "delta", "counted_since")
 
 
+@app.command()
+@command("reconcile")
 def reconcile(
-    path: Path,
-    source: str,
-    as_of: str | None,
-    reason: AdjustReason | None,
-    by: str,
-    timeout_s: float,
+    file: Annotated[Path, typer.Argument(metavar="FILE.csv", help="location,sku,on_hand.")],
     *,
-    apply: bool,
-    as_json: bool,
+    source: Annotated[str, typer.Option(help="The CloudEvents source that its codes belong to.")],
+    as_of: Annotated[
+        str | None,
+        typer.Option("--as-of", metavar="TIME", help="When it was so; now if absent."),
+    ] = None,
+    apply: Annotated[bool, typer.Option("--apply", help="Adjust what differs.")] = False,
+    reason: Annotated[AdjustReason | None, typer.Option(help="With --apply: why.")] = None,
+    by: By = "",
+    timeout: Timeout = 30.0,
+    as_json: Json = False,
 ) -> int:
-    """Tell where a file and the pool differ; with `apply` add the differences as adjustments of that moment."""
-    stop.install()
+    """Show where a list of another system and the pool differ; exit 1 if they do and nothing is corrected.
+
+    Example: `penstock reconcile wms.csv --source wms --as-of 2026-12-01T06:00:00+08:00`
+    """
+    signals.install()
     if apply and not (reason and by):
         output.fault("reconcile", "expected --reason and --by with --apply")
-        return USAGE
-    with reached_or_made() as run:
-        follow_policy(run)
+        return exit_codes.USAGE
+    with session.reached_or_made() as run:
+        policy_follower.follow_policy(run)
         try:
             as_of_ms = rfc3339_ms(as_of) if as_of else run.business_now_ms()
-            # The whole file is read before anything is sent.
-            chunks = list(rows_of(path, source, run))
-        except (BadFile, OSError, UnicodeDecodeError) as error:
-            output.fault("reconcile", str(error))
-            return USAGE
         except ValueError:
-            output.fault(
-                "reconcile", f"--as-of: expected RFC 3339 time with an offset, got {as_of!r}"
-            )
-            return USAGE
-        found = [each for rows in chunks for each in differences(run, rows, as_of_ms)]
-        _tell(found, as_json=as_json)
-        compared, open_ = sum(map(len, chunks)), [each for each in found if not each.counted_since]
-        told = f"compared={compared} differ={len(found)} counted_since={len(found) - len(open_)}"
-        if not (apply and open_):
-            output.fault("reconcile", f"{told} as_of={ms_rfc3339(as_of_ms)} applied=0")
-            return FINDING if found else OK
-        return _apply(run, open_, as_of_ms, reason, by, source, timeout_s, told)
+            expected = "expected RFC 3339 time with an offset"
+            output.fault("reconcile", f"--as-of: {expected}, got {as_of!r}")
+            return exit_codes.USAGE
+        try:
+            compared, differences = reconciling.compare(run, file, source, as_of_ms)
+        except (bad_file.BadFile, OSError, UnicodeDecodeError) as error:
+            output.fault("reconcile", str(error))
+            return exit_codes.USAGE
+        _print(differences, as_json=as_json)
+        open_ = [difference for difference in differences if not difference.counted_since]
+        since = len(differences) - len(open_)
+        summary = f"compared={compared} differ={len(differences)} counted_since={since}"
+        if not (apply and open_ and reason):
+            output.fault("reconcile", f"{summary} as_of={ms_rfc3339(as_of_ms)} applied=0")
+            return exit_codes.FINDING if differences else exit_codes.OK
+        why = reconciling.Reason(reason, by, source)
+        return _correct(run, open_, as_of_ms, why, timeout, summary)
 
 
-def _apply(
-    run: Runtime,
-    found: list[Difference],
+def _correct(
+    run: context.Runtime,
+    differences: list[reconciling.Difference],
     as_of_ms: int,
-    reason: AdjustReason | None,
-    by: str,
-    source: str,
+    reason: reconciling.Reason,
     timeout_s: float,
-    told: str,
+    summary: str,
 ) -> int:
-    sent: list[Sent] = []
-    by_location: dict[str, list[Difference]] = defaultdict(list)
-    for each in found:
-        by_location[each.location].append(each)
-    try:
-        for location, mine in by_location.items():
-            for first in range(0, len(mine), LINES_MAX):
-                lines = [
-                    {"sku": each.sku, "quantity": each.delta}
-                    for each in mine[first : first + LINES_MAX]
-                ]
-                data: dict[str, Any] = {
-                    "location": location,
-                    "reason": reason,
-                    "actor": by,
-                    "note": f"reconciled with {source}"[:1000],
-                    "lines": lines,
-                }
-                sent.append(send(run, "wms.adjustment", SOURCE, as_of_ms, data, location))
-    except Refused as refused:
-        output.fault("reconcile", f"{told} events={len(sent)}: {refused}")
-        return USAGE
-    if not wait_until_applied(run, sent, [each.sku for each in found], timeout_s):
-        output.fault(
-            "reconcile",
-            f"{told} events={len(sent)}: in the log, not applied within {timeout_s:g} s",
-        )
-        return AWAY_EXIT
-    dead = rejected(run, sent)
-    for reason_told in dead.values():
-        output.fault("reconcile", f"rejected: {reason_told}")
-    output.fault("reconcile", f"{told} events={len(sent)} applied={len(sent) - len(dead)}")
-    return FINDING if dead else OK
+    corrected = reconciling.correct(run, differences, as_of_ms, reason, timeout_s)
+    summary = f"{summary} events={len(corrected.sent)}"
+    if corrected.refusal:
+        output.fault("reconcile", f"{summary}: {corrected.refusal}")
+        return exit_codes.USAGE
+    if corrected.rejections is None:
+        late = f"in the log, not applied within {timeout_s:g} s"
+        output.fault("reconcile", f"{summary}: {late}")
+        return exit_codes.AWAY_EXIT
+    for rejection in corrected.rejections.values():
+        output.fault("reconcile", f"rejected: {rejection}")
+    applied = len(corrected.sent) - len(corrected.rejections)
+    output.fault("reconcile", f"{summary} applied={applied}")
+    return exit_codes.FINDING if corrected.rejections else exit_codes.OK
 
 
-def _tell(found: list[Difference], *, as_json: bool) -> None:
+def _print(differences: list[reconciling.Difference], *, as_json: bool) -> None:
     rows = [
         (each.location, each.sku, each.theirs, each.ours, each.delta, each.counted_since)
-        for each in found
+        for each in differences
     ]
     if output.wants_json(asked=as_json):
         for row in rows:

@@ -1,45 +1,57 @@
 """`penstock shadow-report`: where what today's system shows differs from the pool."""
 
+from __future__ import annotations
+
 import csv
 import sys
 from dataclasses import asdict
-from itertools import islice
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 
-from connectors.config.yaml_reader import Lint
-from flows.cli import output
-from flows.cli.progress import bar
-from flows.runtime.context import Runtime
-from flows.runtime.exit_codes import FINDING, OK, USAGE
-from flows.runtime.policy_follower import follow_policy
-from flows.runtime.session import reached
-from flows.services.queries.current_levels import moment
-from flows.services.queries.shadow_report import (
-    Report,
-    Row,
-    Shown,
-    by_sku,
-    read_shown,
-    worst_first,
-)
+import typer
 
-CHUNK: Final = 500
+from flows.cli import output, progress
+from flows.cli.command import Json, command
+from flows.runtime import exit_codes, policy_follower, session
+from flows.services import bad_file
+from flows.services.queries import shadow_report as reporting
+
+app = typer.Typer(add_completion=False)
+
 SHOWN_ROWS: Final = 20
 PROBLEMS_SHOWN: Final = 20
 
 
-def shadow_report(against: Path, *, as_csv: bool, as_json: bool) -> int:
-    """Compare a file `channel,sku,quantity` with the pool; exit 1 if they differ anywhere."""
-    with reached() as run:
-        follow_policy(run)
-        shown = _read(run, against)
-        if shown is None:
-            return USAGE
-        report, rows = _compare(run, shown)
+@app.command()
+@command("shadow-report")
+def shadow_report(
+    against: Annotated[
+        Path, typer.Option("--against", metavar="FILE", help="CSV: channel,sku,quantity.")
+    ],
+    *,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Every difference as CSV.")] = False,
+    as_json: Json = False,
+) -> int:
+    """Compare what today's system shows with the pool; exit 1 if they differ.
+
+    Example: `penstock shadow-report --against today.csv`
+    """
+    with session.reached() as run:
+        policy_follower.follow_policy(run)
+        try:
+            shown = reporting.read_file(run, against)
+        except OSError as error:
+            output.unreadable("shadow-report", against, error)
+            return exit_codes.USAGE
+        except bad_file.BadFile as bad:
+            output.problems("shadow-report", bad.problems, PROBLEMS_SHOWN)
+            return exit_codes.USAGE
+        skus = reporting.by_sku(shown, run.store.skus())
+        with progress.bar("shadow-report", len(skus)) as advance:
+            report, rows = reporting.compare(run, shown, skus, advance)
     if as_csv:
         writer = csv.writer(sys.stdout, lineterminator="\n")
-        writer.writerow(Row._fields)
+        writer.writerow(reporting.Row._fields)
         writer.writerows(rows)
     elif output.wants_json(asked=as_json):
         for row in rows:
@@ -47,43 +59,14 @@ def shadow_report(against: Path, *, as_csv: bool, as_json: bool) -> int:
         output.json_line({"totals": [asdict(total) for total in report.totals.values()]})
     else:
         _tables(report, rows)
-    return FINDING if rows else OK
+    return exit_codes.FINDING if rows else exit_codes.OK
 
 
-def _read(run: Runtime, against: Path) -> Shown | None:
-    lint = Lint(against.name)
-    try:
-        with against.open(encoding="utf-8-sig", newline="") as lines:
-            shown = read_shown(lines, tuple(run.policy.compiled.channels), lint)
-    except OSError as error:
-        text = f"{against}: expected a readable file, got {error.strerror}"
-        output.fault("shadow-report", text)
-        return None
-    for problem in lint.problems[:PROBLEMS_SHOWN]:
-        output.fault("shadow-report", str(problem))
-    if len(lint.problems) > PROBLEMS_SHOWN:
-        output.fault("shadow-report", f"and {len(lint.problems) - PROBLEMS_SHOWN} more problems")
-    return None if lint.problems else shown
-
-
-def _compare(run: Runtime, shown: Shown) -> tuple[Report, list[Row]]:
-    report = Report(run.policy, shown, moment(run))
-    skus = by_sku(shown, run.store.skus())
-    rows: list[Row] = []
-    rest = iter(skus)
-    with bar("shadow-report", len(skus)) as told:
-        while some := list(islice(rest, CHUNK)):
-            for sku, state in zip(some, run.store.read_many(some), strict=True):
-                rows.extend(report.compare(sku, state))
-            told(len(some))
-    return report, worst_first(rows)
-
-
-def _tables(report: Report, rows: list[Row]) -> None:
+def _tables(report: reporting.Report, rows: list[reporting.Row]) -> None:
     totals = [tuple(asdict(total).values()) for total in report.totals.values()]
     columns = (
         "channel", "compared", "differ", "oversold SKUs", "units", "hidden SKUs", "units", "not in file",
     )  # fmt: skip
     output.table("by channel", columns, totals)
     if rows:
-        output.table(f"the worst of {len(rows)}", Row._fields, rows[:SHOWN_ROWS])
+        output.table(f"the worst of {len(rows)}", reporting.Row._fields, rows[:SHOWN_ROWS])

@@ -1,59 +1,64 @@
 """`penstock stock`: what the store knows of a SKU, of many, or of all."""
 
+from __future__ import annotations
+
 import sys
-from collections.abc import Iterable, Iterator
-from itertools import islice
-from typing import Any
+from collections.abc import Iterable
+from typing import Annotated, Any
+
+import typer
 
 from flows.cli import output
-from flows.runtime.context import Runtime
-from flows.runtime.exit_codes import FINDING, OK, USAGE
-from flows.runtime.session import reached
-from flows.services.queries.current_levels import levels_now, moment
-from flows.services.queries.stock_view import view
-from state.protocol.calls import SkuState
+from flows.cli.command import Json, command
+from flows.runtime import context, exit_codes, session
+from flows.services.queries import stock_view
 
-CHUNK = 500
+app = typer.Typer(add_completion=False)
 
 
-def stock(sku: str | None, *, every: bool, as_json: bool) -> int:
-    """Show one SKU; with `-` those of standard input, one a line; or `every` one of the store."""
+@app.command()
+@command("stock")
+def stock(
+    sku: Annotated[
+        str | None, typer.Argument(metavar="SKU|-", help="A SKU; - reads them from stdin.")
+    ] = None,
+    *,
+    every: Annotated[bool, typer.Option("--all", help="Every SKU, one line of JSON each.")] = False,
+    as_json: Json = False,
+) -> int:
+    """Show positions, levels and ad states of a SKU; exit 1 if it is unknown.
+
+    Examples: `penstock stock A1`, `penstock stock A1 --json`, `penstock stock --all`
+    """
     if (sku is None) != every:
         output.fault("stock", "expected a SKU, `-` or --all")
-        return USAGE
-    with reached() as run:
+        return exit_codes.USAGE
+    with session.reached() as run:
         if every:
-            return _show_many(run, sorted(set(run.store.skus())))
+            return _print_many(run, sorted(set(run.store.skus())))
         if sku == "-":
-            return _show_many(run, (text for text in map(_sku_of, sys.stdin.buffer) if text))
-        return _show(run, sku or "", as_json=as_json)
+            return _print_many(run, (text for text in map(_sku_of, sys.stdin.buffer) if text))
+        return _print_one(run, sku or "", as_json=as_json)
 
 
-def _show(run: Runtime, sku: str, *, as_json: bool) -> int:
-    state = run.store.read(sku)
-    if state is None:
+def _print_one(run: context.Runtime, sku: str, *, as_json: bool) -> int:
+    ((_, view),) = stock_view.current_views(run, [sku])
+    if view is None:
         return _unknown(sku)
-    found = _shown(run, state)
     if output.wants_json(asked=as_json):
-        output.json_line(found)
+        output.json_line(view)
     else:
-        _tables(found)
-    return OK
+        _tables(view)
+    return exit_codes.OK
 
 
-def _shown(run: Runtime, state: SkuState) -> dict[str, Any]:
-    """Return a SKU with the levels that it has by now, under the policy in force, emitted yet or not."""
-    return {**view(state, run.policy), "levels": levels_now(state, run.policy, moment(run))}
-
-
-def _show_many(run: Runtime, skus: Iterable[str]) -> int:
-    code, rest = OK, iter(skus)
-    while chunk := list(islice(rest, CHUNK)):
-        for sku, state in zip(chunk, run.store.read_many(chunk), strict=True):
-            if state is None:
-                code = _unknown(sku)
-            else:
-                output.json_line(_shown(run, state))
+def _print_many(run: context.Runtime, skus: Iterable[str]) -> int:
+    code = exit_codes.OK
+    for sku, view in stock_view.current_views(run, skus):
+        if view is None:
+            code = _unknown(sku)
+        else:
+            output.json_line(view)
     return code
 
 
@@ -63,19 +68,15 @@ def _sku_of(line: bytes) -> str:
 
 def _unknown(sku: str) -> int:
     output.fault("stock", f"sku: expected one that the store knows, got {sku!r}")
-    return FINDING
+    return exit_codes.FINDING
 
 
-def _tables(found: dict[str, Any]) -> None:
-    output.fields(
-        {name: found[name] for name in ("sku", "version", "available", "unrouted", "held")}
-    )
+def _tables(view: dict[str, Any]) -> None:
+    names = ("sku", "version", "available", "unrouted", "held")
+    output.fields({name: view[name] for name in names})
     columns = ("location", "on_hand", "reserved", "unavailable", "incoming", "atp", "counted_at")
-    rows = [[position[column] for column in columns] for position in found["positions"]]
+    rows = [[position[column] for column in columns] for position in view["positions"]]
     output.table("positions", columns, rows)
-    output.table("levels", ("channel", "level"), found["levels"].items())
-    output.table("ads", ("rule", "state", "since"), _ads(found["ads"]))
-
-
-def _ads(ads: list[dict[str, str]]) -> Iterator[tuple[str, str, str]]:
-    return ((ad["rule"], ad["state"], ad["since"]) for ad in ads)
+    output.table("levels", ("channel", "level"), view["levels"].items())
+    ads = [(ad["rule"], ad["state"], ad["since"]) for ad in view["ads"]]
+    output.table("ads", ("rule", "state", "since"), ads)

@@ -3,120 +3,125 @@
 On a terminal a screen that renews itself, until `q` or Ctrl-C; piped, a line of JSON for each interval.
 """
 
+from __future__ import annotations
+
 import os
 import sys
 import termios
 import threading
-import time
 import tty
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from typing import Annotated
 
-from rich.console import Console
-from rich.live import Live
-from rich.text import Text
+import typer
+from rich import console, live, text
 
-from connectors.config import settings as environment
-from flows.cli import output
-from flows.cli.top_screen import nothing_answers, screen
-from flows.runtime import signals as stop
-from flows.runtime.exit_codes import AWAY_EXIT, OK, USAGE
-from flows.services.board.figures import Figures, figures
-from flows.services.board.scrape import Reading, place, read_all, span
+from connectors.config import settings
+from flows.cli import output, top_screen
+from flows.cli.command import Json, command
+from flows.runtime import exit_codes, signals
+from flows.services.board import scrape, watch
+
+app = typer.Typer(add_completion=False)
 
 
-def top(named: Sequence[str], interval_s: float, *, once: bool, as_json: bool) -> int:
-    """Show figures of every interval until stopped, or of one; exit 3 if one was asked for and nothing answers.
+@app.command()
+@command("top")
+def top(
+    addresses: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="HOST:PORT",
+            help="Where metrics are served. Default: PENSTOCK_METRICS and the nine ports above.",
+        ),
+    ] = None,
+    *,
+    interval: Annotated[
+        float, typer.Option(min=0.1, help="Seconds from one look to the next.")
+    ] = 1.0,
+    once: Annotated[bool, typer.Option("--once", help="Leave after one interval.")] = False,
+    as_json: Json = False,
+) -> int:
+    """Watch the flows: traffic, freshness, lag, what is oversold, paused or silent. `q` leaves.
 
-    Args:
-        named: addresses, `host:port`; none = those of the setting.
-        interval_s: from one reading to the next.
-        once: leave after the first figures.
-        as_json: lines of JSON on a terminal, too.
+    Piped, each interval is a line of JSON. Exit 3 if --once is given and nothing answers.
+
+    Examples: `penstock top`, `penstock top --once --json`, `penstock top shop1:9464 shop2:9464`
     """
-    addresses = list(named)
     try:
-        for address in addresses:
-            place(address)
+        named = _checked(addresses or [])
     except ValueError as error:
         output.fault("top", str(error))
-        return USAGE
-    if not addresses:
-        setting = environment.load()
-        if setting.metrics_address is None:
-            output.fault("top", "PENSTOCK_METRICS is off: expected the addresses to look at")
-            return USAGE
-        addresses = span(setting.metrics)
-    stop.install()
-    watch = Watch(addresses, bool(named))
+        return exit_codes.USAGE
+    found = named or _of_settings()
+    if not found:
+        output.fault("top", "PENSTOCK_METRICS is off: expected the addresses to look at")
+        return exit_codes.USAGE
+    signals.install()
+    watched = watch.Watch(found, were_named=bool(named))
     if once:
-        return _once(watch, interval_s, as_json=as_json)
+        return _once(watched, interval, as_json=as_json)
     if output.wants_json(asked=as_json):
-        return _stream(watch, interval_s)
-    return _screen(watch, interval_s)
+        return _stream(watched, interval)
+    return _screen(watched, interval)
 
 
-@dataclass(slots=True)
-class Watch:
-    """The addresses that are asked, and the last reading of each."""
-
-    addresses: Sequence[str]
-    were_named: bool
-    last: list[Reading] = field(default_factory=list)
-
-    def look(self) -> Figures | None:
-        """Read all; return what happened since the last look, None when nothing answers."""
-        before, self.last = self.last, read_all(self.addresses)
-        answering = {reading.address for reading in self.last}
-        silent = [a for a in self.addresses if a not in answering] if self.were_named else []
-        return figures(before, self.last, time.time(), silent) if self.last else None
+def _checked(addresses: list[str]) -> list[str]:
+    for address in addresses:
+        scrape.place(address)
+    return addresses
 
 
-def _once(watch: Watch, interval_s: float, *, as_json: bool) -> int:
-    found = watch.look()
-    if found is not None:
-        if stop.wait(interval_s):
-            return OK
-        found = watch.look()
-    if found is None:
-        output.fault("top", nothing_answers(watch.addresses))
-        return AWAY_EXIT
+def _of_settings() -> list[str]:
+    """Return where the processes of the settings serve metrics, nothing where they serve none."""
+    found = settings.load()
+    return [] if found.metrics_address is None else scrape.span(found.metrics)
+
+
+def _once(watched: watch.Watch, interval_s: float, *, as_json: bool) -> int:
+    figures = watched.look()
+    if figures is not None:
+        if signals.wait(interval_s):
+            return exit_codes.OK
+        figures = watched.look()
+    if figures is None:
+        output.fault("top", top_screen.nothing_answers(watched.addresses))
+        return exit_codes.AWAY_EXIT
     if output.wants_json(asked=as_json):
-        output.json_line(found)
+        output.json_line(figures)
     else:
-        Console().print(screen(found, interval_s), soft_wrap=True)
-    return OK
+        console.Console().print(top_screen.screen(figures, interval_s), soft_wrap=True)
+    return exit_codes.OK
 
 
-def _stream(watch: Watch, interval_s: float) -> int:
+def _stream(watched: watch.Watch, interval_s: float) -> int:
     """Print a line for each interval; when nothing answers say so, once until something does."""
-    watch.look()
-    told = False
-    while not stop.wait(interval_s):
-        found = watch.look()
-        if found is not None:
-            output.json_line(found)
+    watched.look()
+    was_silent = False
+    while not signals.wait(interval_s):
+        figures = watched.look()
+        if figures is not None:
+            output.json_line(figures)
             sys.stdout.flush()
-        elif not told:
-            output.fault("top", nothing_answers(watch.addresses))
-        told = found is None
-    return OK
+        elif not was_silent:
+            output.fault("top", top_screen.nothing_answers(watched.addresses))
+        was_silent = figures is None
+    return exit_codes.OK
 
 
-def _screen(watch: Watch, interval_s: float) -> int:
-    watch.look()
-    with _keys(), Live(screen=True, auto_refresh=False) as live:
-        live.update(Text("reading ..."), refresh=True)
-        while not stop.wait(interval_s):
-            found = watch.look()
-            shown = (
-                Text(nothing_answers(watch.addresses))
-                if found is None
-                else screen(found, interval_s)
-            )
-            live.update(Text.assemble(shown, ("\n\nq leaves", "dim")), refresh=True)
-    return OK
+def _screen(watched: watch.Watch, interval_s: float) -> int:
+    watched.look()
+    with _keys(), live.Live(screen=True, auto_refresh=False) as screen:
+        screen.update(text.Text("reading ..."), refresh=True)
+        while not signals.wait(interval_s):
+            figures = watched.look()
+            if figures is None:
+                shown = text.Text(top_screen.nothing_answers(watched.addresses))
+            else:
+                shown = top_screen.screen(figures, interval_s)
+            screen.update(text.Text.assemble(shown, ("\n\nq leaves", "dim")), refresh=True)
+    return exit_codes.OK
 
 
 @contextmanager
@@ -138,4 +143,4 @@ def _keys() -> Iterator[None]:
 def _await_q(keyboard: int) -> None:
     while os.read(keyboard, 1) not in {b"q", b"Q", b""}:
         continue
-    stop.ask()
+    signals.ask()

@@ -1,13 +1,14 @@
 """Figures as lines for a terminal: what is fine is plain, what is not stands out."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 from rich.text import Text
 
 from flows.cli.output import visible
-from flows.services.board.figures import Figures, Process
-from flows.services.board.rates import Verb
+from flows.services.board import figures, rates
 
 HEAD_WIDTH = 11
 HEAD = "bold"
@@ -18,7 +19,7 @@ NAMED_MAX = 5
 NOTHING = "-"
 
 
-def screen(found: Figures, interval_s: float) -> Text:
+def screen(found: figures.Figures, interval_s: float) -> Text:
     """Return the whole screen, one line for a few figures that belong together."""
     at = datetime.fromtimestamp(found.time_s, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     many = len(found.processes)
@@ -40,7 +41,7 @@ def screen(found: Figures, interval_s: float) -> Text:
     return Text("\n").join(lines)
 
 
-def _ingest(found: Figures) -> Iterator[Text]:
+def _ingest(found: figures.Figures) -> Iterator[Text]:
     ingest = found.ingest
     yield _line(
         _fact("events", rate(sum(ingest.events_per_s.values()))),
@@ -62,7 +63,7 @@ def _ingest(found: Figures) -> Iterator[Text]:
         )
 
 
-def _publish(found: Figures) -> Iterator[Text]:
+def _publish(found: figures.Figures) -> Iterator[Text]:
     publish = found.publish
     yield _line(
         _fact("updates", rate(publish.updates_per_s)),
@@ -80,7 +81,7 @@ def _publish(found: Figures) -> Iterator[Text]:
     )
 
 
-def _stock(found: Figures) -> Iterator[Text]:
+def _stock(found: figures.Figures) -> Iterator[Text]:
     stock = found.stock
     broken = sum(stock.invariants_broken.values()) if stock.invariants_broken else None
     yield _line(
@@ -114,7 +115,7 @@ def _stock(found: Figures) -> Iterator[Text]:
         yield _line(_fact("channels held", number(len(held))), *facts)
 
 
-def _ads(found: Figures) -> Iterator[Text]:
+def _ads(found: figures.Figures) -> Iterator[Text]:
     paused = found.stock.ads_paused
     total = sum(paused.values()) if paused else None
     yield _line(
@@ -123,7 +124,7 @@ def _ads(found: Figures) -> Iterator[Text]:
     )
 
 
-def _trouble(found: Figures) -> Iterator[Text]:
+def _trouble(found: figures.Figures) -> Iterator[Text]:
     trouble = found.trouble
     asked = sum(trouble.retries_per_s.values())
     yield _line(
@@ -135,7 +136,7 @@ def _trouble(found: Figures) -> Iterator[Text]:
     )
 
 
-def _redis(verbs: Mapping[str, Verb]) -> Iterator[Text]:
+def _redis(verbs: Mapping[str, rates.Verb]) -> Iterator[Text]:
     facts = [
         _fact(name, f"{rate(verb.calls_per_s)} p99 {span(verb.p99_s)}", _age(verb.p99_s))
         for name, verb in verbs.items()
@@ -144,7 +145,7 @@ def _redis(verbs: Mapping[str, Verb]) -> Iterator[Text]:
         yield _line(*facts[n : n + 3]) if facts else Text("no calls", style=FAINT)
 
 
-def _processes(found: Figures) -> Iterator[Text]:
+def _processes(found: figures.Figures) -> Iterator[Text]:
     for process in found.processes:
         yield _line(
             Text(visible(process.address)),
@@ -158,7 +159,7 @@ def _processes(found: Figures) -> Iterator[Text]:
         yield Text(f"{visible(address)}   no answer", style=RED)
 
 
-def _flows(process: Process) -> str:
+def _flows(process: figures.Process) -> str:
     return "+".join(process.flows) or NOTHING
 
 

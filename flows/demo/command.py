@@ -11,7 +11,10 @@ from flows.demo.show import Options, Plant, run_demo
 from flows.runtime import signals as stop
 from flows.runtime.exit_codes import verdict
 
+app = typer.Typer(add_completion=False)
 
+
+@app.command()
 def demo_command(
     *,
     speed: Annotated[str, typer.Option(help="Events per second, or `max`.")] = "2000",

@@ -6,8 +6,8 @@ from typing import Any
 import yaml
 
 from flows.demo.events import time_text
-from flows.demo.sales import DAY_MS
 from flows.demo.stream import DC_ID, region_of
+from state.durations import DAY_MS
 
 _CAMPAIGN_LOCK = 20
 

@@ -11,7 +11,8 @@ from heapq import heappop, heappush
 
 from flows.demo.bad_input import odd_message
 from flows.demo.events import CLOSING_ID, Fact, StreamEvent, message
-from flows.demo.sales import HOUR_MS, digest, number
+from flows.demo.sales import digest, number
+from state.durations import HOUR_MS
 
 ONE_IN = 1_000
 _LATE_MS = (HOUR_MS, 40 * HOUR_MS)

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from flows.demo.sales import DAY_MS, HOUR_MS, BoolArray, IntArray, Sales, digest, number
+from flows.demo.sales import BoolArray, IntArray, Sales, digest, number
+from state.durations import DAY_MS, HOUR_MS
 
 CHANNELS = ("shopee", "momo", "pchome", "yahoo", "shop")
 _CHANNEL_BELOW_PERCENT = (40, 65, 80, 90, 100)

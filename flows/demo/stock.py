@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from flows.demo.orders import NEVER, Baskets
-from flows.demo.sales import DAY_MS, HOUR_MS, WEEK_MS, BoolArray, IntArray, Sales, digest, number
+from flows.demo.sales import BoolArray, IntArray, Sales, digest, number
+from state.durations import DAY_MS, HOUR_MS, WEEK_MS
 
 BOUGHT_ONCE_ONE_IN = 10
 MARK_MIN = 2

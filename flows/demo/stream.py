@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 
 from flows.demo.events import CLOSING_ID, ORDERS, RECEIPTS, SALES, Fact, Phase, time_text
 from flows.demo.orders import CHANNELS
-from flows.demo.sales import DAY_MS, Sales, digest, number
+from flows.demo.sales import Sales, digest, number
 from flows.demo.timetable import CHUNKS_MAX, DC, RECEIPT_AFTER_MS, Timetable, What, timetable_of
+from state.durations import DAY_MS
 
 DC_ID = "dc"
 REGIONS = ("north", "south", "east", "west")

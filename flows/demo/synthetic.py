@@ -4,7 +4,8 @@ from math import prod
 
 import numpy as np
 
-from flows.demo.sales import DAY_MS, WEEK_MS, Sales, digest, number
+from flows.demo.sales import Sales, digest, number
+from state.durations import DAY_MS, WEEK_MS
 
 SHOPS = 5
 PRODUCTS = 200

@@ -10,8 +10,9 @@ from enum import IntEnum
 import numpy as np
 
 from flows.demo.orders import NEVER, Baskets, baskets_of
-from flows.demo.sales import DAY_MS, HOUR_MS, IntArray, Sales
+from flows.demo.sales import IntArray, Sales
 from flows.demo.stock import left_each_week, positions_of, restocking_of
+from state.durations import DAY_MS, HOUR_MS
 
 LINES_MAX = 500
 DC = 0  # stands for a store number in a row; real ones begin at 1

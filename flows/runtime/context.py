@@ -9,7 +9,8 @@ from connectors.redis.server import Server
 from flows.engine.failure import DeferredFailure
 from flows.runtime.active_policy import ActivePolicy
 from flows.runtime.clock import Clock
-from state.protocol.keys import GUARD_ALLOWANCE_MS, HOUR_MS
+from state.durations import HOUR_MS
+from state.protocol.keys import GUARD_ALLOWANCE_MS
 from state.store.shards import Store
 from state.store.shared import Shared
 

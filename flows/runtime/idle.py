@@ -1,10 +1,12 @@
 """Idle: every watermark is at the end of its partition and nothing has been due for a while."""
 
+import time
 from dataclasses import dataclass
 
 from connectors.log.base import INPUT_TOPICS, Partition
+from flows.runtime import signals
 from flows.runtime.context import Runtime
-from flows.runtime.retry import insist
+from flows.runtime.retry import insist, is_away
 from state.protocol.calls import ABSENT
 
 LOOK_EVERY_S = 0.25
@@ -77,3 +79,41 @@ class Idle:
     def is_now(self) -> bool:
         """Say whether all is applied, and nothing is due, at this moment."""
         return not (open_work(self._runtime) if self._due else lags(self._runtime))
+
+
+@dataclass(frozen=True, slots=True)
+class Waited:
+    """How a wait for idle ended."""
+
+    is_idle: bool
+    left: Open | None
+    """What was open at the last look; None = a server was unavailable then."""
+    error: Exception | None = None
+    """Why it was unavailable."""
+
+
+def wait_until_idle(runtime: Runtime, timeout_s: float) -> Waited:
+    """Wait until all has been quiet for `Idle.QUIET_S`, for at most `timeout_s`, or until this process is stopped."""
+    began_s = time.monotonic()
+    quiet_since_s: float | None = None
+    while True:
+        waited = _look(runtime)
+        now_s = time.monotonic()
+        if waited.left is None or waited.left:
+            quiet_since_s = None
+        else:
+            quiet_since_s = now_s if quiet_since_s is None else quiet_since_s
+            if now_s - quiet_since_s >= Idle.QUIET_S:
+                return Waited(is_idle=True, left=waited.left)
+        if now_s - began_s >= timeout_s or signals.wanted():
+            return waited
+        signals.wait(min(LOOK_EVERY_S, max(0.0, began_s + timeout_s - now_s)))
+
+
+def _look(runtime: Runtime) -> Waited:
+    try:
+        return Waited(is_idle=False, left=open_work(runtime))
+    except Exception as error:
+        if not is_away(error):
+            raise
+        return Waited(is_idle=False, left=None, error=error)

@@ -10,7 +10,8 @@ today), and a bucket is a plain sum, so the order in which sales arrive changes 
 
 from collections.abc import Iterable, Mapping, Sequence
 
-DAY_MS = 86_400_000
+from state.durations import DAY_MS
+
 BUCKET_DAYS = 14
 HALF_LIFE_DAYS = 7
 

@@ -7,7 +7,8 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from state.demand.velocity import BUCKET_DAYS, DAY_MS
+from state.demand.velocity import BUCKET_DAYS
+from state.durations import DAY_MS
 from state.protocol.calls import Gate, Place, Position
 from state.protocol.keys import MOVEMENTS_WINDOW_MS
 from state.rules.exclusions import uncounted

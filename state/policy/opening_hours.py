@@ -10,6 +10,8 @@ from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from state.durations import DAY_MS
+
 DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 DAY_MINUTES: Final = 24 * 60
 LOOK_BACK_DAYS: Final = 35
@@ -18,7 +20,6 @@ LOOK_BACK_DAYS: Final = 35
 Hours = tuple[tuple[int, int, int], ...]
 """(weekday, Monday = 0; first minute; minute after the last, above 1440 when it is of the next day)."""
 
-_DAY_MS: Final = 86_400_000
 _PART = re.compile(
     r"(?:(?P<first>[a-z]{3})(?:-(?P<last>[a-z]{3}))? +)?"
     r"(?P<h1>[0-9]{2}):(?P<m1>[0-5][0-9]) *- *(?P<h2>[0-9]{2}):(?P<m2>[0-5][0-9])"
@@ -49,7 +50,7 @@ def parse_hours(text: str) -> Hours:
 
 def open_ms(hours: Hours, timezone: str, from_ms: int, to_ms: int) -> int:
     """Return for how long (ms) it was open between two times; of long ago only the last 35 days count."""
-    from_ms = max(from_ms, to_ms - LOOK_BACK_DAYS * _DAY_MS)
+    from_ms = max(from_ms, to_ms - LOOK_BACK_DAYS * DAY_MS)
     if from_ms >= to_ms:
         return 0
     if not hours:

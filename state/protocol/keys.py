@@ -8,13 +8,11 @@ to live it was promised.
 
 from dataclasses import dataclass
 
+from state.durations import DAY_MS, HOUR_MS
 from state.protocol.sharding import tag_of
 
 LAYOUT = "2"
 """How the keys are named and what lies in them; another layout is another store."""
-
-HOUR_MS = 3_600_000
-DAY_MS = 24 * HOUR_MS
 
 MOVEMENTS_WINDOW_MS = 72 * HOUR_MS
 """A position keeps movements this much older than its newest, for a late count to be laid under."""

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from state.demand.velocity import DAY_MS
+from state.durations import DAY_MS
 from state.policy.document import AdRule
 
 QUARTER_MS = 900_000

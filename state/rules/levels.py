@@ -19,7 +19,8 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import NamedTuple
 
-from state.demand.velocity import DAY_MS, day_number, velocity_of
+from state.demand.velocity import day_number, velocity_of
+from state.durations import DAY_MS
 from state.policy.channel_rules import Rules, channel_rules
 from state.policy.compiled import MEMO_MAX, Compiled
 from state.policy.document import Campaign, Channel

@@ -18,11 +18,12 @@ edition, 2017, chapter 6; P. H. Zipkin, Foundations of Inventory Management, 200
 from decimal import Context, Decimal
 from functools import lru_cache
 
+from state.durations import DAY_MS
+
 PPM = 1_000_000
 EXACT_MAX = 2_000
 """Up to this mean the sum is worked out; it has about as many terms."""
 
-_MS_PER_DAY = 86_400_000
 _EXACT = Context(prec=40)
 
 
@@ -34,7 +35,7 @@ def risk_buffer(velocity_mpd: int, lag_ms: int, risk_ppm: int) -> int:
         lag_ms: the push lag of the channel.
         risk_ppm: the chance, in millionths, that more is sold meanwhile; at least 1.
     """
-    mean_millionths = -(-velocity_mpd * lag_ms * 1_000 // _MS_PER_DAY)
+    mean_millionths = -(-velocity_mpd * lag_ms * 1_000 // DAY_MS)
     return quantile(mean_millionths, risk_ppm) if mean_millionths > 0 else 0
 
 

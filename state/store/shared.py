@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from state.protocol.keys import Keys
 from state.store.client import Client
 from state.store.guard_decisions import GuardDecisions
+from state.store.health import ServerHealth
 from state.store.lease import Lease
 from state.store.listed_counts import ListedCounts
 from state.store.policy import PolicyStore
@@ -49,3 +50,7 @@ class Shared:
     def scrub_lease(self, owner: str, life_ms: int) -> Lease:
         """Return the lease of the process that scrubs."""
         return Lease(self.client, self.keys.walk(), owner, life_ms)
+
+    def server_health(self) -> ServerHealth:
+        """Return what asks the servers how they are."""
+        return ServerHealth(self.client, self.keys)

@@ -174,6 +174,11 @@ def rows(done: Done) -> list[Any]:
     return [orjson.loads(line) for line in done.stdout.splitlines()]
 
 
+def last_fault(done: Done) -> str:
+    """The last line that a command printed on standard error."""
+    return done.stderr.splitlines()[-1]
+
+
 def eventually(holds: Callable[[], bool], within_s: float = 20.0) -> bool:
     """Say whether something comes true in time."""
     deadline = time.monotonic() + within_s

@@ -12,8 +12,9 @@ import numpy as np
 
 from flows.demo.dump import sales_of
 from flows.demo.events import Fact
-from flows.demo.sales import DAY_MS, Sales
+from flows.demo.sales import Sales
 from flows.demo.stream import Story
+from state.durations import DAY_MS
 
 MIDNIGHT_MS = 1_483_920_000_000
 """Monday 2017-01-09T00:00:00Z: the second one of the data, all shops have traded for a week."""

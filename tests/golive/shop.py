@@ -15,8 +15,8 @@ from connectors.config import settings as environment
 from connectors.config.settings import Settings
 from connectors.log.base import AppendFailed, Outgoing
 from flows.demo.config import config_text
-from flows.demo.sales import DAY_MS, HOUR_MS
 from flows.runtime.context import Runtime
+from state.durations import DAY_MS, HOUR_MS
 from tests.golive.monday import MIDNIGHT_MS, SUPPLIER, Monday
 from tests.rules.catalogue import by_id
 from tests.rules.means import Unprotected

@@ -8,8 +8,8 @@ from typing import Any
 from connectors.log.base import Outgoing
 from connectors.messages.cloudevents import structured
 from flows.demo.events import Fact, message
-from flows.demo.sales import HOUR_MS
 from flows.runtime.context import Runtime
+from state.durations import HOUR_MS
 from state.events.messages import TOPIC_OF
 from state.events.timestamps import ms_rfc3339
 from tests.golive.monday import MIDNIGHT_MS, Monday

@@ -9,9 +9,9 @@ import orjson
 from connectors.log.base import OUTPUT_TOPICS
 from connectors.log.kafka.topics import COMPACTED, DEAD_LETTERS_DAYS_MIN
 from connectors.messages.outgoing import WRITTEN, Event, Written
-from flows.cli import adjust as commands_adjust
-from flows.cli import reconcile as commands_reconcile
+from flows.services.corrections import adjust as adjusting
 from flows.services.corrections import import_counts as importing
+from flows.services.corrections import reconcile as reconciling
 from flows.services.holds import confirm as confirming
 from state.events.messages import TYPES
 from tools.pages.examples import incoming, outgoing, shaped
@@ -21,8 +21,8 @@ from tools.pages.members import members
 _TEMPLATE = Path(__file__).with_name("messages.md")
 _SECTION = re.compile(r"^### (\S+)\n\n?(.*?)(?=^##|\Z)", re.DOTALL | re.MULTILINE)
 _OWN = (
-    (commands_adjust.SOURCE, ("wms.adjustment",), "penstock adjust"),
-    (commands_reconcile.SOURCE, ("wms.adjustment",), "penstock reconcile --apply"),
+    (adjusting.SOURCE, ("wms.adjustment",), "penstock adjust"),
+    (reconciling.SOURCE, ("wms.adjustment",), "penstock reconcile --apply"),
     (importing.SOURCE, ("wms.count", "wms.quality"), "penstock import"),
     (confirming.SOURCE, ("order.placed",), "penstock hold confirm"),
 )

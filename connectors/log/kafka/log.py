@@ -34,9 +34,8 @@ from connectors.log.kafka.client import DELIVERY_MS, MESSAGE_BYTES_MAX, Client, 
 from connectors.log.kafka.member import KafkaMember
 from connectors.log.kafka.reader import KafkaReader
 from connectors.log.kafka.topics import KafkaTopics, Topic
-from state.protocol.keys import DAY_MS
+from state.durations import WEEK_MS
 
-WEEK_MS = 7 * DAY_MS
 _FLUSH_S = 0.5
 _LOOK_EVERY_S = 10.0
 

@@ -31,7 +31,7 @@ from connectors.log.base import (
     UnknownTopic,
 )
 from connectors.log.kafka.client import MESSAGE_BYTES_MAX, REQUEST_S, Client
-from state.protocol.keys import DAY_MS
+from state.durations import DAY_MS
 
 COMPACTED = frozenset({"stock.updates", "ads.signals", "order.routes"})
 """Absolute states by key: the newest of each key is kept for ever, older ones go."""

@@ -5,15 +5,28 @@ a position counted since is not compared at all.
 """
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, Final, NamedTuple
 
 from flows.runtime.context import Runtime
-from state.events.messages import QUANTITY_MAX
+from flows.services.bad_file import BadFile
+from flows.services.corrections.manual_events import (
+    Refused,
+    Sent,
+    rejected,
+    send,
+    wait_until_applied,
+)
+from state.events.adjustment_reasons import AdjustReason
+from state.events.messages import LINES_MAX, QUANTITY_MAX
 from state.protocol.wire import StoredPosition
 
+SOURCE: Final = "/penstock/reconcile"
+NOTE_MAX: Final = 1_000
 HEADER = ("location", "sku", "on_hand")
 CHUNK = 500
 
@@ -43,8 +56,37 @@ class Difference(NamedTuple):
         return self.theirs - self.ours
 
 
-class BadFile(Exception):
-    """The file cannot be read; each line says where, what was expected, and what came."""
+class Reason(NamedTuple):
+    """Why the differences are corrected: a reason of the closed list, by whom, and with which system."""
+
+    reason: AdjustReason
+    by: str
+    source: str
+
+
+@dataclass(slots=True)
+class Corrected:
+    """What became of the adjustments."""
+
+    sent: list[Sent] = field(default_factory=list)
+    refusal: str = ""
+    """Why ingest would reject the next event, so that no more were sent; "" = it would not."""
+    rejections: Mapping[str, str] | None = None
+    """By id, why events went to the dead letters; None until all events are applied."""
+
+
+def compare(
+    runtime: Runtime, path: Path, source: str, as_of_ms: int
+) -> tuple[int, list[Difference]]:
+    """Compare a file with what the pool had at that moment; return the number of its rows, and where the two differ.
+
+    Raises:
+        BadFile: at the first line that is wrong; nothing was compared.
+        OSError, UnicodeDecodeError: it cannot be read.
+    """
+    chunks = list(rows_of(path, source, runtime))
+    found = [each for rows in chunks for each in differences(runtime, rows, as_of_ms)]
+    return sum(map(len, chunks)), found
 
 
 def rows_of(path: Path, source: str, runtime: Runtime) -> Iterator[list[Row]]:
@@ -100,3 +142,51 @@ def had(stored: StoredPosition | None, as_of_ms: int) -> int:
         return 0
     later = sum(change for time_ms, change in stored.movements if time_ms > as_of_ms)
     return stored.position.on_hand - later
+
+
+def correct(
+    runtime: Runtime,
+    open_differences: Sequence[Difference],
+    as_of_ms: int,
+    reason: Reason,
+    timeout_s: float,
+) -> Corrected:
+    """Send the differences as adjustments of that moment, and wait until they are applied, for at most `timeout_s`.
+
+    Raises:
+        LogError: the log did not confirm an event.
+    """
+    corrected = Corrected()
+    try:
+        for location, data in _adjustments(open_differences, reason):
+            sent = send(runtime, "wms.adjustment", SOURCE, as_of_ms, data, location)
+            corrected.sent.append(sent)
+    except Refused as refused:
+        corrected.refusal = str(refused)
+        return corrected
+    skus = [difference.sku for difference in open_differences]
+    if wait_until_applied(runtime, corrected.sent, skus, timeout_s):
+        corrected.rejections = rejected(runtime, corrected.sent)
+    return corrected
+
+
+def _adjustments(
+    open_differences: Sequence[Difference], reason: Reason
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield location and data of each event; one holds at most `LINES_MAX` lines."""
+    by_location: dict[str, list[Difference]] = defaultdict(list)
+    for difference in open_differences:
+        by_location[difference.location].append(difference)
+    for location, of_location in by_location.items():
+        rest = iter(of_location)
+        while some := list(islice(rest, LINES_MAX)):
+            yield (
+                location,
+                {
+                    "location": location,
+                    "reason": reason.reason,
+                    "actor": reason.by,
+                    "note": f"reconciled with {reason.source}"[:NOTE_MAX],
+                    "lines": [{"sku": each.sku, "quantity": each.delta} for each in some],
+                },
+            )

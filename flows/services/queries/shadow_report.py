@@ -9,22 +9,27 @@ what is promised, before share, buffer and cap), and what the difference would h
 
 import csv
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
 from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
 from connectors.config.yaml_reader import Lint, did_you_mean, shortened
 from flows.runtime.active_policy import ActivePolicy
-from flows.services.queries.current_levels import Moment, figures_now
+from flows.runtime.context import Runtime
+from flows.services.bad_file import BadFile
+from flows.services.queries.current_levels import Moment, figures_now, moment
+from state.events.messages import QUANTITY_MAX
 from state.policy.channel_rules import channel_rules
 from state.policy.compiled import Compiled, compiled
 from state.protocol.calls import SkuState
 from state.rules.levels import Figures, derive
 
 HEADER: Final = ("channel", "sku", "quantity")
-UNITS_MAX: Final = 1_000_000_000
+CHUNK: Final = 500
 PROBLEMS_MAX: Final = 1_000
 
 Shown = dict[str, dict[str, int]]
@@ -58,6 +63,21 @@ class Total:
     """SKUs that the pool would show and the file does not name."""
 
 
+def read_file(run: Runtime, file: Path) -> Shown:
+    """Return what a file `channel,sku,quantity` says.
+
+    Raises:
+        BadFile: with every problem.
+        OSError: it cannot be opened.
+    """
+    lint = Lint(file.name)
+    with file.open(encoding="utf-8-sig", newline="") as lines:
+        shown = read_shown(lines, tuple(run.policy.compiled.channels), lint)
+    if lint.problems:
+        raise BadFile(*map(str, lint.problems))
+    return shown
+
+
 def read_shown(lines: Iterable[str], channels: Sequence[str], lint: Lint) -> Shown:
     """Return what a file `channel,sku,quantity` says; whole only if nothing was added to `lint`."""
     rows = csv.reader(lines, strict=True)
@@ -86,8 +106,8 @@ def _add(shown: Shown, cells: list[str], channels: Sequence[str], line: int, lin
     if channel not in channels:
         hint = did_you_mean(channel, list(channels))
         lint.add(line, "channel", f"expected a listed channel, got {shortened(channel)!r}{hint}")
-    elif not (text.isascii() and text.isdecimal()) or int(text) > UNITS_MAX:
-        lint.add(line, "quantity", f"expected integer 0..{UNITS_MAX}, got {shortened(text)!r}")
+    elif not (text.isascii() and text.isdecimal()) or int(text) > QUANTITY_MAX:
+        lint.add(line, "quantity", f"expected integer 0..{QUANTITY_MAX}, got {shortened(text)!r}")
     elif channel in shown.get(sku, ()):
         told = f"expected each SKU once for a channel, got {shortened(sku)!r} for {channel!r} again"
         lint.add(line, "sku", told)
@@ -156,3 +176,20 @@ def worst_first(rows: Iterable[Row]) -> list[Row]:
 def by_sku(shown: Mapping[str, object], known: Iterable[str]) -> list[str]:
     """Return every SKU of the file and of the pool, each once, in order."""
     return sorted({*shown, *known})
+
+
+def compare(
+    run: Runtime, shown: Shown, skus: Sequence[str], progress: Callable[[int], None]
+) -> tuple[Report, list[Row]]:
+    """Compare these SKUs with the pool; return the totals, and where the two differ, the worst first.
+
+    `progress` gets the number of SKUs compared since it was last called.
+    """
+    report = Report(run.policy, shown, moment(run))
+    rows: list[Row] = []
+    rest = iter(skus)
+    while chunk := list(islice(rest, CHUNK)):
+        for sku, state in zip(chunk, run.store.read_many(chunk), strict=True):
+            rows.extend(report.compare(sku, state))
+        progress(len(chunk))
+    return report, worst_first(rows)

@@ -1,13 +1,33 @@
 """How a SKU is shown: the JSON of `penstock stock`."""
 
-from typing import Any
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Any, Final
 
 import orjson
 
 from flows.runtime.active_policy import ActivePolicy
-from flows.services.queries.current_levels import figures_now
+from flows.runtime.context import Runtime
+from flows.services.queries.current_levels import figures_now, levels_now, moment
 from state.events.timestamps import ms_rfc3339
 from state.protocol.calls import SkuState
+
+CHUNK: Final = 500
+
+
+def current_views(run: Runtime, skus: Iterable[str]) -> Iterator[tuple[str, dict[str, Any] | None]]:
+    """Yield each SKU with its view, None where the store does not know it.
+
+    Its levels are those under the active policy at this moment, emitted yet or not.
+    """
+    rest = iter(skus)
+    while chunk := list(islice(rest, CHUNK)):
+        now = moment(run)
+        for sku, state in zip(chunk, run.store.read_many(chunk), strict=True):
+            if state is None:
+                yield sku, None
+            else:
+                yield sku, view(state, run.policy) | {"levels": levels_now(state, run.policy, now)}
 
 
 def view(state: SkuState, policy: ActivePolicy) -> dict[str, Any]:

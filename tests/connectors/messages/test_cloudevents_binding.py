@@ -13,7 +13,7 @@ import pytest
 
 from connectors.log.base import Record
 from connectors.messages.cloudevents import STRUCTURED, Envelope, Malformed, parse, structured
-from flows.cli.emit import Options
+from flows.services.corrections.append_events import Target
 from state.events.rejection import Rejection
 from state.events.validation import decode
 
@@ -280,8 +280,8 @@ def test_kafka_3_2_2_in_binary_mode_the_value_is_the_data_byte_by_byte() -> None
 
 def test_kafka_3_1_the_key_that_was_given_is_the_key_and_nothing_is_added_to_the_event() -> None:
     line = value(partitionkey="s9")
-    given = Options(key=b"mine").message(line)
-    by_default = Options().message(line)
+    given = Target(key=b"mine").message(line)
+    by_default = Target().message(line)
     assert (given.key, by_default.key) == (b"mine", b"s001")
     assert given.value == by_default.value == line
 

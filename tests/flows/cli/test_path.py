@@ -1,7 +1,5 @@
 """From events to levels, by the command line alone."""
 
-import signal
-
 import orjson
 
 from tests.flows.shop import CONFIG, Shop, event, lines, rows
@@ -74,26 +72,3 @@ def test_a_dead_letter_takes_effect_when_replayed_after_a_fix(shop: Shop) -> Non
     assert again.stdout == "dead-letters: replayed=0 failed=0\n"
     assert shop.penstock("dead-letters", "replay", "no/such/1").returncode == 1
     assert shop.penstock("dead-letters", "show", "no/such/1").returncode == 1
-
-
-def test_wait_tells_what_is_open_when_time_runs_out(shop: Shop) -> None:
-    shop.emit(event(1, "pos.sale", location="s1", receipt="x", lines=lines(A=1)))
-    waited = shop.penstock("wait", "--idle", "--timeout", "0.5")
-    assert waited.returncode == 1
-    told = orjson.loads(waited.stdout)
-    assert (told["idle"], list(told["lag"].values()), told["due"]) == (False, [1], 0)
-    assert waited.stderr.startswith("penstock wait: not idle within 0.5 s; open: pos.sales/")
-
-
-def test_wait_returns_once_the_flows_have_done_all(shop: Shop) -> None:
-    flows = shop.start("run")
-    try:
-        shop.emit(event(1, "wms.receipt", location="wh", reference="r", lines=lines(A=5)))
-        waited = shop.penstock("wait", "--idle", "--timeout", "30")
-        assert (waited.returncode, waited.stderr) == (0, "")
-        assert orjson.loads(waited.stdout) == {"idle": True, "lag": {}, "due": 0}
-        assert shop.stock("A")["levels"] == {"shopee": 4, "shop": 5}
-    finally:
-        flows.send_signal(signal.SIGTERM)
-        said = flows.communicate(timeout=20)[1]
-    assert (flows.returncode, said) == (0, b"")

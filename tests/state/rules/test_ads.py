@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from state.demand.velocity import DAY_MS
+from state.durations import DAY_MS
 from state.policy.document import AdRule
 from state.rules.ads import AdDecision, AdState, day_of, days, decide, is_quiet
 

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from connectors.redis.embedded import Embedded
-from flows.cli.explain import explain
 from flows.services.holds.service import Holding
 from flows.services.holds.values import Made, Wanted
 from flows.services.policy.activate import activate
@@ -16,7 +15,7 @@ from state.policy import overlay
 from state.protocol.calls import SkuState
 from state.store.policy_history import By
 from tests.flows.harness import Engine, engine
-from tests.flows.shop import Shop, event, lines, rows
+from tests.flows.shop import lines
 
 CONFIG = """
 version: 1
@@ -136,83 +135,6 @@ def test_after_another_policy_every_level_is_explained_under_it(
         run(e)
         assert apart(e, "A", "shop") == ("", 3, 3)
         assert Explaining(e.run).check_all(["A"]).findings == ()
-
-
-def test_who_holds_and_who_ordered_is_told_by_name(shop: Shop) -> None:
-    shop.config.write_text(CONFIG)
-    shop.emit(
-        event(1, "wms.receipt", location="wh", reference="r", lines=lines(A=20)),
-        event(2, "order.placed", order="o1", channel="shop", lines=lines(A=3)),
-        event(3, "order.placed", order="o2", channel="shop", lines=lines(A=2, B=1)),
-        event(4, "order.cancelled", order="o2", lines=lines(A=1)),
-    )
-    shop.settle()
-    held = shop.penstock("hold", "create", "cart-1", "A=4", "--channel", "shop")
-    assert held.returncode == 0, held.stderr
-    shop.settle()
-    (found,) = rows(shop.penstock("explain", "A", "--channel", "shop"))
-    assert (found["level"], found["emitted"]["level"]) == (12, 12)
-    assert [step["effect"] for step in found["steps"]] == [20, -4, -4, 0]
-    assert [(hold["hold"], hold["units"]) for hold in found["held_by"]] == [("cart-1", 4)]
-    assert {order.rpartition("/")[2]: units for order, units in found["unrouted_by"].items()} == {
-        "o1": 3,
-        "o2": 1,
-    }
-    last = found["emitted"]["last_update"]
-    assert (last["level"], last["version"]) == (12, shop.stock("A")["version"])
-    told = {each["type"]: each for each in found["events"]}
-    assert len(found["events"]) == 4
-    assert told.keys() == {"wms.receipt", "order.placed", "order.cancelled"}
-    assert told["wms.receipt"]["place"].startswith("wms.receipts/")
-    assert told["wms.receipt"]["does"].startswith("wh: on_hand +20")
-    (short,) = rows(shop.penstock("explain", "A"))
-    assert [(row["channel"], row["level"], row["apart"]) for row in short["channels"]] == [
-        ("shop", 12, ""),
-        ("side", 12, "shadow"),
-        ("market", 10, "not_counted"),
-    ]
-    assert rows(shop.penstock("explain", "--all")) == [{"pairs": 6, "explained": 6}]
-
-
-def test_a_sale_that_a_count_saw_did_nothing(shop: Shop) -> None:
-    old = {**event(2, "pos.sale", location="s1", receipt="1", lines=lines(A=1))}
-    old["time"] = "2026-01-01T00:00:00Z"
-    counted_at = "2026-01-02T00:00:00Z"
-    shop.emit(
-        event(1, "wms.count", location="s1", counted_at=counted_at, lines=lines(A=5)), old, old
-    )
-    shop.settle()
-    (found,) = rows(shop.penstock("explain", "A", "--channel", "shop"))
-    assert [(e["absorbed"], e["repeated"]) for e in found["events"] if e["type"] == "pos.sale"] == [
-        (True, False),
-        (True, True),
-    ]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "code", "said"),
-    [
-        ((None, None), 2, "expected a SKU"),
-        (("A", "nowhere"), 2, "--channel: expected one of shop, side, market, got 'nowhere'"),
-        (("none", None), 1, "sku: expected one that the store knows, got 'none'"),
-    ],
-)
-def test_what_cannot_be_explained_is_told_in_words(
-    arguments: tuple[str | None, str | None],
-    code: int,
-    said: str,
-    valkey: Embedded,
-    config: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    with engine(valkey, config) as e:
-        counted(e, "wh", A=9)
-    monkeypatch.setenv("PENSTOCK_REDIS", f"unix://{valkey.socket}")
-    monkeypatch.setenv("PENSTOCK_CONFIG", str(config))
-    sku, channel = arguments
-    assert explain(sku, channel, 0, every=False, as_json=True) == code
-    assert said in capsys.readouterr().err
 
 
 def test_a_confirmed_hold_is_told_as_an_order(valkey: Embedded, config: Path) -> None:

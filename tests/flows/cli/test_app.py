@@ -1,4 +1,4 @@
-"""Usage, configuration and the state of the machine, as the command line tells them."""
+"""Usage, help and failures, as the command line reports them."""
 
 import subprocess
 import sys
@@ -7,7 +7,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from tests.flows.shop import ROOT, Shop, event, lines, rows
+from tests.flows.shop import ROOT, Shop
 
 AWAY = {"PENSTOCK_REDIS": "redis://127.0.0.1:1"}
 
@@ -82,57 +82,3 @@ def test_a_wrong_setting_and_a_wrong_configuration_are_told_in_exact_words(tmp_p
     assert (check.returncode, check.stdout) == (1, problem)
     as_json = shop.penstock("config", "check", str(shop.config), "--json")
     assert orjson.loads(as_json.stdout) == {"problems": [problem.strip()], "warnings": []}
-
-
-def test_a_configuration_without_problems_is_ok(tmp_path: Path) -> None:
-    shop = Shop(tmp_path)
-    good = shop.penstock("config", "check")
-    assert (good.returncode, good.stdout) == (0, "penstock.yaml: ok\n")
-    missing = shop.penstock("config", "check", "other.yaml")
-    assert missing.returncode == 2
-    assert missing.stderr == "penstock config check: other.yaml: expected a file, got none\n"
-
-
-def test_init_makes_everything_once_and_tells_what_is_there(shop: Shop) -> None:
-    (first,) = rows(shop.penstock("init", PENSTOCK_PARTITIONS="2"))
-    assert first["topics"]["pos.sales"] == 2
-    assert "penstock_apply" in first["functions"]
-    assert (first["shards"], first["begun"]) == (16, {})
-    (second,) = rows(shop.penstock("init", PENSTOCK_PARTITIONS="3"))
-    assert second == first
-    mismatch = shop.penstock("init", PENSTOCK_SHARDS="8")
-    assert mismatch.returncode == 2
-    assert "PENSTOCK_SHARDS: expected 16" in mismatch.stderr
-
-
-def test_reading_can_begin_at_the_end_of_what_is_there(shop: Shop) -> None:
-    shop.emit(event(1, "wms.receipt", location="wh", reference="r", lines=lines(A=10)))
-    (told,) = rows(shop.penstock("init", "--from", "latest"))
-    assert len(told["begun"]) == 12
-    assert shop.penstock("wait", "--idle", "--timeout", "5").returncode == 0
-    assert shop.penstock("stock", "A").returncode == 1
-
-
-def test_doctor_finds_a_sound_store_sound(shop: Shop) -> None:
-    before = shop.penstock("doctor")
-    assert before.returncode == 1
-    assert "run `penstock init`" in before.stdout
-    shop.penstock("init")
-    found = {row["check"]: row["status"] for row in rows(shop.penstock("doctor"))}
-    assert found == dict.fromkeys(
-        ("python", "settings", "config", "server", "shards", "append-only", "clock", "functions", "topics",
-         "policy", "lag", "due"),
-        "ok",
-    )  # fmt: skip
-
-
-def test_doctor_tells_what_is_wrong(shop: Shop) -> None:
-    shop.emit(event(1, "wms.receipt", location="wh", reference="r", lines=lines(A=10)))
-    shop.config.write_text("version: 2\n")
-    done = shop.penstock("doctor", PENSTOCK_TICK="20", PENSTOCK_REDIS="redis://127.0.0.1:1")
-    assert done.returncode == 1
-    found = {row["check"]: row for row in map(orjson.loads, done.stdout.splitlines())}
-    assert [name for name, row in found.items() if row["status"] == "fail"] == [
-        "settings", "config", "server",
-    ]  # fmt: skip
-    assert "did you mean PENSTOCK_TICK_MS?" in found["settings"]["detail"]
