@@ -19,7 +19,7 @@ from flows.runtime.session import reached
 from flows.services.holds.service import Holding
 from flows.services.queries.explain import Explaining
 from flows.services.queries.sku_history import touched
-from state.protocol.calls import SkuState
+from state.protocol.figures import SkuState
 
 SKUS_AT_ONCE: Final = 500
 FINDINGS_SHOWN: Final = 50

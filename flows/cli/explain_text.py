@@ -9,8 +9,8 @@ from flows.services.queries.explain import Told, Update
 from flows.services.queries.sku_history import Touch
 from state.events.ops import MOVE
 from state.events.timestamps import ms_rfc3339
-from state.protocol.calls import SkuState
-from state.protocol.hold_calls import HoldState
+from state.protocol.figures import SkuState
+from state.protocol.holds import HoldState
 from state.rules.explain import Contribution, Explanation
 
 HOLDS_SHOWN: Final = 20

@@ -10,7 +10,7 @@ from flows.runtime.session import reached
 from flows.services.holds.service import Holding
 from flows.services.holds.values import Confirmed, Made, NotDone, Wanted
 from state.events.timestamps import ms_rfc3339
-from state.protocol.hold_calls import HeldLine, HoldState
+from state.protocol.holds import HeldLine, HoldState
 
 _EXITS = {"usage": USAGE, "busy": AWAY_EXIT, "unknown": AWAY_EXIT}
 

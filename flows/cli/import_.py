@@ -24,7 +24,7 @@ from flows.services.corrections.import_counts import Plan
 from flows.services.policy.overlay import steer
 from state.events.timestamps import rfc3339_ms
 from state.policy import overlay
-from state.protocol.calls import ABSENT
+from state.protocol.common import ABSENT
 
 PROBLEMS_SHOWN: Final = 20
 BATCH: Final = 20

@@ -11,7 +11,7 @@ from flows.runtime.exit_codes import FINDING, OK, USAGE
 from flows.runtime.session import reached
 from flows.services.queries.current_levels import levels_now, moment
 from flows.services.queries.stock_view import view
-from state.protocol.calls import SkuState
+from state.protocol.figures import SkuState
 
 CHUNK = 500
 

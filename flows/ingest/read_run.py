@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from connectors.log.base import Partition, Record
 from flows.ingest.arrivals import Heard
 from flows.ingest.consumer_lag import Lag
-from state.protocol.calls import Lost
+from state.protocol.common import Lost
 from state.protocol.pack import Chain
 
 

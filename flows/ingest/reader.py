@@ -37,7 +37,8 @@ from flows.runtime.context import Runtime
 from flows.runtime.idle import Idle
 from flows.runtime.retry import insist
 from monitoring import metrics
-from state.protocol.calls import ABSENT, REPETITION, Lost, Tick
+from state.protocol.common import ABSENT, Lost
+from state.protocol.control import REPETITION, Tick
 from state.protocol.pack import Chain
 
 GROUP = "penstock.ingest"

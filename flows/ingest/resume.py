@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from connectors.log.base import INPUT_TOPICS, Partition
 from connectors.redis.server import ServerError
 from flows.runtime.context import Runtime
-from state.protocol.calls import ABSENT, Part, Tick
+from state.protocol.apply import Part
+from state.protocol.common import ABSENT
+from state.protocol.control import Tick
 
 
 class LogLost(ServerError):

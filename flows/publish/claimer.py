@@ -22,7 +22,9 @@ from flows.runtime.idle import Idle
 from flows.runtime.retry import insist, insistent
 from flows.services.policy.rebuild_sums import rebuild
 from monitoring import metrics
-from state.protocol.calls import REPETITION, Claim, Claimed, Lost, Refused, Tick
+from state.protocol.claim import Claim, Claimed
+from state.protocol.common import Lost, Refused
+from state.protocol.control import REPETITION, Tick
 
 TICK_S = 1.0
 CLAIM_MAX = 128

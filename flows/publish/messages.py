@@ -10,7 +10,7 @@ from connectors.messages.cloudevents import STRUCTURED, structured
 from state.events.timestamps import ms_rfc3339
 from state.policy.document import AdRule
 from state.policy.overlay import BREAKER
-from state.protocol.calls import Due
+from state.protocol.claim import Due
 from state.rules.ads import Decision, days
 
 SOURCE = "/penstock"

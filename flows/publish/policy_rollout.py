@@ -12,7 +12,7 @@ from flows.runtime.active_policy import PolicyInForce
 from flows.runtime.context import Runtime
 from flows.runtime.retry import insist
 from state.policy.impact import PolicyChange
-from state.protocol.calls import Hasten
+from state.protocol.claim import Hasten
 
 
 def hasten(runtime: Runtime, before: PolicyInForce, after: PolicyInForce) -> Iterator[int] | None:

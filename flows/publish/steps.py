@@ -28,7 +28,7 @@ from state.demand.velocity import cover_mdays, day_number, velocity_of
 from state.policy.compiled import Compiled, compiled
 from state.policy.document import AdRule
 from state.policy.overlay import laid_over
-from state.protocol.calls import Due, Settle
+from state.protocol.claim import Due, Settle
 from state.rules.ads import AdState, day_of, decide, is_quiet
 from state.rules.exclusions import without_closed, without_silent
 from state.rules.levels import Figures, next_edge

@@ -13,7 +13,7 @@ from flows.runtime.active_policy import PolicyInForce
 from flows.runtime.clock import Clock
 from flows.runtime.retry import insist
 from monitoring import metrics
-from state.protocol.calls import Recover
+from state.protocol.control import Recover
 from state.protocol.keys import GUARD_ALLOWANCE_MS, HOUR_MS, Keys
 from state.store import policy as policy_store
 from state.store import push_lag

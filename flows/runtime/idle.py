@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from connectors.log.base import INPUT_TOPICS, Partition
 from flows.runtime.context import Runtime
 from flows.runtime.retry import insist
-from state.protocol.calls import ABSENT
+from state.protocol.common import ABSENT
 
 LOOK_EVERY_S = 0.25
 

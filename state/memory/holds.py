@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from state.events.order_key import ordered_by
 from state.memory.orders import OrderRecord
 from state.memory.sku import PositionRecord, SkuRecord
-from state.protocol.calls import Place
-from state.protocol.hold_calls import (
+from state.protocol.common import Place
+from state.protocol.holds import (
     ABSENT_HOLD,
     IS_PINNED,
     LAPSED,

@@ -11,27 +11,12 @@ from state.memory.apply import Run
 from state.memory.holds import Holds, Moved
 from state.memory.orders import OrderRecord
 from state.memory.sku import SkuRecord
-from state.protocol.calls import (
-    ABSENT,
-    AFRESH,
-    Applied,
-    Apply,
-    Claim,
-    Claimed,
-    Due,
-    Hasten,
-    Lost,
-    Part,
-    Rebuild,
-    Recover,
-    Refused,
-    Settle,
-    ShardEvent,
-    SkuState,
-    Tick,
-    Ticked,
-)
-from state.protocol.hold_calls import (
+from state.protocol.apply import Applied, Apply, Part, ShardEvent
+from state.protocol.claim import Claim, Claimed, Due, Hasten, Settle
+from state.protocol.common import ABSENT, Lost, Refused
+from state.protocol.control import AFRESH, Rebuild, Recover, Tick, Ticked
+from state.protocol.figures import SkuState
+from state.protocol.holds import (
     CLAIM_SWEEP_MAX,
     SWEEP_MAX,
     Hold,

@@ -8,7 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from state.demand.velocity import BUCKET_DAYS, DAY_MS
-from state.protocol.calls import Gate, Place, Position
+from state.protocol.claim import Gate
+from state.protocol.common import Place
+from state.protocol.figures import Position
 from state.protocol.keys import MOVEMENTS_WINDOW_MS
 
 MOVEMENTS_KEPT = 32

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from state.protocol.calls import Due, Place
+from state.protocol.claim import Due
+from state.protocol.common import Place
 from state.rules.levels import Figures
 
 

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Literal, NamedTuple
 
 from state.policy.compiled import Compiled
-from state.protocol.calls import Position, SkuState
+from state.protocol.figures import Position, SkuState
 from state.rules.level_steps import Step, steps
 from state.rules.levels import NO_LAGS, Figures, derive
 

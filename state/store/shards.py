@@ -18,22 +18,12 @@ from typing import Any, TypeVar, cast
 import msgspec
 import redis
 
-from state.protocol.calls import (
-    Applied,
-    Apply,
-    Claim,
-    Claimed,
-    Hasten,
-    Lost,
-    Rebuild,
-    Recover,
-    Refused,
-    Settles,
-    SkuState,
-    Tick,
-    Ticked,
-)
-from state.protocol.inspection import (
+from state.protocol.apply import Applied, Apply, encode_apply
+from state.protocol.claim import Claim, Claimed, Hasten, Settles, decode_claimed, encode_settle
+from state.protocol.common import Lost, Refused, encode_call
+from state.protocol.control import Rebuild, Recover, Tick, Ticked
+from state.protocol.figures import SkuState, StoredPosition, decode_position, decode_sku
+from state.protocol.inspect import (
     AskPromises,
     Inspect,
     Inspected,
@@ -43,15 +33,6 @@ from state.protocol.inspection import (
 )
 from state.protocol.keys import Keys
 from state.protocol.sharding import shard_of
-from state.protocol.wire import (
-    StoredPosition,
-    decode_claimed,
-    decode_position,
-    decode_sku,
-    encode_apply,
-    encode_call,
-    encode_settle,
-)
 from state.store import library
 from state.store.client import Client
 

@@ -6,9 +6,9 @@ from typing import Any, Final
 
 import orjson
 
+from state.protocol.figures import emitted_of
 from state.protocol.keys import Keys
 from state.protocol.sharding import shard_of
-from state.protocol.wire import emitted_of
 from state.store.client import Client
 
 CHUNK: Final = 500

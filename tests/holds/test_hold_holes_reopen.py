@@ -1,7 +1,7 @@
 """Without its rule each hole of holds is there: the pool in memory with the rule taken out."""
 
 from state.events.order_key import order_key
-from state.protocol.hold_calls import Hold, Keep
+from state.protocol.holds import Hold, Keep
 from tests.state.pools import WAREHOUSE, Bench, MemoryPool, consume, move, place_order
 from tests.state.random_holds import request
 

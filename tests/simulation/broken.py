@@ -16,7 +16,8 @@ from state.events.codes import CodeTable
 from state.memory.apply import Run
 from state.memory.orders import OrderRecord
 from state.memory.sku import SkuRecord
-from state.protocol.calls import ABSENT, Part, Place
+from state.protocol.apply import Part
+from state.protocol.common import ABSENT, Place
 from state.protocol.pack import Chain
 from tests.simulation import broken_shards as shards
 from tests.simulation.profiles import CHANGING, EMITTING, GOING_BACK, GOING_BACK_TWICE

@@ -4,22 +4,10 @@ import redis
 
 from state.memory.orders import OrderRecord
 from state.memory.shard import OutRecord
-from state.protocol.calls import (
-    ABSENT,
-    Applied,
-    Apply,
-    Claim,
-    Claimed,
-    Due,
-    Lost,
-    Part,
-    Recover,
-    Refused,
-    Settle,
-    ShardEvent,
-    Tick,
-    Ticked,
-)
+from state.protocol.apply import Applied, Apply, Part, ShardEvent
+from state.protocol.claim import Claim, Claimed, Due, Settle
+from state.protocol.common import ABSENT, Lost, Refused
+from state.protocol.control import Recover, Tick, Ticked
 from tests.simulation.shards import Pool
 
 

@@ -6,17 +6,10 @@ from state.memory.apply import Run
 from state.memory.orders import OrderRecord
 from state.memory.shard import OutRecord
 from state.memory.sku import SkuRecord
-from state.protocol.calls import (
-    Claim,
-    Claimed,
-    Due,
-    Lost,
-    Part,
-    Recover,
-    Refused,
-    Settle,
-    ShardEvent,
-)
+from state.protocol.apply import Part, ShardEvent
+from state.protocol.claim import Claim, Claimed, Due, Settle
+from state.protocol.common import Lost, Refused
+from state.protocol.control import Recover
 from tests.state import traces
 from tests.state.pools import Bench, MemoryPool
 

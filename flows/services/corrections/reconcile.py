@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from flows.runtime.context import Runtime
 from state.events.messages import QUANTITY_MAX
-from state.protocol.wire import StoredPosition
+from state.protocol.figures import StoredPosition
 
 HEADER = ("location", "sku", "on_hand")
 CHUNK = 500

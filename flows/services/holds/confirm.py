@@ -19,16 +19,7 @@ from flows.services.holds.locate import Where, Whereabouts
 from flows.services.holds.values import Confirmed, NotDone, gone
 from state.events.messages import MARKETPLACE_ORDERS
 from state.events.order_key import order_key, ordered_by
-from state.protocol.hold_calls import (
-    Ended,
-    HeldLine,
-    Keep,
-    KeepAnswer,
-    Kept,
-    Pinned,
-    Placed,
-    Release,
-)
+from state.protocol.holds import Ended, HeldLine, Keep, KeepAnswer, Kept, Pinned, Placed, Release
 from state.store.holds import HoldStore
 
 SOURCE = "/penstock/holds"

@@ -9,7 +9,7 @@ from unicodedata import category
 import orjson
 
 from state.events.messages import QUANTITY_MAX
-from state.protocol.hold_calls import LAPSED, RELEASED, SOLD, HeldLine
+from state.protocol.holds import LAPSED, RELEASED, SOLD, HeldLine
 
 LINES_MAX: Final = 100
 ID_MAX: Final = 128

@@ -8,7 +8,7 @@ from flows.runtime.context import RECOVER_CHUNK, Runtime
 from flows.runtime.retry import insist
 from state.policy import overlay
 from state.policy.overlay import Overlay
-from state.protocol.calls import AFRESH, Recover, Tick
+from state.protocol.control import AFRESH, Recover, Tick
 from state.store import policy as policy_store
 
 

@@ -11,7 +11,7 @@ import orjson
 
 from flows.runtime.active_policy import PolicyInForce
 from flows.runtime.context import Runtime
-from state.protocol.calls import SkuState
+from state.protocol.figures import SkuState
 from state.rules.exclusions import without_closed
 from state.rules.levels import Figures, derive
 from state.store import push_lag

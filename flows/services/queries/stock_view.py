@@ -6,7 +6,7 @@ import orjson
 
 from flows.runtime.active_policy import PolicyInForce
 from state.events.timestamps import ms_rfc3339
-from state.protocol.calls import SkuState
+from state.protocol.figures import SkuState
 
 
 def view(state: SkuState, policy: PolicyInForce) -> dict[str, Any]:

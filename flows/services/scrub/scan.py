@@ -16,7 +16,7 @@ from connectors.redis.server import Server
 from flows.runtime.active_policy import PolicyInForce, limits
 from flows.runtime.context import Runtime
 from flows.services.scrub.proof import RECORDS, Proof
-from state.protocol.inspection import AskPromises, Fault, Inspect, Paused, encode_places
+from state.protocol.inspect import AskPromises, Fault, Inspect, Paused, encode_places
 from state.protocol.sharding import tag_of
 from state.store.shards import Store
 from state.store.shown_counts import count_shown

@@ -12,7 +12,7 @@ from connectors.redis.embedded import Embedded
 from flows.runtime.session import connected
 from flows.services.corrections.reconcile import BadFile, rows_of
 from state.events.ops import MOVE
-from state.protocol.calls import Apply, Part, ShardEvent
+from state.protocol.apply import Apply, Part, ShardEvent
 from state.protocol.sharding import shard_of
 from tests.flows.harness import engine
 from tests.flows.shop import CONFIG, Done, Shop, event, eventually, lines, rows, running

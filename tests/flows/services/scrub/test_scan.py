@@ -12,10 +12,10 @@ from connectors.redis.server import beside
 from flows.services.holds.service import Holding
 from flows.services.holds.values import Wanted
 from flows.services.scrub.scan import Findings, Round
-from state.protocol.inspection import Fault
+from state.protocol.figures import _HEAD
+from state.protocol.inspect import Fault
 from state.protocol.keys import Keys
 from state.protocol.sharding import shard_of
-from state.protocol.wire import _HEAD
 from state.store.shards import Store
 from tests.flows.harness import Engine, engine
 from tests.flows.shop import lines

@@ -1,11 +1,11 @@
-"""What a shard is asked about holds, and what it answers: shared by the memory pool and the store."""
+"""Holds: the other side of `functions/hold.lua` and `functions/holds.lua`."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
 
-from state.protocol.calls import Place, Refused
+from state.protocol.common import Place, Refused
 
 LAPSED, RELEASED, SOLD = "lapsed", "released", "sold"
 """How a hold may have ended; when an order used it up: `ordered_by`."""

@@ -1,15 +1,12 @@
-"""What is asked about a shard when it is looked at for faults, and what it answers.
-
-The other side of `functions/inspect.lua` and `functions/promises.lua`.
-"""
+"""A shard looked at for faults: the other side of `functions/inspect.lua` and `functions/promises.lua`."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
 
-from state.protocol.calls import Place
-from state.protocol.wire import emitted_of
+from state.protocol.common import Place
+from state.protocol.figures import emitted_of
 
 _encode = msgspec.msgpack.Encoder().encode
 
