@@ -20,18 +20,12 @@
 -- value under a key, a malformed argument) happens in the reads; after the first write there are only
 -- writes to keys that were read.
 
-local EVENT_VALUES = 6
-
--- By op code, and how many values such an op has.
-local MOVE, COUNT, INCOMING, PLACE, CANCEL, VOID, SHIP, CONSUME = 0, 1, 2, 3, 4, 5, 6, 7
-local RETURN, CLOSE, NETTED = 8, 9, 10
+local EVENT_VALUES -- from state/protocol/apply.py
+local MOVE, COUNT, INCOMING, PLACE, CANCEL, VOID, SHIP, CONSUME, RETURN, CLOSE, NETTED -- from state/events/ops.py
+local OP_SIZES -- from state/events/ops.py
 local OPS = {
   [MOVE] = move, [COUNT] = count, [INCOMING] = announce, [PLACE] = place_order, [CANCEL] = cancel, [SHIP] = ship,
   [RETURN] = take_back, [NETTED] = ship_netted,
-}
-local SIZES = {
-  [MOVE] = 6, [COUNT] = 5, [INCOMING] = 5, [PLACE] = 5, [CANCEL] = 5, [VOID] = 4, [SHIP] = 6,
-  [RETURN] = 6, [CLOSE] = 4, [NETTED] = 6, [CONSUME] = 4,
 }
 -- Those that name no SKU.
 local WHOLE = { [VOID] = void, [CLOSE] = close_reference, [CONSUME] = holds.consume }
@@ -48,7 +42,7 @@ local function run_ops(run, i, last)
       touch(s, run)
       if code == MOVE then move(run, s, i) else OPS[code](run, s, i) end
     end
-    i = i + SIZES[code]
+    i = i + OP_SIZES[code]
   end
 end
 

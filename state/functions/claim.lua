@@ -20,8 +20,8 @@
 -- Atomic because version, token, `open` and lease must be taken with the figures they stand for. Every
 -- claim takes a new version and stays open until settled: what may still be under way is then never trusted.
 
-local DUE_VALUES, SWEPT_MAX = 3, 100
-local OPEN, TRUSTED, FIRST = 1, 2, 4
+local OPEN, TRUSTED, FIRST, DUE_VALUES -- from state/protocol/claim.py
+local CLAIM_SWEEP_MAX -- from state/protocol/holds.py
 
 local function wake(prefix, business_ms, now_ms, limit)
   local look = prefix .. 'look'
@@ -130,7 +130,7 @@ local function claim(keys, args)
   local now_ms = floor(now_us / 1000)
   take_over(keys[1], meta, revision)
   wake(prefix, business_ms, now_ms, limit)
-  local lapsed = holds.sweep(prefix, now_us, meta.floor, SWEPT_MAX)
+  local lapsed = holds.sweep(prefix, now_us, meta.floor, CLAIM_SWEEP_MAX)
 
   local due, stale, alerts, lease, n = {}, {}, {}, {}, 0
   local asked = asked_of(silent, gates)

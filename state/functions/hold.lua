@@ -31,7 +31,7 @@
 -- Returns  msgpack of [cursor to go on with or 0, [[hold, expiry_ms, by, shards, order, lines as above], ...]]
 
 do
-  local SWEEP_MAX = 20
+  local SWEEP_MAX -- from state/protocol/holds.py
 
   local function units_of(record, skus)
     local by_sku, units = {}, {}

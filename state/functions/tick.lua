@@ -16,13 +16,12 @@
 -- before those that somebody found to be pressing: a SKU that is due sooner stays so.
 
 local TOUCH_CHUNK = 500
-local SPREAD_MIN_MS = 100
-local HASHED, HASH_MAX, HASH_STEP = 16, 65521, 40503 -- the last bytes of a SKU, a prime, and what sets near ones apart
+local BEGIN, REPETITION, SPREAD_MIN_MS, HASHED, HASH_FACTOR, HASH_MAX, HASH_STEP -- from state/protocol/control.py
 
 -- By how much later a SKU comes up, within the spread.
 local function later_ms(sku, spread_ms)
   local hash = 0
-  for i = max(1, #sku - HASHED + 1), #sku do hash = (31 * hash + byte(sku, i)) % HASH_MAX end
+  for i = max(1, #sku - HASHED + 1), #sku do hash = (HASH_FACTOR * hash + byte(sku, i)) % HASH_MAX end
   return floor(hash * HASH_STEP % HASH_MAX * spread_ms / HASH_MAX)
 end
 
@@ -69,9 +68,9 @@ local function tick(keys, args)
   raise_marks(prefix .. 'mark', parts, marks)
   local recover = 0
   if meta.server ~= server then
-    recover = 1
+    recover = BEGIN
   elseif meta.again > 0 and meta.again <= now_ms then
-    recover = 2
+    recover = REPETITION
   end
   if business_ms > meta.t then call('HSET', keys[1], 't', business_ms) end
   take_over(keys[1], meta, revision)

@@ -10,11 +10,7 @@ from dataclasses import dataclass, field, replace
 from state.demand.velocity import BUCKET_DAYS, DAY_MS
 from state.protocol.claim import Gate
 from state.protocol.common import Place
-from state.protocol.figures import Position
-from state.protocol.keys import MOVEMENTS_WINDOW_MS
-
-MOVEMENTS_KEPT = 32
-"""Movements of a position kept for late counts, the newest by event time."""
+from state.protocol.figures import MOVEMENTS_KEPT, MOVEMENTS_WINDOW_MS, Position
 
 
 @dataclass(slots=True)

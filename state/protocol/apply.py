@@ -3,7 +3,7 @@
 Lists are flat on the wire: a small table costs more in Lua than its contents.
 """
 
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -49,6 +49,10 @@ class ShardEvent(NamedTuple):
     order: str
     """Order whose record remembers this event, "" when it has none."""
     ops: tuple[ShardOp, ...]
+
+
+EVENT_VALUES: Final = len(ShardEvent._fields) - 2
+"""Of each event in the call, before its ops: hash and slice travel apart; for the ops stands their number of values."""
 
 
 class Part(NamedTuple):

@@ -1,14 +1,21 @@
 """SKUs that are due, claimed and settled: the other side of `functions/claim.lua` and `functions/settle.lua`."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import msgspec
 
+from state.events.order_key import US
 from state.protocol.common import Refused
-from state.protocol.figures import US, Position, decode_head, decode_position, emitted_of
+from state.protocol.figures import Position, decode_head, decode_position, emitted_of
 
-_OPEN, _TRUSTED, _FIRST = 1, 2, 4
+OPEN: Final = 1
+TRUSTED: Final = 2
+FIRST: Final = 4
+"""Flags of `open` in a claimed head: under way; what was emitted before can be trusted; nothing ever was emitted."""
+
+DUE_VALUES: Final = 3
+"""Of each claimed SKU in the answer: SKU, head, what was emitted last."""
 
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -95,6 +102,9 @@ class Settle(NamedTuple):
     """Alerts that were reported: forgotten if they are still the same."""
 
 
+SETTLE_VALUES: Final = len(Settle._fields) - 1
+"""Of each settled SKU in the call: levels and ads are one."""
+
 Settles: TypeAlias = Mapping[int, Sequence[Settle]]
 """What was emitted, by shard."""
 
@@ -129,7 +139,9 @@ def decode_claimed(reply: Sequence[Any]) -> Claimed | Refused:
         business_ms,
         tuple(
             _due(sku, head, emitted, by_sku.get(sku, ()), around.get(sku) if around else None)
-            for sku, head, emitted in zip(due[::3], due[1::3], due[2::3], strict=True)
+            for sku, head, emitted in zip(
+                *(due[i::DUE_VALUES] for i in range(DUE_VALUES)), strict=True
+            )
         ),
         tuple(sku.decode() for sku in stale),
         lapsed,
@@ -148,7 +160,7 @@ def _due(
     levels, ads = emitted_of(emitted.decode())
     silent, closed = _looked(*around) if around is not None else ((), 0)
     return Due(
-        sku.decode(), head.version, bool(claim.open & _TRUSTED), bool(claim.open & _FIRST),
+        sku.decode(), head.version, bool(claim.open & TRUSTED), bool(claim.open & FIRST),
         head.base, head.unrouted, head.held, head.sums, claim.cause_ms, head.demand,
         claim.available, levels, ads, tuple(sorted(_texts(alerts))) if alerts else (),
         silent, closed,

@@ -1,10 +1,10 @@
 """What the calls of every verb share: the other side of `functions/common.lua`."""
 
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
-ABSENT = -1
+ABSENT: Final = -1
 """The watermark of a partition of which nothing was applied."""
 
 _encode = msgspec.msgpack.Encoder().encode

@@ -1,14 +1,27 @@
 """What steers a shard: the other side of `functions/tick.lua`, `functions/recover.lua` and `functions/rebuild.lua`."""
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from state.protocol.apply import Part
 from state.protocol.common import Place
 
-BEGIN, REPETITION = 1, 2
+BEGIN: Final = 1
+REPETITION: Final = 2
 """What `Ticked.recover` asks for, and `Recover.begin` does."""
-AFRESH = 3
+AFRESH: Final = 3
 """`Recover.begin`: no server was lost, but everything is to be emitted once more."""
+
+AGAIN_MS: Final = 60_000
+"""A recovery is repeated after a minute."""
+
+SPREAD_MIN_MS: Final = 100
+"""After a new policy SKUs become due one after the other; when they are so few that it takes less, at once."""
+HASHED: Final = 16
+HASH_FACTOR: Final = 31
+HASH_MAX: Final = 65_521
+HASH_STEP: Final = 40_503
+"""When a SKU becomes due within the spread: the last bytes of its id that are hashed, the factor of each, a prime,
+and what sets near ones apart."""
 
 
 class Tick(NamedTuple):

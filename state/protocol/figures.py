@@ -1,13 +1,44 @@
 """How the figures of a SKU lie in Redis, and what they are once read: the other side of `functions/figures.lua`."""
 
 from functools import cache
-from struct import Struct
-from typing import NamedTuple
+from struct import Struct, calcsize
+from typing import Final, NamedTuple
 
-_HEAD = Struct("<3qB3qBqH4qiq")
+from state.events.order_key import US
+from state.protocol.keys import HOUR_MS
+
+_LEAD, _CLAIM, _REST = "qq", "qBqqqB", "qHqqqqiq"
+"""Of a head: version, cause; token, open, generation, available, cause, alerts; and what follows them."""
+_HEAD = Struct(f"<{_LEAD}{_CLAIM}{_REST}")
 _DAY = Struct("<iq")
-US = "\x1f"
-"""Between levels and ads in what was emitted: neither can hold a control character, being JSON."""
+
+
+def _lua_form(form: str) -> str:
+    """Return a form of `struct` as Lua's library of that name reads it."""
+    return form.translate({ord("q"): "i8", ord("i"): "i4", ord("H"): "I2"})
+
+
+CLAIM_BYTES: Final = calcsize(f"<{_CLAIM}")
+AFTER_LEAD: Final = calcsize(f"<{_LEAD}{_CLAIM}") + 1
+"""The byte, from 1, behind lead and claim: where the sums' revision stands."""
+CLASSES_AT: Final = AFTER_LEAD + calcsize("<q")
+"""The byte at which the number of classes stands."""
+HEAD_FORMAT: Final = _lua_form(f"<{_LEAD}") + f"c{CLAIM_BYTES}" + _lua_form(_REST)
+"""The claim as text; one sum for each class follows."""
+LEAD_FORMAT: Final = _lua_form(f"<{_LEAD}{_CLAIM}q")
+LEAD_AND_REST: Final = _lua_form(f"<{_LEAD}{_CLAIM}") + "c0"
+"""Lead and claim, then the revision of the sums, or all that follows as text."""
+DAY_FORMAT: Final = _lua_form(_DAY.format)
+DAY_BYTES: Final = _DAY.size
+MOVEMENT_FORMAT: Final = "<i6i6"
+"""Event time and change of `on_hand`."""
+MOVEMENT_BYTES: Final = 12
+
+MOVEMENTS_KEPT: Final = 32
+"""Movements of a position kept for late counts, the newest by event time."""
+MOVEMENTS_BYTES: Final = MOVEMENTS_KEPT * MOVEMENT_BYTES
+MOVEMENTS_WINDOW_MS: Final = 72 * HOUR_MS
+"""A position keeps movements this much older than its newest, for a late count to be laid under."""
 
 
 class Position(NamedTuple):
