@@ -11,9 +11,11 @@
 --            lines   of each event: offset, time_ms, log_ms, home, order ("" for none), the number of values of its
 --                    ops, and those: ops as in state/events/ops.py with the index of its place (from 0) for the location
 -- Returns  msgpack of one of
---          ["OK", [[part, event], ...] duplicates counted here, absorbed movements, events replayed,
---                 since when (ms) the SKU was due that had been due longest before the call, 0 for none]
---          ["LOST", [[mark, where the shard stands], ...]] and nothing was done
+--          ["OK", duplicates, absorbed, replayed, oldest_due_ms]
+--            duplicates     [[part, event], ...] that are counted here
+--            absorbed       movements that a count had seen; replayed: events that an earlier call brought
+--            oldest_due_ms  since when the SKU was due that had been due longest before the call, 0 for none
+--          ["LOST", marks] [[mark, where the shard stands], ...] of those that are behind; nothing was done
 --
 -- Atomic because the watermark, the duplicate guard, the figures and the due queue must move together.
 -- An error half way through is not rolled back by Redis, so everything that could fail (another type of
@@ -105,7 +107,7 @@ local function apply(keys, args)
   local meta = call('HMGET', keys[1], 'floor', 't', 'applied', 'duplicates')
   local newest = tonumber(meta[2] or 0)
   local now_ms = floor(now_us / 1000)
-  local since = oldest_due(prefix .. 'due', now_ms)
+  local oldest_due_ms = oldest_due(prefix .. 'due', now_ms)
   local run = {
     prefix = prefix, now_us = now_us, revision = sums_revision,
     floor = tonumber(meta[1] or 0),
@@ -129,7 +131,7 @@ local function apply(keys, args)
   make_due(prefix .. 'due', now_ms, changed)
   write_meta(keys[1], run, newest, tonumber(meta[3] or 0), tonumber(meta[4] or 0))
   raise_marks(prefix .. 'mark', parts, marks)
-  return cmsgpack.pack({ 'OK', run.duplicates, run.absorbed, run.replayed, since })
+  return cmsgpack.pack({ 'OK', run.duplicates, run.absorbed, run.replayed, oldest_due_ms })
 end
 
 register('penstock_apply', apply)

@@ -4,7 +4,7 @@
 -- ARGV[1]  [now_us, server, begin, skew_ms, chunk]
 --            begin 1 starts a recovery, 2 its repetition a minute later, 0 goes on with the one under way; 3 only ends
 --                  all trust, so that everything is emitted once more
--- Returns  ["OK", done, generation] as msgpack
+-- Returns  msgpack of ["OK", done, generation]; done: 0 while SKUs are left to be made due: call again with begin 0
 --
 -- Atomic because the new generation, which voids every claim and every trust at once, the version floor
 -- above all that a clock within the skew can have given out, and the cursor belong together. Making all

@@ -1,9 +1,11 @@
 -- settle: what was emitted is now what the channels know; when to look again.
 --
 -- KEYS[1]  {s}:meta
--- ARGV[1]  [now_us, revision, items]; revision: the policy of the claims; items, in one list: sku, token, generation,
---          available, what was emitted (kept as it is), next_due_ms, next_look_ms (0 for none), [[alert, text], ...]
--- Returns  ["OK", settled] as msgpack: the number of items that were still the latest claim of their SKU
+-- ARGV[1]  [now_us, revision, items]
+--            revision  the policy of the claims
+--            items     in one list: sku, token, generation, available, what was emitted (kept as it is), next_due_ms,
+--                      next_look_ms (0 for none), [[alert, text], ...]
+-- Returns  msgpack of ["OK", settled]: the number of items that were still the latest claim of their SKU
 --
 -- Atomic because a claim may only be closed while it is still the latest, in the generation that it was made
 -- in, and the next look depends on whether the SKU changed since. What was derived under an older policy than the

@@ -105,13 +105,13 @@ def decode_inspected(reply: Sequence[Any]) -> Inspected:
 
 def decode_promises(reply: Sequence[Any]) -> Promises:
     """Return what `promises.lua` answered."""
-    done, flat, heads = reply
-    held, at = [], 0
-    while at < len(flat):
+    done, held, heads = reply
+    records, at = [], 0
+    while at < len(held):
         first = at + 2
-        at = first + flat[at + 1]
-        held.append((flat[first - 2], dict(_pairs(flat[first:at]))))
-    return Promises(done, tuple(held), tuple(_pairs(heads)))
+        at = first + held[at + 1]
+        records.append((held[first - 2], dict(_pairs(held[first:at]))))
+    return Promises(done, tuple(records), tuple(_pairs(heads)))
 
 
 def _pairs(flat: Sequence[Any]) -> Iterator[tuple[Any, Any]]:
