@@ -8,6 +8,7 @@ from flows.cli.op_text import summary
 from flows.services.queries.explain import Told, Update
 from flows.services.queries.sku_history import Touch
 from state.events.ops import MOVE
+from state.events.order_key import parts
 from state.events.timestamps import ms_rfc3339
 from state.protocol.figures import SkuState
 from state.protocol.holds import HoldState
@@ -90,7 +91,7 @@ def hold_json(state: HoldState, sku: str) -> dict[str, Any]:
         "by": state.by,
         "units": sum(line.units for line in state.lines if line.sku == sku),
         "until": ms_rfc3339(state.expiry_ms),
-        "order": state.order.replace("\x1f", "/"),
+        "order": "/".join(parts(state.order)),
     }
 
 

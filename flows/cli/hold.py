@@ -9,6 +9,7 @@ from flows.runtime.exit_codes import AWAY_EXIT, FINDING, OK, USAGE
 from flows.runtime.session import reached
 from flows.services.holds.service import Holding
 from flows.services.holds.values import Confirmed, Made, NotDone, Wanted
+from state.events import order_key
 from state.events.timestamps import ms_rfc3339
 from state.protocol.holds import HeldLine, HoldState
 
@@ -123,7 +124,7 @@ def _whole(parts: list[HoldState]) -> dict[str, Any]:
         "expires_at": ms_rfc3339(min(part.expiry_ms for part in parts)),
     }
     if first.order:
-        told["order"] = first.order.partition("\x1f")[2]
+        told["order"] = order_key.parts(first.order)[-1]
     return told | {"lines": _rows(lines)}
 
 

@@ -13,6 +13,11 @@ def order_key(channel: str, order: str) -> str:
     return f"{channel}{US}{order}"
 
 
+def parts(text: str) -> tuple[str, ...]:
+    """Return channel and number of an order key; a text that names no order is one part."""
+    return tuple(text.split(US))
+
+
 def ordered_by(order: str) -> str:
     """Return how a hold ended that an order, named by `order_key`, used up."""
     return BY_ORDER + order

@@ -18,7 +18,7 @@ from flows.runtime.context import Runtime
 from flows.services.holds.locate import Where, Whereabouts
 from flows.services.holds.values import Confirmed, NotDone, gone
 from state.events.messages import MARKETPLACE_ORDERS
-from state.events.order_key import order_key, ordered_by
+from state.events.order_key import order_key, ordered_by, parts
 from state.protocol.holds import Ended, HeldLine, Keep, KeepAnswer, Kept, Pinned, Placed, Release
 from state.store.holds import HoldStore
 
@@ -49,7 +49,7 @@ class Confirming:
         if found is not None:
             return found
         endings = self._holds.endings(hold).values()
-        if any(how.endswith(f"\x1f{order}") for how in endings):
+        if any(parts(how)[1:] == (order,) for how in endings):
             return Confirmed(hold, order, before=True)
         return gone(hold, list(endings))
 
