@@ -1,6 +1,6 @@
 """Every line that Penstock logs: its event, level and fields, and what an operator does about it.
 
-Pure data. A test holds it to the calls of the loggers; docs/reference/logs.md is written from it (`python -m tools.pages`).
+Pure data. A test holds it to the calls of the loggers; `python -m tools.pages` writes docs/reference/logs.md from it.
 """
 
 from collections.abc import Mapping

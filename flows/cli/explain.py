@@ -11,7 +11,7 @@ from flows.cli import explain_text, output, progress
 from flows.cli.command import Json, command
 from flows.runtime import context, exit_codes, policy_follower, session
 from flows.services.queries import explain_report
-from state.protocol.calls import SkuState
+from state.protocol.figures import SkuState
 
 app = typer.Typer(add_completion=False)
 

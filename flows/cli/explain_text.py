@@ -8,9 +8,10 @@ from typing import Any, Final
 from flows.cli import op_text, output
 from flows.services.queries import explain, sku_history
 from state.events.ops import MOVE
+from state.events.order_key import parts
 from state.events.timestamps import ms_rfc3339
-from state.protocol.calls import SkuState
-from state.protocol.hold_calls import HoldState
+from state.protocol.figures import SkuState
+from state.protocol.holds import HoldState
 from state.rules.explain import Contribution, Explanation
 
 HOLDS_SHOWN: Final = 20
@@ -96,7 +97,7 @@ def hold_json(state: HoldState, sku: str) -> dict[str, Any]:
         "by": state.by,
         "units": sum(line.units for line in state.lines if line.sku == sku),
         "until": ms_rfc3339(state.expiry_ms),
-        "order": state.order.replace("\x1f", "/"),
+        "order": "/".join(parts(state.order)),
     }
 
 

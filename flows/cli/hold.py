@@ -14,7 +14,7 @@ from flows.runtime import exit_codes, session
 from flows.services.holds import service, values
 from flows.services.holds.values import TTL_S
 from state.events.timestamps import ms_rfc3339
-from state.protocol.hold_calls import HeldLine, HoldState
+from state.protocol.holds import HeldLine, HoldState
 
 app = typer.Typer(add_completion=False, help="Short reservations, before there is an order.")
 
@@ -185,7 +185,7 @@ def _whole(parts: list[HoldState]) -> dict[str, Any]:
         "expires_at": ms_rfc3339(min(part.expiry_ms for part in parts)),
     }
     if first.order:
-        shown["order"] = first.order.partition("\x1f")[2]
+        shown["order"] = parts(first.order)[-1]
     return shown | {"lines": _rows(lines)}
 
 

@@ -18,7 +18,7 @@ from flows.runtime.context import Runtime
 from flows.runtime.retry import insist
 from flows.services.queries.explain import Explaining, Finding
 from flows.services.queries.stock_view import view
-from state.protocol.calls import SkuState
+from state.protocol.figures import SkuState
 
 CHUNK = 1_000
 FINDINGS_SHOWN = 5

@@ -12,7 +12,7 @@ from connectors.log.base import Appended, Partition
 from flows.demo.events import StreamEvent
 from flows.runtime.clock import now_ms
 from flows.runtime.context import Runtime
-from state.protocol.calls import ABSENT
+from state.protocol.common import ABSENT
 
 LINES_MAX = 3_000
 """Lines appended and not applied."""

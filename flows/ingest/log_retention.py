@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 
 from connectors.log.base import OUTPUT_TOPICS, Log, Partition
 from flows.runtime.context import Runtime
-from state.protocol.calls import ABSENT
+from state.protocol.common import ABSENT
 
 EVERY_S = 60.0
 DURABLE_AFTER_S = 600.0

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from connectors.log.base import Partition, Record
 from flows.ingest.arrivals import Arrivals
 from flows.ingest.consumer_lag import ConsumerLag
-from state.protocol.calls import Lost
+from state.protocol.common import Lost
 from state.protocol.pack import Chain
 
 

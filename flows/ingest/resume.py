@@ -8,7 +8,8 @@ from connectors.redis.server import ServerError
 from flows.runtime.context import Runtime
 from flows.runtime.retry import insist
 from flows.runtime.shard_tick import calls_of
-from state.protocol.calls import ABSENT, Part
+from state.protocol.apply import Part
+from state.protocol.common import ABSENT
 from state.protocol.pack import Chain
 
 

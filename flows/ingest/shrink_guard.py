@@ -13,7 +13,7 @@ from flows.runtime.context import Runtime
 from flows.runtime.retry import insist
 from state.events.messages import Event, SupplierStock
 from state.events.ops import COUNT, Op
-from state.protocol.wire import StoredPosition
+from state.protocol.figures import StoredPosition
 from state.store.guard_decisions import ACCEPTED
 
 REASON: Final = "supplier_shrink"

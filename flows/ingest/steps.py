@@ -29,7 +29,8 @@ from monitoring import metrics
 from state.events.messages import Event
 from state.events.normalise import effects
 from state.events.rejection import Rejection
-from state.protocol.calls import Applied, Apply, Lost
+from state.protocol.apply import Applied, Apply
+from state.protocol.common import Lost
 from state.protocol.pack import NormalEvent, Packer, rounds
 from state.protocol.sharding import event_hash
 

@@ -24,7 +24,8 @@ from flows.runtime.retry import insist, insistent
 from flows.runtime.shard_tick import tick
 from flows.services.policy.rebuild_sums import rebuild
 from monitoring import metrics
-from state.protocol.calls import Claim, Claimed, Refused
+from state.protocol.claim import Claim, Claimed
+from state.protocol.common import Refused
 
 TICK_S = 1.0
 CLAIM_MAX = 128

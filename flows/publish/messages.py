@@ -11,7 +11,7 @@ from connectors.messages.cloudevents import STRUCTURED, structured
 from state.events.timestamps import ms_rfc3339
 from state.policy.document import AdRule
 from state.policy.overlay import BREAKER
-from state.protocol.calls import Due
+from state.protocol.claim import Due
 from state.rules.ads import AdDecision, days
 from state.rules.decision import Decision
 

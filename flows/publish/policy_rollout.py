@@ -13,7 +13,7 @@ from flows.runtime.active_policy import ActivePolicy
 from flows.runtime.context import Runtime
 from flows.runtime.retry import insist
 from state.policy.impact import PolicyChange
-from state.protocol.calls import Hasten
+from state.protocol.claim import Hasten
 
 AT_ONCE_US: Final = 1
 """Hardly any time between SKUs that are requeued."""

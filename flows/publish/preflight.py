@@ -17,7 +17,7 @@ from flows.runtime.active_policy import PCT, ActivePolicy, zero_guards
 from flows.runtime.context import Runtime
 from flows.runtime.retry import insist
 from flows.services.queries.current_levels import levels_now, moment
-from state.protocol.calls import SkuState
+from state.protocol.figures import SkuState
 
 SAMPLE: Final = 1_024
 """SKUs looked at: some 100 ms when each lies at a few locations."""

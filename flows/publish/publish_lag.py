@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Iterable
 
 from monitoring import metrics
-from state.protocol.calls import Claimed, Due
+from state.protocol.claim import Claimed, Due
 
 
 class PublishLag:

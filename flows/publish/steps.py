@@ -22,7 +22,7 @@ from flows.runtime.retry import insistent
 from monitoring import metrics
 from state.policy.compiled import Compiled, compiled
 from state.policy.overlay import laid_over
-from state.protocol.calls import Settle
+from state.protocol.claim import Settle
 from state.rules.decision import Decision, Moment
 
 Decisions: TypeAlias = list[tuple[int, Decision]]

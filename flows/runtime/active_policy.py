@@ -10,7 +10,8 @@ from state.events.codes import CodeTable, codes
 from state.policy.channel_rules import goes_by_lag
 from state.policy.compiled import Compiled, compiled
 from state.policy.overlay import Overlay, laid_over, silent
-from state.protocol.calls import Gate, Place
+from state.protocol.claim import Gate
+from state.protocol.common import Place
 from state.store.policy import PolicyRecord
 
 PCT: Final = 100

@@ -7,7 +7,7 @@ from connectors.log.base import INPUT_TOPICS, Partition
 from flows.runtime import signals
 from flows.runtime.context import Runtime
 from flows.runtime.retry import insist, is_away
-from state.protocol.calls import ABSENT
+from state.protocol.common import ABSENT
 
 LOOK_EVERY_S = 0.25
 

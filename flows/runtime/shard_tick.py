@@ -15,7 +15,9 @@ from connectors.redis.server import SKEW_MAX_MS
 from flows.runtime.context import Runtime
 from flows.runtime.retry import insist
 from monitoring import metrics
-from state.protocol.calls import AFRESH, REPETITION, Lost, Part, Recover, Tick
+from state.protocol.apply import Part
+from state.protocol.common import Lost
+from state.protocol.control import AFRESH, REPETITION, Recover, Tick
 
 RECOVER_CHUNK: Final = 500
 """SKUs that one call of a recovery makes due."""

@@ -9,11 +9,13 @@ today), and a bucket is a plain sum, so the order in which sales arrive changes 
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
 
 from state.durations import DAY_MS
 
-BUCKET_DAYS = 14
-HALF_LIFE_DAYS = 7
+BUCKET_DAYS: Final = 14
+"""Days that weigh anything: the store keeps no older ones."""
+HALF_LIFE_DAYS: Final = 7
 
 WEIGHTS = tuple(round((1 << 20) * 2 ** (-age / HALF_LIFE_DAYS)) for age in range(BUCKET_DAYS))
 _WEIGHT_SUM = sum(WEIGHTS)

@@ -18,7 +18,8 @@ are integers.
     (NETTED,   sku, order, channel, quantity, location)
 """
 
-from typing import Final, Literal, TypeAlias
+from collections.abc import Mapping
+from typing import Final, Literal, TypeAlias, get_args
 
 __all__ = [
     "CANCEL",
@@ -28,6 +29,7 @@ __all__ = [
     "INCOMING",
     "MOVE",
     "NETTED",
+    "OP_SIZES",
     "PLACE",
     "RETURN",
     "SHIP",
@@ -71,7 +73,7 @@ moved by the MOVE beside it."""
 
 CONSUME: Final = 7
 """A hold is used up, wherever the event has lines: what it kept there goes back, in the same moment in
-which the other ops of the event take it. `order` tells which one, as `hold_calls.order_key` writes it, "" for
+which the other ops of the event take it. `order` tells which one, as `order_key` writes it, "" for
 a sale without any. A hold that is not there is passed over."""
 
 RETURN: Final = 8
@@ -99,3 +101,8 @@ Netted: TypeAlias = tuple[Literal[10], str, str, str, int, str]
 Op: TypeAlias = (
     Move | Count | Incoming | Place | Cancel | Void | Ship | Consume | Return | Close | Netted
 )
+
+OP_SIZES: Final[Mapping[int, int]] = {
+    get_args(code)[0]: 1 + len(values) for code, *values in map(get_args, get_args(Op))
+}
+"""Op code -> how many values such an op has."""

@@ -11,27 +11,23 @@
 --            lines   of each event: offset, time_ms, log_ms, home, order ("" for none), the number of values of its
 --                    ops, and those: ops as in state/events/ops.py with the index of its place (from 0) for the location
 -- Returns  msgpack of one of
---          ["OK", [[part, event], ...] duplicates counted here, absorbed movements, events replayed,
---                 since when (ms) the SKU was due that had been due longest before the call, 0 for none]
---          ["LOST", [[mark, where the shard stands], ...]] and nothing was done
+--          ["OK", duplicates, absorbed, replayed, oldest_due_ms]
+--            duplicates     [[part, event], ...] that are counted here
+--            absorbed       movements that a count had seen; replayed: events that an earlier call brought
+--            oldest_due_ms  since when the SKU was due that had been due longest before the call, 0 for none
+--          ["LOST", marks] [[mark, where the shard stands], ...] of those that are behind; nothing was done
 --
 -- Atomic because the watermark, the duplicate guard, the figures and the due queue must move together.
 -- An error half way through is not rolled back by Redis, so everything that could fail (another type of
 -- value under a key, a malformed argument) happens in the reads; after the first write there are only
 -- writes to keys that were read.
 
-local EVENT_VALUES = 6
-
--- By op code, and how many values such an op has.
-local MOVE, COUNT, INCOMING, PLACE, CANCEL, VOID, SHIP, CONSUME = 0, 1, 2, 3, 4, 5, 6, 7
-local RETURN, CLOSE, NETTED = 8, 9, 10
+local EVENT_VALUES -- from state/protocol/apply.py
+local MOVE, COUNT, INCOMING, PLACE, CANCEL, VOID, SHIP, CONSUME, RETURN, CLOSE, NETTED -- from state/events/ops.py
+local OP_SIZES -- from state/events/ops.py
 local OPS = {
   [MOVE] = move, [COUNT] = count, [INCOMING] = announce, [PLACE] = place_order, [CANCEL] = cancel, [SHIP] = ship,
   [RETURN] = take_back, [NETTED] = ship_netted,
-}
-local SIZES = {
-  [MOVE] = 6, [COUNT] = 5, [INCOMING] = 5, [PLACE] = 5, [CANCEL] = 5, [VOID] = 4, [SHIP] = 6,
-  [RETURN] = 6, [CLOSE] = 4, [NETTED] = 6, [CONSUME] = 4,
 }
 -- Those that name no SKU.
 local WHOLE = { [VOID] = void, [CLOSE] = close_reference, [CONSUME] = holds.consume }
@@ -48,7 +44,7 @@ local function run_ops(run, i, last)
       touch(s, run)
       if code == MOVE then move(run, s, i) else OPS[code](run, s, i) end
     end
-    i = i + SIZES[code]
+    i = i + OP_SIZES[code]
   end
 end
 
@@ -111,7 +107,7 @@ local function apply(keys, args)
   local meta = call('HMGET', keys[1], 'floor', 't', 'applied', 'duplicates')
   local newest = tonumber(meta[2] or 0)
   local now_ms = floor(now_us / 1000)
-  local since = oldest_due(prefix .. 'due', now_ms)
+  local oldest_due_ms = oldest_due(prefix .. 'due', now_ms)
   local run = {
     prefix = prefix, now_us = now_us, revision = sums_revision,
     floor = tonumber(meta[1] or 0),
@@ -135,7 +131,7 @@ local function apply(keys, args)
   make_due(prefix .. 'due', now_ms, changed)
   write_meta(keys[1], run, newest, tonumber(meta[3] or 0), tonumber(meta[4] or 0))
   raise_marks(prefix .. 'mark', parts, marks)
-  return cmsgpack.pack({ 'OK', run.duplicates, run.absorbed, run.replayed, since })
+  return cmsgpack.pack({ 'OK', run.duplicates, run.absorbed, run.replayed, oldest_due_ms })
 end
 
 register('penstock_apply', apply)

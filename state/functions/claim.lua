@@ -1,27 +1,29 @@
 -- claim: the SKUs that are due, with all that their levels depend on, each under a token and a lease.
 --
 -- KEYS[1]  {s}:meta
--- ARGV[1]  [now_us, lease_ms, revision, sums_revision, business_ms, limit, silent, gates]; sums_revision: the one under
---          which classes or floors last changed, that sums belong to
---            silent  locations whose positions are told with each SKU
---            gates   [[needle, locations], ...]: closed while the needle is not among the levels emitted last, and a
---                    location was not counted
--- Returns  an array, not msgpack, for it holds packed figures as they lie in Redis (figures.lua); one of
---          "REFUSED", revision: the caller's policy is older than the shard's
---          "OK", generation, recovered (0 or 1), business_ms, stale, due, alerts, lapsed, looked
---            stale: SKUs whose sums were made under another sums_revision; they come back after the lease, or once rebuilt
---            due, in one list: sku, head, what was emitted last; the version in the head is the token, its `open`
---                  tells more: 1 open, + 2 what was emitted can be trusted, + 4 nothing ever was
---            alerts, in one list: sku, [alert, text, ...], for those that have any
---            lapsed: holds whose time was over; their units are back in the pool, and in these figures
---            looked, in one list: sku, [closed gate (from 0), ...], [silent location, position, ...], for those of which
---                  any is to be told
+-- ARGV[1]  [now_us, lease_ms, revision, sums_revision, business_ms, limit, silent, gates]
+--            sums_revision  the one under which classes or floors last changed, that sums belong to
+--            silent         locations whose positions are returned with each SKU
+--            gates          each [needle, locations]: closed while the needle is not among the levels emitted last, and
+--                           a location was not counted
+-- Returns  an array, not msgpack, for it holds packed figures as they are in Redis (figures.lua); one of
+--          ["REFUSED", revision] the caller's policy is older than the shard's
+--          ["OK", generation, recovered, business_ms, stale, due, alerts, lapsed, looked]
+--            recovered  1 if this shard has been through a recovery
+--            stale      SKUs whose sums were made under another sums_revision; they come back after the lease, or once
+--                       rebuilt
+--            due        in one list: sku, head, what was emitted last; the version in the head is the token, its `open`
+--                       holds flags: 1 open, + 2 what was emitted can be trusted, + 4 nothing ever was
+--            alerts     in one list: sku, [alert, text, ...], for those that have any
+--            lapsed     holds whose time was over; their units are back in the pool, and in these figures
+--            looked     in one list: sku, [closed gate (from 0), ...], [silent location, position, ...], for those that
+--                       have any
 --
 -- Atomic because version, token, `open` and lease must be taken with the figures they stand for. Every
 -- claim takes a new version and stays open until settled: what may still be under way is then never trusted.
 
-local DUE_VALUES, SWEPT_MAX = 3, 100
-local OPEN, TRUSTED, FIRST = 1, 2, 4
+local OPEN, TRUSTED, FIRST, DUE_VALUES -- from state/protocol/claim.py
+local CLAIM_SWEEP_MAX -- from state/protocol/holds.py
 
 local function wake(prefix, business_ms, now_ms, limit)
   local look = prefix .. 'look'
@@ -130,7 +132,7 @@ local function claim(keys, args)
   local now_ms = floor(now_us / 1000)
   take_over(keys[1], meta, revision)
   wake(prefix, business_ms, now_ms, limit)
-  local lapsed = holds.sweep(prefix, now_us, meta.floor, SWEPT_MAX)
+  local lapsed = holds.sweep(prefix, now_us, meta.floor, CLAIM_SWEEP_MAX)
 
   local due, stale, alerts, lease, n = {}, {}, {}, {}, 0
   local asked = asked_of(silent, gates)

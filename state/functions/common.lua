@@ -7,8 +7,8 @@
 -- What a function needs of Redis and of Lua's libraries, which are there only while one runs.
 local call, byte, sub, format, pack, unpack_text
 
-local ABSENT = -1
-local US = '\31' -- between the parts of a field: no id may hold a control character
+local ABSENT -- from state/protocol/common.py
+local US -- from state/events/order_key.py
 local WIDE = 4000 -- arguments in one command, below the limit of Lua's unpack
 
 local function max(x, y)

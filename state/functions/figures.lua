@@ -13,7 +13,7 @@
 local NAME, BEFORE, ON_HAND, RESERVED, UNAVAILABLE, UNDER_WAY, EVICTED, COUNTED_AT, COUNTED, MOVEMENTS =
   1, 2, 3, 4, 5, 6, 7, 8, 9, 10
 local FIGURES = 7
-local MOVEMENT_FORMAT, MOVEMENT_BYTES = '<i6i6', 12
+local MOVEMENT_FORMAT, MOVEMENT_BYTES -- from state/protocol/figures.py
 
 -- A SKU at hand is an array, too. It begins as a position: the one it was read with, NAME false when there is none (a
 -- table less for each line). Then comes what is known of the SKU in this call, and the figures of its head.
@@ -24,13 +24,10 @@ local SKU, KEY, OLDER, QUEUED, WAS, MARK, OFFSET, OTHERS, ALERTS = 11, 12, 13, 1
 local VERSION, CAUSE, CLAIM, REVISION, CLASSES, NEWEST, UNROUTED, HELD, BASE = 20, 21, 22, 23, 24, 25, 26, 27, 28
 local DAY, UNITS, SUMS = 29, 30, 30
 
-local HEAD_FORMAT = '<i8i8c34i8I2i8i8i8i8i4i8'
--- version, cause; token (0: never claimed), open, generation, available, cause; alerts; revision or what follows as text
-local LEAD_FORMAT, LEAD_AND_REST = '<i8i8i8Bi8i8i8Bi8', '<i8i8i8Bi8i8i8Bc0'
-local CLASSES_AT = 59 -- the byte at which the number of classes stands
-local AFTER_LEAD = 51 -- bytes
-local CLAIM_BYTES = 34
-local DAY_FORMAT, DAY_BYTES = '<i4i8', 12
+-- The lead is version, cause; token (0: never claimed), open, generation, available, cause; alerts; then comes the
+-- revision, or all that follows as text.
+local HEAD_FORMAT, LEAD_FORMAT, LEAD_AND_REST, CLASSES_AT, AFTER_LEAD, CLAIM_BYTES -- from state/protocol/figures.py
+local DAY_FORMAT, DAY_BYTES -- from state/protocol/figures.py
 
 local formats = {} -- of heads, by number of classes
 

@@ -3,23 +3,31 @@
 -- KEYS[1]  {s}:meta
 --
 -- penstock_hold: check and take, atomically, so that no two holds take the same unit
--- ARGV[1]  [now_us, revision, sums revision, requests]; a request is
---          [hold, fingerprint, expiry_ms, partial (0 or 1), by, location ("" for the pool), shards, lines], with lines in
---          one list. Of the pool: sku, quantity, and by what rule its channel may sell: units kept from it, share_bp, buffer,
---          cut-off, list of classes, silent locations (as part_at takes places). At a location: sku, quantity, class, floor, base
--- Returns  msgpack of ["REFUSED", revision], the caller's policy is older than the shard's, or
---          ["OK", answers], an answer for each request, one of
---          ["HELD", expiry_ms, units by line] also when the same was asked before
---          ["SHORT", units by line that there would be], ["STALE", skus] whose sums another policy made,
---          ["CONFLICT"] the hold was made by another request, ["ENDED", how]; after each of these nothing is held
+-- ARGV[1]  [now_us, revision, sums_revision, requests]
+--            request  [hold, fingerprint, expiry_ms, partial, by, location, shards, lines]: partial 0 or 1, location ""
+--                     for the pool
+--            lines    in one list. Of the pool: sku, quantity, and by what rule its channel may sell: units kept from it,
+--                     share_bp, buffer, cut-off, list of classes, silent locations (as part_at takes places). At a
+--                     location: sku, quantity, class, floor, base
+-- Returns  msgpack of one of
+--          ["REFUSED", revision] the caller's policy is older than the shard's
+--          ["OK", answers] an answer for each request, one of
+--            ["HELD", expiry_ms, units] by line; also when the same was asked before
+--            ["SHORT", units] that there would be, by line; nothing is held, as after each of the following
+--            ["STALE", skus] whose sums another policy made
+--            ["CONFLICT"] the hold was made by another request
+--            ["ENDED", how]
 --
 -- penstock_keep: let a hold live longer, and pin it for an order if one is named
--- ARGV[1]  [now_us, hold, order ("" for none), expiry_ms]
--- Returns  msgpack of ["KEPT", expiry_ms, by, shards, lines: sku, location, units, ...], ["PLACED"] that order is placed already,
---          ["PINNED", order] for another one, ["GONE", how ("" when that is not known)]
+-- ARGV[1]  [now_us, hold, order, expiry_ms]; order "" for none
+-- Returns  msgpack of one of
+--          ["KEPT", expiry_ms, by, shards, lines] lines in one list: sku, location, units
+--          ["PLACED"] that order is placed already
+--          ["PINNED", order] for another one
+--          ["GONE", how] "" when that is not known
 --
 -- penstock_release: end holds; those pinned only for the order that they are pinned for
--- ARGV[1]  [now_us, items: hold, order ("" for none), how ("" leaves no trace), ...]
+-- ARGV[1]  [now_us, items]; items in one list: hold, order ("" for none), how ("" leaves no trace)
 -- Returns  msgpack of a list: 1 released, 0 not there, 2 pinned for an order
 --
 -- penstock_sweep: end the holds whose time is over
@@ -27,11 +35,12 @@
 -- Returns  how many
 --
 -- penstock_holds: what holds keep. Writes nothing
--- ARGV[1]  [cursor, limit, holds]; the holds named, or, if none is, `limit` of them from the cursor on, by expiry
--- Returns  msgpack of [cursor to go on with or 0, [[hold, expiry_ms, by, shards, order, lines as above], ...]]
+-- ARGV[1]  [cursor, limit, names]; the holds named, or, if none is, `limit` of them from the cursor on, by expiry
+-- Returns  msgpack of [cursor, holds]: the cursor to go on with, or 0; each hold
+--          [hold, expiry_ms, by, shards, order, lines], lines as above
 
 do
-  local SWEEP_MAX = 20
+  local SWEEP_MAX, ABSENT_HOLD, WAS_RELEASED, IS_PINNED -- from state/protocol/holds.py
 
   local function units_of(record, skus)
     local by_sku, units = {}, {}
@@ -105,8 +114,8 @@ do
   end
 
   local function hold_one(run, request, sums_revision)
-    local hold, fingerprint, expiry, partial, by, location, shards, flat = unpack(request)
-    local lines, skus = lines_of(flat, location, sums_revision)
+    local hold, fingerprint, expiry_ms, partial, by, location, shards, lines = unpack(request)
+    local wanted, skus = lines_of(lines, location, sums_revision)
     local known = holds.of(run, hold)
     if known then
       if known.fingerprint ~= fingerprint then return { 'CONFLICT' } end
@@ -115,20 +124,20 @@ do
     local how = call('GET', run.prefix .. 'ended:' .. hold)
     if how then return { 'ENDED', how } end
     local name = location ~= '' and 'l:' .. location
-    local could, stale = look(run, lines, name, sums_revision)
+    local could, stale = look(run, wanted, name, sums_revision)
     if #stale > 0 then return { 'STALE', stale } end
     local granted = {}
-    for i, line in ipairs(lines) do
+    for i, line in ipairs(wanted) do
       if could[i] < line.units and partial == 0 then return { 'SHORT', could } end
       granted[i] = min(could[i], line.units)
     end
     local record = {
-      hold = hold, fingerprint = fingerprint, expiry = expiry, by = by, shards = shards, order = '', lines = {},
+      hold = hold, fingerprint = fingerprint, expiry = expiry_ms, by = by, shards = shards, order = '', lines = {},
       made = true,
     }
     run.holds[hold] = record
-    take(run, record, lines, granted, name)
-    return { 'HELD', expiry, granted }
+    take(run, record, wanted, granted, name)
+    return { 'HELD', expiry_ms, granted }
   end
 
   local function hold(keys, args)
@@ -158,17 +167,17 @@ do
   end
 
   local function keep(keys, args)
-    local now_us, name, order, expiry = unpack(cmsgpack.unpack(args[1]))
+    local now_us, hold, order, expiry_ms = unpack(cmsgpack.unpack(args[1]))
     local prefix = prefix_of(keys)
     local run = holds.run_of(prefix, now_us, 0, 0)
-    local record = holds.of(run, name)
-    if not record then return cmsgpack.pack({ 'GONE', call('GET', prefix .. 'ended:' .. name) or '' }) end
+    local record = holds.of(run, hold)
+    if not record then return cmsgpack.pack({ 'GONE', call('GET', prefix .. 'ended:' .. hold) or '' }) end
     if order ~= '' then
       if record.order ~= '' and record.order ~= order then return cmsgpack.pack({ 'PINNED', record.order }) end
       if is_placed(prefix, order) then return cmsgpack.pack({ 'PLACED' }) end
       record.order = order
     end
-    record.expiry, record.changed = max(record.expiry, expiry), true
+    record.expiry, record.changed = max(record.expiry, expiry_ms), true
     holds.write(run)
     return cmsgpack.pack({ 'KEPT', record.expiry, record.by, record.shards, told(record) })
   end
@@ -178,10 +187,10 @@ do
     local version_floor = tonumber(call('HGET', keys[1], 'floor') or 0)
     local run, answers = holds.run_of(prefix_of(keys), now_us, version_floor, 0), {}
     for i = 1, #items, 3 do
-      local record, answer = holds.of(run, items[i]), 0
+      local record, answer = holds.of(run, items[i]), ABSENT_HOLD
       if record and not record.how then
-        answer = (record.order == '' or record.order == items[i + 1]) and 1 or 2
-        if answer == 1 then holds.finish(run, record, items[i + 2]) end
+        answer = (record.order == '' or record.order == items[i + 1]) and WAS_RELEASED or IS_PINNED
+        if answer == WAS_RELEASED then holds.finish(run, record, items[i + 2]) end
       end
       answers[#answers + 1] = answer
     end

@@ -9,15 +9,16 @@
 local holds = {} -- what other files use of this one
 
 do
-  local ENDED_MS = 600000
+  local ENDED_MS, LAPSED, SOLD -- from state/protocol/holds.py
+  local BY_ORDER -- from state/events/order_key.py
   local ITEM = '^(.-)\31(.*)$' -- of a field: SKU, location
-  local PLACE = '^(%S+) (%S+) (%S+) (%S+) (%S+)$' -- units, class, floor, base, revision of the sums
+  local TERMS = '^(%S+) (%S+) (%S+) (%S+) (%S+)$' -- units, class, floor, base, revision of the sums
 
   local function line_of(field, value)
     local item = sub(field, 3)
     if sub(field, 1, 2) == 'u:' then return { sku = item, units = tonumber(value) } end
     local sku, location = string.match(item, ITEM)
-    local units, class, place_floor, base, revision = string.match(value, PLACE)
+    local units, class, place_floor, base, revision = string.match(value, TERMS)
     return {
       sku = sku, location = location, units = tonumber(units),
       class = tonumber(class), floor = tonumber(place_floor), base = tonumber(base), revision = tonumber(revision),
@@ -135,7 +136,7 @@ do
     local run = holds.run_of(prefix, now_us, version_floor, 0)
     for _, hold in ipairs(expired) do
       local record = holds.of(run, hold)
-      if record then holds.finish(run, record, 'lapsed') else call('ZREM', prefix .. 'holds', hold) end
+      if record then holds.finish(run, record, LAPSED) else call('ZREM', prefix .. 'holds', hold) end
     end
     holds.write_all(run)
     return #expired
@@ -146,7 +147,7 @@ do
     local record = holds.of(run, run.lines[i + 2])
     if record and not record.how then
       local order = run.lines[i + 3]
-      holds.finish(run, record, (order == '') and 'sold' or 'order ' .. order)
+      holds.finish(run, record, (order == '') and SOLD or BY_ORDER .. order)
     end
   end
 end

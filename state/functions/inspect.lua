@@ -5,8 +5,9 @@
 --            soon_ms  no claim lasts longer than to this time, late_ms what was due before is long overdue
 --            fields   so many fields are read in all, and those of one SKU
 -- ARGV[2]  places, as rebuild.lua takes them, each [location, class, floor, base]
--- Returns  msgpack of [SKUs looked at, the first of `skus`, those that are known of them, oversold, negative positions,
---            promised, paused, faults, unlisted]
+-- Returns  msgpack of [done, known, oversold, negative, promised, paused, faults, unlisted]
+--            done      SKUs looked at, the first of `skus`; known: those of them that are
+--            oversold  SKUs; negative: positions
 --            promised  in one list: sku, units promised to customers, where there are any
 --            paused    in one list: sku, what was emitted last, where an ad is paused
 --            faults    in one list: sku, invariant, what was expected, what was found
@@ -97,10 +98,10 @@ local function look_at(seen, prefix, sku, sums_revision, by_location)
 end
 
 local function inspect(keys, args)
-  local soon, late, sums_revision, fields, skus = unpack(cmsgpack.unpack(args[1]))
+  local soon_ms, late_ms, sums_revision, fields, skus = unpack(cmsgpack.unpack(args[1]))
   local by_location = places_by_location(cmsgpack.unpack(args[2]))
   local seen = {
-    soon = soon, late = late, known = 0, oversold = 0, negative = 0,
+    soon = soon_ms, late = late_ms, known = 0, oversold = 0, negative = 0,
     promised = {}, paused = {}, faults = {}, unlisted = {},
   }
   local prefix, done = prefix_of(keys), 0

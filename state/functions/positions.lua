@@ -6,11 +6,9 @@
 
 -- Kept of the movements of a position, for late counts: the newest, by event time, none of them this much older
 -- than the newest of all.
-local MOVEMENTS_BYTES = 32 * MOVEMENT_BYTES
-local WINDOW_MS = 72 * 3600 * 1000
-local DEMAND_DAYS = 14
-local DAY_MS = 86400000
-local RECORD_TTL_MS = 60 * 24 * 3600 * 1000
+local MOVEMENTS_BYTES, MOVEMENTS_WINDOW_MS -- from state/protocol/figures.py
+local BUCKET_DAYS, DAY_MS -- from state/demand/velocity.py
+local RECORD_TTL_MS -- from state/protocol/keys.py
 
 -- The SKU, read with the position that the event is about to touch, if any.
 local function load_sku(run, sku, name)
@@ -97,7 +95,7 @@ local function insert_demand(s, day, units)
   end
   local kept = {}
   for i = 2, #days do
-    if days[i][1] > days[1][1] - DEMAND_DAYS then kept[#kept + 1] = pack(DAY_FORMAT, days[i][1], days[i][2]) end
+    if days[i][1] > days[1][1] - BUCKET_DAYS then kept[#kept + 1] = pack(DAY_FORMAT, days[i][1], days[i][2]) end
   end
   s[DAY], s[UNITS], s[OLDER] = days[1][1], days[1][2], table.concat(kept)
 end
@@ -137,7 +135,7 @@ local function keep(p, time, delta)
     while at <= #known and unpack_text('<i6', known, at) > time do at = at + MOVEMENT_BYTES end
     known = sub(known, 1, at - 1) .. movement .. sub(known, at)
   end
-  p[MOVEMENTS] = evict(p, known, newest - WINDOW_MS)
+  p[MOVEMENTS] = evict(p, known, newest - MOVEMENTS_WINDOW_MS)
 end
 
 -- What a change of on_hand still weighs: nothing if a count had seen it. Otherwise it is kept for counts to come.

@@ -6,10 +6,11 @@
 --            skus    the only ones that are asked for; none: all
 --            records their keys: `order:<order>`, `hold:<hold>`
 --            told    1: also what these SKUs say
--- Returns  msgpack of [records looked at, the first of `records`, held, heads]
+-- Returns  msgpack of [done, held, heads]
+--            done   records looked at, the first of `records`
 --            held   in one list: record, the number of values that follow, sku, units, ...
---            heads  in one list, if it is to be told: of each of `skus` its version (0: not known), and the units that it
---                   says are promised
+--            heads  in one list, if it was asked for: of each of `skus` its version (0: not known), and the units that
+--                   it says are promised
 --
 -- Atomic because both move together.
 

@@ -1,8 +1,10 @@
 -- rebuild: the class sums of SKUs, made anew from their positions under the policy in force.
 --
 -- KEYS[1]  {s}:meta
--- ARGV[1]  [now_us, revision, sums_revision, places, skus]; a SKU that has stock at a location not listed is left as it is:
---          it came there after the caller looked, and is claimed as stale once more
+-- ARGV[1]  [now_us, revision, sums_revision, places, skus]
+--            places  each [location, class, floor, base]
+--            skus    one that has stock at a location not listed is left as it is: it came there after the caller looked,
+--                    and is claimed as stale once more
 -- Returns  msgpack of one of
 --          ["REFUSED", revision] the caller's policy is older than the shard's
 --          ["OK", rebuilt]

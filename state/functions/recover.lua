@@ -4,13 +4,13 @@
 -- ARGV[1]  [now_us, server, begin, skew_ms, chunk]
 --            begin 1 starts a recovery, 2 its repetition a minute later, 0 goes on with the one under way; 3 only ends
 --                  all trust, so that everything is emitted once more
--- Returns  ["OK", done, generation] as msgpack
+-- Returns  msgpack of ["OK", done, generation]; done: 0 while SKUs are left to be made due: call again with begin 0
 --
 -- Atomic because the new generation, which voids every claim and every trust at once, the version floor
 -- above all that a clock within the skew can have given out, and the cursor belong together. Making all
 -- SKUs due is done in chunks; the cursor lies in the shard, so anybody can go on with it.
 
-local AGAIN_MS = 60000
+local BEGIN, AFRESH, AGAIN_MS -- from state/protocol/control.py
 
 local function recover(keys, args)
   local now_us, server, begin, skew_ms, chunk = unpack(cmsgpack.unpack(args[1]))
@@ -18,7 +18,7 @@ local function recover(keys, args)
   local meta = meta_of(keys[1])
   local now_ms = floor(now_us / 1000)
   call('ZCARD', prefix .. 'due')
-  if begin == 3 then
+  if begin == AFRESH then
     meta.generation = next_version(meta.generation, now_us, 0)
     meta.cursor = '0'
     call('HSET', keys[1], 'generation', meta.generation, 'cursor', '0')
@@ -26,7 +26,7 @@ local function recover(keys, args)
     meta.generation = next_version(meta.generation, now_us, 0)
     meta.floor = max(meta.floor, now_us + 2000 * skew_ms)
     meta.cursor = '0'
-    local again = (begin == 1) and now_ms + AGAIN_MS or 0
+    local again = (begin == BEGIN) and now_ms + AGAIN_MS or 0
     call('HSET', keys[1], 'generation', meta.generation, 'floor', meta.floor, 'server', server, 'cursor', '0',
       'again', again, 'recovered', '1')
   end

@@ -6,7 +6,7 @@
 
 local announce, close_reference, write_references
 do
-  local CLOSED_TTL_MS = 7 * 24 * 3600 * 1000 -- of a reference under which nothing more is to come
+  local CLOSED_TTL_MS -- from state/protocol/keys.py
   local OPEN_NETS = '+' -- field of a reference: of how many of its fields the net is above 0
 
   -- A reference at hand: `net` by field as it lies in Redis, `closed` by location.

@@ -1,15 +1,17 @@
 -- settle: what was emitted is now what the channels know; when to look again.
 --
 -- KEYS[1]  {s}:meta
--- ARGV[1]  [now_us, revision, items]; revision: the policy of the claims; items, in one list: sku, token, generation,
---          available, what was emitted (kept as it is), next_due_ms, next_look_ms (0 for none), [[alert, text], ...]
--- Returns  ["OK", settled] as msgpack: the number of items that were still the latest claim of their SKU
+-- ARGV[1]  [now_us, revision, items]
+--            revision  the policy of the claims
+--            items     in one list: sku, token, generation, available, what was emitted (kept as it is), next_due_ms,
+--                      next_look_ms (0 for none), [[alert, text], ...]
+-- Returns  msgpack of ["OK", settled]: the number of items that were still the latest claim of their SKU
 --
 -- Atomic because a claim may only be closed while it is still the latest, in the generation that it was made
 -- in, and the next look depends on whether the SKU changed since. What was derived under an older policy than the
 -- shard's is looked at again at once: its SKU may have come up for the new one already.
 
-local ITEM_VALUES = 8
+local SETTLE_VALUES -- from state/protocol/claim.py
 
 -- Forget alerts that were reported, unless they changed since. Returns 1 when some are left.
 local function forget_alerts(key, alerts)
@@ -40,7 +42,7 @@ local function settle(keys, args)
   local generation, is_newest = tonumber(meta[1] or 0), revision >= tonumber(meta[2] or 0)
   local now_ms = floor(now_us / 1000)
   local due, look, asleep, settled = {}, {}, {}, 0
-  for i = 1, #items, ITEM_VALUES do
+  for i = 1, #items, SETTLE_VALUES do
     local sku, token, next_look_ms = items[i], items[i + 1], items[i + 6]
     local version = items[i + 2] == generation
       and settle_sku(prefix .. 'pos:' .. sku, token, generation, items[i + 3], items[i + 4], items[i + 7])

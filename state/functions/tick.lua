@@ -1,14 +1,17 @@
 -- tick: once a second, to every shard, also when nothing moves.
 --
 -- KEYS[1]  {s}:meta
--- ARGV[1]  [now_us, server, revision, business_ms, parts, pace_us]; part [mark, after, upto]: no events of this shard in
---          between; pace_us: how far apart SKUs come up after a new policy, 0 = leave that to other callers; a call
---          under an older policy does in any case
+-- ARGV[1]  [now_us, server, revision, business_ms, parts, pace_us]
+--            part     [mark, after, upto, events]: no events of this shard in between, so the last is empty
+--            pace_us  how far apart SKUs become due after a new policy, 0 = leave that to other callers; a call under an
+--                     older policy does in any case
 -- Returns  msgpack of one of
---          ["LOST", [[mark, where the shard stands], ...]] and nothing was done
---          ["OK", recover, revision, business_ms, due now, due since (ms) or 0, touching]
---            recover: 1 another server answers than before, or the shard knows of none: it lost all that it had;
---                     2 a recovery is a minute old and wants its repetition
+--          ["LOST", marks] [[mark, where the shard stands], ...] of those that are behind; nothing was done
+--          ["OK", recover, revision, business_ms, due, oldest_due_ms, touching]
+--            recover        1 another server answers than before, or the shard knows of none: it lost all that it had;
+--                           2 a recovery is a minute old and wants its repetition
+--            due            SKUs due now; oldest_due_ms: since when the oldest has been, 0 for none
+--            touching       1 while SKUs are still being made due after a new policy
 --
 -- Atomic because the marks may only move if none of them is behind. It is also how a shard that rolled
 -- back is noticed when all is quiet, how the newest business time reaches every shard, and how a newer
@@ -16,13 +19,12 @@
 -- before those that somebody found to be pressing: a SKU that is due sooner stays so.
 
 local TOUCH_CHUNK = 500
-local SPREAD_MIN_MS = 100
-local HASHED, HASH_MAX, HASH_STEP = 16, 65521, 40503 -- the last bytes of a SKU, a prime, and what sets near ones apart
+local BEGIN, REPETITION, SPREAD_MIN_MS, HASHED, HASH_FACTOR, HASH_MAX, HASH_STEP -- from state/protocol/control.py
 
 -- By how much later a SKU comes up, within the spread.
 local function later_ms(sku, spread_ms)
   local hash = 0
-  for i = max(1, #sku - HASHED + 1), #sku do hash = (31 * hash + byte(sku, i)) % HASH_MAX end
+  for i = max(1, #sku - HASHED + 1), #sku do hash = (HASH_FACTOR * hash + byte(sku, i)) % HASH_MAX end
   return floor(hash * HASH_STEP % HASH_MAX * spread_ms / HASH_MAX)
 end
 
@@ -64,14 +66,14 @@ local function tick(keys, args)
   local meta = meta_of(keys[1])
   local now_ms = floor(now_us / 1000)
   local due = call('ZCOUNT', prefix .. 'due', '-inf', now_ms)
-  local since = oldest_due(prefix .. 'due', now_ms)
+  local oldest_due_ms = oldest_due(prefix .. 'due', now_ms)
 
   raise_marks(prefix .. 'mark', parts, marks)
   local recover = 0
   if meta.server ~= server then
-    recover = 1
+    recover = BEGIN
   elseif meta.again > 0 and meta.again <= now_ms then
-    recover = 2
+    recover = REPETITION
   end
   if business_ms > meta.t then call('HSET', keys[1], 't', business_ms) end
   take_over(keys[1], meta, revision)
@@ -79,7 +81,7 @@ local function tick(keys, args)
   if meta.touch ~= '' and pace_us > 0 and revision == meta.revision then
     touching = touch_chunk(prefix, keys[1], meta.touch, now_ms, pace_us)
   end
-  return cmsgpack.pack({ 'OK', recover, meta.revision, max(meta.t, business_ms), due, since, touching })
+  return cmsgpack.pack({ 'OK', recover, meta.revision, max(meta.t, business_ms), due, oldest_due_ms, touching })
 end
 
 register('penstock_tick', tick)

@@ -19,7 +19,8 @@ from state.events.ops import (
 from state.memory.holds import Holds
 from state.memory.orders import Answers, Back, OrderRecord
 from state.memory.sku import Before, SkuRecord
-from state.protocol.calls import Apply, Place, ShardEvent, ShardOp
+from state.protocol.apply import Apply, ShardEvent, ShardOp
+from state.protocol.common import Place
 
 VOID_SUMS = -1
 """The revision of no sums: what moves under it moves none."""

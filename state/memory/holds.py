@@ -6,11 +6,11 @@ A hold lives while its record exists, whatever the time: it ends together with i
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from state.events.order_key import ordered_by
+from state.events.order_key import ordered_by, parts
 from state.memory.orders import OrderRecord
 from state.memory.sku import PositionRecord, SkuRecord
-from state.protocol.calls import Place
-from state.protocol.hold_calls import (
+from state.protocol.common import Place
+from state.protocol.holds import (
     ABSENT_HOLD,
     IS_PINNED,
     LAPSED,
@@ -129,7 +129,7 @@ class Holds:
         if call.order:
             if record.order not in {"", call.order}:
                 return Pinned(record.order)
-            channel, _, order = call.order.partition("\x1f")
+            channel, order = parts(call.order)
             if order in orders and channel in orders[order].placed:
                 return Placed()
             record.order = call.order

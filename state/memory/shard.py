@@ -11,27 +11,26 @@ from state.memory.apply import Run
 from state.memory.holds import Holds, Moved
 from state.memory.orders import OrderRecord
 from state.memory.sku import SkuRecord
-from state.protocol.calls import (
-    ABSENT,
+from state.protocol.apply import Applied, Apply, Part, ShardEvent
+from state.protocol.claim import Claim, Claimed, Due, Hasten, Settle
+from state.protocol.common import ABSENT, Lost, Refused
+from state.protocol.control import (
     AFRESH,
-    Applied,
-    Apply,
-    Claim,
-    Claimed,
-    Due,
-    Hasten,
-    Lost,
-    Part,
+    AGAIN_MS,
+    BEGIN,
+    HASH_FACTOR,
+    HASH_MAX,
+    HASH_STEP,
+    HASHED,
+    REPETITION,
+    SPREAD_MIN_MS,
     Rebuild,
     Recover,
-    Refused,
-    Settle,
-    ShardEvent,
-    SkuState,
     Tick,
     Ticked,
 )
-from state.protocol.hold_calls import (
+from state.protocol.figures import SkuState
+from state.protocol.holds import (
     CLAIM_SWEEP_MAX,
     SWEEP_MAX,
     Hold,
@@ -40,12 +39,6 @@ from state.protocol.hold_calls import (
     KeepAnswer,
     Release,
 )
-
-AGAIN_MS = 60_000
-"""A recovery is repeated after a minute."""
-
-SPREAD_MIN_MS, HASH_MAX, HASH_STEP = 100, 65_521, 40_503
-"""Many SKUs come up one after the other after a new policy; fewer than take the first of these, at once."""
 
 
 @dataclass(slots=True)
@@ -126,9 +119,9 @@ class MemoryShard:
         self._raise_marks(call.parts)
         recover = 0
         if self.server != call.server:
-            recover = 1
+            recover = BEGIN
         elif 0 < self.again_ms <= now_ms:
-            recover = 2
+            recover = REPETITION
         self.business_ms = max(self.business_ms, call.business_ms)
         self._take_over(call.revision)
         if self.touching and call.pace_us and call.revision == self.revision:
@@ -152,7 +145,7 @@ class MemoryShard:
             if call.begin != AFRESH:
                 self.floor = max(self.floor, call.now_us + 2000 * call.skew_ms)
                 self.server = call.server
-                self.again_ms = call.now_us // 1000 + AGAIN_MS if call.begin == 1 else 0
+                self.again_ms = call.now_us // 1000 + AGAIN_MS if call.begin == BEGIN else 0
                 self.recovered = True
             for name in self.due:
                 self._make_due(name, call.now_us)
@@ -358,8 +351,8 @@ class MemoryShard:
 def _later_ms(name: str, spread_ms: int) -> int:
     """Return by how much later than others a SKU comes up after a new policy."""
     digest = 0
-    for byte in name.encode()[-16:]:
-        digest = (31 * digest + byte) % HASH_MAX
+    for byte in name.encode()[-HASHED:]:
+        digest = (HASH_FACTOR * digest + byte) % HASH_MAX
     return digest * HASH_STEP % HASH_MAX * spread_ms // HASH_MAX
 
 

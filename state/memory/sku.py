@@ -9,12 +9,10 @@ from dataclasses import dataclass, field, replace
 
 from state.demand.velocity import BUCKET_DAYS
 from state.durations import DAY_MS
-from state.protocol.calls import Gate, Place, Position
-from state.protocol.keys import MOVEMENTS_WINDOW_MS
+from state.protocol.claim import Gate
+from state.protocol.common import Place
+from state.protocol.figures import MOVEMENTS_KEPT, MOVEMENTS_WINDOW_MS, Position
 from state.rules.exclusions import uncounted
-
-MOVEMENTS_KEPT = 32
-"""Movements of a position kept for late counts, the newest by event time."""
 
 
 @dataclass(slots=True)

@@ -7,23 +7,22 @@ to live it was promised.
 """
 
 from dataclasses import dataclass
+from typing import Final
 
 from state.durations import DAY_MS, HOUR_MS
 from state.protocol.sharding import tag_of
 
-LAYOUT = "2"
+LAYOUT: Final = "2"
 """How the keys are named and what lies in them; another layout is another store."""
 
-MOVEMENTS_WINDOW_MS = 72 * HOUR_MS
-"""A position keeps movements this much older than its newest, for a late count to be laid under."""
 
-RECORD_TTL_MS = 60 * DAY_MS
+RECORD_TTL_MS: Final = 60 * DAY_MS
 """Orders after they closed, facts that never met their order, announcements that were received."""
 
-CLOSED_TTL_MS = 7 * DAY_MS
+CLOSED_TTL_MS: Final = 7 * DAY_MS
 """References under which nothing more is to come."""
 
-GUARD_ALLOWANCE_MS = 73 * HOUR_MS
+GUARD_ALLOWANCE_MS: Final = 73 * HOUR_MS
 """The duplicate guard outlives its promise by this: 72 h of outage and 1 h of skew."""
 
 PERMANENT = {

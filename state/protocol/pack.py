@@ -13,7 +13,8 @@ from itertools import zip_longest
 from typing import NamedTuple
 
 from state.events.ops import CONSUME, COUNT, INCOMING, MOVE, NETTED, RETURN, VOID, Op
-from state.protocol.calls import Apply, Part, Place, ShardEvent, ShardOp
+from state.protocol.apply import Apply, Part, ShardEvent, ShardOp
+from state.protocol.common import Place
 from state.protocol.sharding import shard_of
 
 MEMO_MAX = 1 << 18

@@ -15,7 +15,7 @@ from msgspec.structs import astuple
 from state.demand.velocity import cover_mdays, day_number, velocity_of
 from state.policy.compiled import Compiled
 from state.policy.document import AdRule
-from state.protocol.calls import Due
+from state.protocol.claim import Due
 from state.rules.ads import AdDecision, AdState, day_of, decide, is_quiet
 from state.rules.exclusions import Locate, without_closed, without_silent
 from state.rules.levels import NO_LAGS, Figures, derive, next_edge

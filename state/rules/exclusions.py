@@ -8,7 +8,9 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TypeAlias
 
-from state.protocol.calls import Due, Gate, Place, Position
+from state.protocol.claim import Due, Gate
+from state.protocol.common import Place
+from state.protocol.figures import Position
 from state.rules.levels import Figures
 
 Locate: TypeAlias = Callable[[str, str], Place]

@@ -8,7 +8,8 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Literal, NamedTuple
 
 from state.policy.compiled import Compiled
-from state.protocol.calls import Place, Position, SkuState
+from state.protocol.common import Place
+from state.protocol.figures import Position, SkuState
 from state.rules.exclusions import figures_of
 from state.rules.level_steps import Step, steps
 from state.rules.levels import NO_LAGS, Figures, derive

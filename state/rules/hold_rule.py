@@ -10,7 +10,7 @@ from functools import lru_cache
 from state.policy.channel_rules import channel_rules
 from state.policy.compiled import Compiled
 from state.policy.document import Campaign
-from state.protocol.hold_calls import PoolRule
+from state.protocol.holds import PoolRule
 
 
 def pool_rule(compiled: Compiled, sku: str, channel: str, business_ms: int) -> PoolRule | None:

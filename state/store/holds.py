@@ -7,8 +7,8 @@ answer. Errors: as `state.store.shards` tells.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from state.protocol.calls import Refused
-from state.protocol.hold_calls import (
+from state.protocol.common import Refused, encode_call
+from state.protocol.holds import (
     Hold,
     HoldAnswer,
     HoldState,
@@ -22,7 +22,6 @@ from state.protocol.hold_calls import (
     encode_hold,
     encode_release,
 )
-from state.protocol.wire import encode_call
 from state.store.shards import Store
 
 WAITAOF_SINCE = (7, 2)
@@ -62,7 +61,7 @@ class HoldStore:
         return all(_least(client.execute_command(*wait, within_ms)) >= 1 for wait in self._waits)
 
     def release(self, now_us: int, items: Mapping[int, Sequence[Release]]) -> dict[int, list[int]]:
-        """End holds by shard. The answers are told in `state.protocol.hold_calls`."""
+        """End holds by shard. The answers are told in `state.protocol.holds`."""
         packed = {shard: encode_release(now_us, mine) for shard, mine in items.items()}
         replies = self.store.send("release", packed)
         return {shard: decode_released(reply) for shard, reply in replies}

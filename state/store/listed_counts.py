@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from state.protocol.figures import emitted_of
 from state.protocol.keys import Keys
 from state.protocol.sharding import shard_of
-from state.protocol.wire import emitted_of
 from state.store.client import Client
 
 

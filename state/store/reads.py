@@ -6,10 +6,9 @@ Each call reads all shards in one round trip, without a function. Errors are tho
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from state.protocol.calls import SkuState
+from state.protocol.figures import SkuState, StoredPosition, decode_position, decode_sku
 from state.protocol.keys import Keys
 from state.protocol.sharding import shard_of, tag_of
-from state.protocol.wire import StoredPosition, decode_position, decode_sku
 from state.store.client import Client
 
 SCAN_COUNT = 1000

@@ -18,21 +18,11 @@ from typing import Any, TypeVar, cast
 import msgspec
 import redis
 
-from state.protocol.calls import (
-    Applied,
-    Apply,
-    Claim,
-    Claimed,
-    Hasten,
-    Lost,
-    Rebuild,
-    Recover,
-    Refused,
-    Settles,
-    Tick,
-    Ticked,
-)
-from state.protocol.inspection import (
+from state.protocol.apply import Applied, Apply, encode_apply
+from state.protocol.claim import Claim, Claimed, Hasten, Settles, decode_claimed, encode_settle
+from state.protocol.common import Lost, Refused, encode_call
+from state.protocol.control import Rebuild, Recover, Tick, Ticked
+from state.protocol.inspect import (
     AskPromises,
     Inspect,
     Inspected,
@@ -41,12 +31,6 @@ from state.protocol.inspection import (
     decode_promises,
 )
 from state.protocol.keys import Keys
-from state.protocol.wire import (
-    decode_claimed,
-    encode_apply,
-    encode_call,
-    encode_settle,
-)
 from state.store import library
 from state.store.client import Client
 from state.store.reads import Reads

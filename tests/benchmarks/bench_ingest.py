@@ -25,8 +25,8 @@ from flows.runtime.clock import now_ms
 from flows.runtime.context import Runtime
 from flows.runtime.process import collect_rarely
 from flows.runtime.session import runtime
+from state.protocol.apply import encode_apply
 from state.protocol.pack import Chain, Packer
-from state.protocol.wire import encode_apply
 
 CONFIG = """
 version: 1

@@ -20,7 +20,9 @@ from connectors.log.redis.log import RedisLog
 from flows.publish.claimer import CLAIM_MAX
 from flows.runtime.shard_tick import RECOVER_CHUNK
 from state.events.ops import COUNT, INCOMING, MOVE, PLACE, SHIP, VOID, Op
-from state.protocol.calls import Claim, Claimed, Place, Recover, Settle, Tick, Ticked
+from state.protocol.claim import Claim, Claimed, Settle
+from state.protocol.common import Place
+from state.protocol.control import Recover, Tick, Ticked
 from state.protocol.keys import GUARD_ALLOWANCE_MS, Keys
 from state.protocol.pack import CALL_OPS_MAX, Chain, NormalEvent, Packer, rounds
 from state.protocol.sharding import shard_of

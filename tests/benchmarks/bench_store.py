@@ -26,7 +26,8 @@ from connectors.redis.cluster import Client, ClusterClient, is_cluster
 from connectors.redis.embedded import embedded
 from connectors.redis.server import Server
 from state.events.ops import MOVE, PLACE, SHIP, Op
-from state.protocol.calls import Claim, Claimed, Place, Settle
+from state.protocol.claim import Claim, Claimed, Settle
+from state.protocol.common import Place
 from state.protocol.keys import GUARD_ALLOWANCE_MS, Keys
 from state.protocol.pack import Chain, NormalEvent, Packer
 from state.store.shards import Store

@@ -16,7 +16,8 @@ from connectors.redis.server import Server
 from flows.runtime.clock import now_us
 from flows.runtime.retry import AWAY
 from state.events.ops import MOVE
-from state.protocol.calls import Lost, Place, Recover, Tick
+from state.protocol.common import Lost, Place
+from state.protocol.control import Recover, Tick
 from state.protocol.keys import Keys
 from state.protocol.pack import Chain, NormalEvent, Packer
 from state.store.shards import Store

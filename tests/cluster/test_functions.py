@@ -3,7 +3,7 @@
 import pytest
 
 from connectors.redis.cluster import ClusterClient
-from state.protocol.calls import Claim, Claimed
+from state.protocol.claim import Claim, Claimed
 from state.protocol.keys import Keys
 from state.store.shards import Store
 from tests.servers.redis_servers import RedisCluster, RedisServer

@@ -6,7 +6,8 @@ import pytest
 from redis.exceptions import TryAgainError
 
 from connectors.redis.cluster import ClusterClient
-from state.protocol.calls import Claim, Rebuild, Recover, Settle, Tick
+from state.protocol.claim import Claim, Settle
+from state.protocol.control import Rebuild, Recover, Tick
 from state.protocol.keys import Keys
 from state.protocol.sharding import slot_of
 from tests.cluster.load import Load

@@ -18,7 +18,7 @@ from flows.runtime.context import Runtime
 from flows.runtime.idle import open_work
 from flows.runtime.retry import is_away
 from flows.runtime.session import runtime
-from state.protocol.calls import SkuState
+from state.protocol.figures import SkuState
 from tests.faults.check import Consumer, Figures, Found, Stock, Told, Verdict, judge, left_open
 from tests.faults.load import Event, Feeder
 from tests.faults.process import Worker, asked, until

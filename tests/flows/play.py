@@ -19,18 +19,11 @@ from state.events.codes import CodeTable
 from state.events.messages import TOPIC_OF
 from state.memory.shard import MemoryShard
 from state.policy.document import AdRule, Channel, Location, Policy
-from state.protocol.calls import (
-    ABSENT,
-    Applied,
-    Apply,
-    Claim,
-    Claimed,
-    Lost,
-    Rebuild,
-    SkuState,
-    Tick,
-    Ticked,
-)
+from state.protocol.apply import Applied, Apply
+from state.protocol.claim import Claim, Claimed
+from state.protocol.common import ABSENT, Lost
+from state.protocol.control import Rebuild, Tick, Ticked
+from state.protocol.figures import SkuState
 from state.protocol.keys import Keys
 from state.protocol.pack import Chain, Packer
 from state.protocol.sharding import shard_of

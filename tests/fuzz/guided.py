@@ -20,11 +20,11 @@ INSTRUMENTED = [
     "connectors.messages.dead_letters",
     "state.events.messages",
     "state.events.normalise",
+    "state.protocol.apply",
     "state.protocol.pack",
     "state.events.rejection",
     "state.events.timestamps",
     "state.events.validation",
-    "state.protocol.wire",
 ]
 AFRESH = 0.5
 """How often a seed is changed, and not what it became after many changes: most of that is refused early."""

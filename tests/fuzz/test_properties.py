@@ -13,9 +13,8 @@ from connectors.messages.cloudevents import Envelope, Malformed
 from flows.demo.bad_input import KINDS
 from state.events.messages import Line, PosSale
 from state.events.rejection import Rejection, named, shown
-from state.protocol.calls import Apply
+from state.protocol.apply import Apply, encode_apply
 from state.protocol.sharding import shard_of
-from state.protocol.wire import encode_apply
 from tests.fuzz import properties, wire
 from tests.fuzz.mutate import mutated
 from tests.fuzz.properties import check

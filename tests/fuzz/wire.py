@@ -1,4 +1,4 @@
-"""The argument of an apply call, taken apart again: the other half of `state.protocol.wire.encode_apply`."""
+"""The argument of an apply call, taken apart again: the other half of `state.protocol.apply.encode_apply`."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -8,10 +8,10 @@ import msgspec
 from connectors.log.base import Record
 from state.events.messages import Event
 from state.events.ops import CLOSE, CONSUME, COUNT, INCOMING, MOVE, NETTED, RETURN, VOID, Op
-from state.protocol.calls import Place
+from state.protocol.apply import encode_apply
+from state.protocol.common import Place
 from state.protocol.pack import Chain, NormalEvent, Packer
 from state.protocol.sharding import event_hash, shard_of
-from state.protocol.wire import encode_apply
 
 SHARDS = 3
 SLICE = 5

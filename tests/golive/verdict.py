@@ -13,7 +13,7 @@ import orjson
 from connectors.log.base import INPUT_TOPICS, Record, history
 from flows.demo.listener import Listener
 from flows.runtime.context import Runtime
-from state.protocol.calls import SkuState
+from state.protocol.figures import SkuState
 from tests.golive.monday import Monday
 from tests.golive.shop import Shop, json_lines
 from tests.golive.truth import Rules, Truth

@@ -25,7 +25,7 @@ from flows.runtime.session import connected
 from flows.services.holds.service import Holding
 from flows.services.holds.values import Confirmed, Made, NotDone, Released, Wanted
 from state.events.order_key import order_key
-from state.protocol.hold_calls import Keep
+from state.protocol.holds import Keep
 from tests.holds.board import Board
 from tests.holds.scene import Claims
 

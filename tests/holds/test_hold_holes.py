@@ -5,7 +5,7 @@ from pathlib import Path
 from connectors.redis.embedded import Embedded
 from flows.services.holds.values import Confirmed, NotDone, Wanted
 from state.events.order_key import order_key
-from state.protocol.hold_calls import Held, Hold, Keep, Kept, Release
+from state.protocol.holds import Held, Hold, Keep, Kept, Release
 from tests.holds.test_holding import held, selling
 from tests.state.pools import WAREHOUSE, Bench, consume, move, place_order
 from tests.state.random_holds import request

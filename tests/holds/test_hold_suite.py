@@ -3,8 +3,9 @@
 import pytest
 
 from state.events.order_key import order_key, ordered_by
-from state.protocol.calls import Claimed, Refused
-from state.protocol.hold_calls import (
+from state.protocol.claim import Claimed
+from state.protocol.common import Refused
+from state.protocol.holds import (
     ABSENT_HOLD,
     IS_PINNED,
     LAPSED,

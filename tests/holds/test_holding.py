@@ -11,7 +11,7 @@ from connectors.log.base import AppendFailed, LogUnavailable
 from connectors.redis.embedded import Embedded
 from flows.services.holds.service import Holding
 from flows.services.holds.values import Confirmed, Made, NotDone, Released, Wanted
-from state.protocol.hold_calls import HeldLine
+from state.protocol.holds import HeldLine
 from state.protocol.sharding import shard_of
 from tests.flows.harness import Engine, engine
 from tests.flows.shop import CONFIG, lines

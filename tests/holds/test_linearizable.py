@@ -11,8 +11,8 @@ import redis
 
 from connectors.redis.embedded import Embedded
 from state.events.ops import MOVE
-from state.protocol.calls import Apply, Part, ShardEvent
-from state.protocol.hold_calls import Held, Hold, HoldRequest, PoolLine, PoolRule, Release, Short
+from state.protocol.apply import Apply, Part, ShardEvent
+from state.protocol.holds import Held, Hold, HoldRequest, PoolLine, PoolRule, Release, Short
 from state.protocol.keys import Keys
 from state.store.holds import HoldStore
 from state.store.shards import Store

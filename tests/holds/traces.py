@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import NamedTuple, TypeAlias
 
 from state.events.order_key import order_key
-from state.protocol.hold_calls import Hold, Keep
+from state.protocol.holds import Hold, Keep
 from tests.state.pools import WAREHOUSE, Bench, consume, move, place_order
 from tests.state.random_holds import request
 

@@ -215,7 +215,10 @@ def _badly_said() -> Iterator[str]:
             yield f"{alert.name}: has {', '.join(alert.annotations)}"
         if "{{ $value" not in alert.annotations.get("summary", ""):
             yield f"{alert.name}: the summary holds no figure"
-        if alert.annotations.get("runbook_url") != f"docs/reference/runbook.md#{alert.name.lower()}":
+        if (
+            alert.annotations.get("runbook_url")
+            != f"docs/reference/runbook.md#{alert.name.lower()}"
+        ):
             yield f"{alert.name}: leads to {alert.annotations.get('runbook_url')}"
         if alert.labels.get("severity") not in SEVERITIES:
             yield f"{alert.name}: severity {alert.labels.get('severity')}"

@@ -90,7 +90,11 @@ def test_each_value_of_a_label_is_on_the_page_with_its_meaning() -> None:
 
 
 def test_each_class_of_reasons_is_on_the_page_and_the_page_has_no_other() -> None:
-    page = (ROOT / "docs" / "reference" / "metrics.md").read_text().partition("## Classes of reasons")[2]
+    page = (
+        (ROOT / "docs" / "reference" / "metrics.md")
+        .read_text()
+        .partition("## Classes of reasons")[2]
+    )
     assert tuple(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)) == tuple(
         sorted(REASON_CLASSES, key=page.index)
     )

@@ -9,7 +9,8 @@ from flows.runtime import policy_follower
 from state.events.codes import CodeTable
 from state.memory.orders import OrderRecord
 from state.memory.shard import MemoryShard
-from state.protocol.calls import Applied, Apply, Lost, ShardEvent
+from state.protocol.apply import Applied, Apply, ShardEvent
+from state.protocol.common import Lost
 from state.store.shards import Store
 from tests.rules.means import InWorker, Rule, Simulated, Traced
 from tests.rules.source import in_library

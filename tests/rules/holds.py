@@ -3,7 +3,7 @@
 import copy
 
 from state.memory.shard import MemoryShard
-from state.protocol.hold_calls import Keep, KeepAnswer
+from state.protocol.holds import Keep, KeepAnswer
 from tests.holds import traces
 from tests.holds.traces import End
 from tests.rules.means import Held, Rule

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 from state.memory.shard import MemoryShard
 from state.memory.sku import SkuRecord
-from state.protocol.calls import Claim, Claimed, Place, Refused, Settle
+from state.protocol.claim import Claim, Claimed, Settle
+from state.protocol.common import Place, Refused
 from tests.rules.means import Rule, Simulated, Traced
 from tests.simulation.profiles import CHANGING
 from tests.state import traces

@@ -6,7 +6,7 @@ from typing import Any
 from flows.publish import steps as publish_steps
 from flows.publish.messages import Rendered
 from state.memory.shard import MemoryShard, OutRecord
-from state.protocol.calls import Claim, Due, Settle
+from state.protocol.claim import Claim, Due, Settle
 from tests.rules.means import InWorker, Rule, Simulated, Traced
 from tests.rules.source import in_library
 from tests.simulation.profiles import EMITTING

@@ -2,7 +2,8 @@
 
 from flows.publish.claimer import Claimer
 from state.memory.shard import MemoryShard
-from state.protocol.calls import Lost, Recover, Tick, Ticked
+from state.protocol.common import Lost
+from state.protocol.control import Recover, Tick, Ticked
 from tests.rules.means import InWorker, Rule, Simulated, Traced
 from tests.simulation.profiles import GOING_BACK, GOING_BACK_TWICE
 from tests.state import traces

@@ -1,7 +1,9 @@
 """What a shard has of the log, and where reading resumes."""
 
 from state.memory.shard import MemoryShard
-from state.protocol.calls import ABSENT, Applied, Apply, Lost, Part, Tick, Ticked
+from state.protocol.apply import Applied, Apply, Part
+from state.protocol.common import ABSENT, Lost
+from state.protocol.control import Tick, Ticked
 from state.protocol.pack import Chain
 from tests.rules.means import InWorker, Rule, Simulated, Traced
 from tests.rules.source import in_library, in_method

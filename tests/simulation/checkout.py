@@ -7,15 +7,7 @@ from dataclasses import replace
 from flows.runtime.active_policy import ActivePolicy
 from state.events.codes import CodeTable
 from state.events.order_key import order_key
-from state.protocol.hold_calls import (
-    Hold,
-    HoldRequest,
-    Keep,
-    LocationLine,
-    PoolLine,
-    PoolRule,
-    Release,
-)
+from state.protocol.holds import Hold, HoldRequest, Keep, LocationLine, PoolLine, PoolRule, Release
 from state.protocol.sharding import shard_of
 from state.store.policy import PolicyRecord
 from tests.simulation.scenario import Happening, Message

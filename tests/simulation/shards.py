@@ -10,7 +10,8 @@ from typing import Any
 import redis
 
 from state.memory.shard import MemoryShard
-from state.protocol.calls import Applied, Apply, Lost
+from state.protocol.apply import Applied, Apply
+from state.protocol.common import Lost
 
 FIRST_SERVER = "server"
 

@@ -12,23 +12,11 @@ from connectors.redis.server import Connections
 from state.events.codes import CodeRow
 from state.policy.document import Policy, to_json
 from state.policy.sums_digest import layout_digest
-from state.protocol.calls import (
-    REPETITION,
-    Applied,
-    Apply,
-    Claim,
-    Claimed,
-    Hasten,
-    Lost,
-    Part,
-    Rebuild,
-    Recover,
-    Refused,
-    Settles,
-    SkuState,
-    Tick,
-    Ticked,
-)
+from state.protocol.apply import Applied, Apply, Part
+from state.protocol.claim import Claim, Claimed, Hasten, Settles
+from state.protocol.common import Lost, Refused
+from state.protocol.control import REPETITION, Rebuild, Recover, Tick, Ticked
+from state.protocol.figures import SkuState
 from state.protocol.sharding import shard_of
 from state.store.shards import Store
 from tests.simulation.shards import Pool, Shard

@@ -9,8 +9,8 @@ from state.memory.holds import HoldRecord
 from state.memory.orders import OrderRecord
 from state.memory.shard import MemoryShard, OutRecord
 from state.memory.sku import SkuRecord
+from state.protocol.figures import decode_emitted, decode_head, decode_position
 from state.protocol.keys import Keys
-from state.protocol.wire import decode_emitted, decode_head, decode_position
 
 UNIT = "\x1f"
 

@@ -3,8 +3,8 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from state.protocol.calls import Place
-from state.protocol.inspection import AskPromises, Fault, Inspect, encode_places
+from state.protocol.common import Place
+from state.protocol.inspect import AskPromises, Fault, Inspect, encode_places
 from tests.state.pools import RedisPool
 
 AHEAD_MS = 100_000

@@ -20,27 +20,12 @@ from state.events.ops import (
     VOID,
 )
 from state.memory.shard import MemoryShard
-from state.protocol.calls import (
-    Applied,
-    Apply,
-    Claim,
-    Claimed,
-    Due,
-    Gate,
-    Lost,
-    Part,
-    Place,
-    Rebuild,
-    Recover,
-    Refused,
-    Settle,
-    ShardEvent,
-    ShardOp,
-    SkuState,
-    Tick,
-    Ticked,
-)
-from state.protocol.hold_calls import Hold, HoldAnswer, HoldState, Keep, KeepAnswer, Release
+from state.protocol.apply import Applied, Apply, Part, ShardEvent, ShardOp
+from state.protocol.claim import Claim, Claimed, Due, Gate, Settle
+from state.protocol.common import Lost, Place, Refused
+from state.protocol.control import Rebuild, Recover, Tick, Ticked
+from state.protocol.figures import SkuState
+from state.protocol.holds import Hold, HoldAnswer, HoldState, Keep, KeepAnswer, Release
 from state.protocol.keys import Keys
 from state.store.holds import HoldStore
 from state.store.shards import Store

@@ -17,7 +17,7 @@ from state.events.ops import (
     SHIP,
     VOID,
 )
-from state.protocol.calls import ShardEvent, ShardOp
+from state.protocol.apply import ShardEvent, ShardOp
 from tests.state.pools import DAY_MS, NOW_MS
 
 SKUS = ("A", "B", "ß{1}")

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from state.protocol.calls import Place
-from state.protocol.hold_calls import HoldRequest, LocationLine, PoolLine, PoolRule
+from state.protocol.common import Place
+from state.protocol.holds import HoldRequest, LocationLine, PoolLine, PoolRule
 
 SILENT_FROM = 5
 """Lines of so many units look past two silent locations."""

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from connectors.redis.cluster import Client
-from state.protocol.calls import SkuState
+from state.protocol.figures import SkuState
 from tests.flows.play import NOW_MS, MemoryStore, Player, Stream, redis_store
 from tests.flows.shop import trading
 from tests.servers.redis_servers import RedisServer

@@ -6,7 +6,7 @@ import random
 import pytest
 
 from connectors.redis.cluster import Client
-from state.protocol.calls import ShardOp
+from state.protocol.apply import ShardOp
 from tests.state.everything import Everything
 from tests.state.pools import (
     NOW_MS,

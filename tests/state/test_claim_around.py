@@ -1,6 +1,8 @@
 """What a claim tells beside the figures: gates that are closed, positions at silent locations. Over both back ends."""
 
-from state.protocol.calls import AFRESH, Gate, Position
+from state.protocol.claim import Gate
+from state.protocol.control import AFRESH
+from state.protocol.figures import Position
 from tests.state.pools import NOW_MS, SHOP, WAREHOUSE, Bench, count, move
 
 BOTH = Gate('"market":', ("warehouse", "shop"))

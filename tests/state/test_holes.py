@@ -10,7 +10,10 @@ import pytest
 import redis
 
 from connectors.redis.cluster import Client
-from state.protocol.calls import Apply, Claim, Claimed, Lost, Part, Refused, ShardEvent, Tick
+from state.protocol.apply import Apply, Part, ShardEvent
+from state.protocol.claim import Claim, Claimed
+from state.protocol.common import Lost, Refused
+from state.protocol.control import Tick
 from state.protocol.keys import Keys
 from tests.state import traces
 from tests.state.pools import (

@@ -4,8 +4,7 @@ import itertools
 
 import pytest
 
-from state.memory.sku import MOVEMENTS_KEPT
-from state.protocol.keys import MOVEMENTS_WINDOW_MS
+from state.protocol.figures import MOVEMENTS_KEPT, MOVEMENTS_WINDOW_MS
 from tests.state.pools import NOW_MS, SHOP, WAREHOUSE, Bench, count, move
 
 

@@ -15,22 +15,11 @@ from hypothesis.stateful import (
 )
 
 from connectors.redis.cluster import Client
-from state.protocol.calls import (
-    Apply,
-    Claim,
-    Claimed,
-    Gate,
-    Lost,
-    Part,
-    Place,
-    Rebuild,
-    Recover,
-    Settle,
-    ShardEvent,
-    Tick,
-    Ticked,
-)
-from state.protocol.hold_calls import RELEASED, Hold, Keep, Release
+from state.protocol.apply import Apply, Part, ShardEvent
+from state.protocol.claim import Claim, Claimed, Gate, Settle
+from state.protocol.common import Lost, Place
+from state.protocol.control import Rebuild, Recover, Tick, Ticked
+from state.protocol.holds import RELEASED, Hold, Keep, Release
 from tests.state.everything import differences
 from tests.state.inspections import faults
 from tests.state.pools import GUARD_MS, NOW_MS, MemoryPool, RedisPool, Shard

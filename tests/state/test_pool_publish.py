@@ -2,7 +2,10 @@
 
 import pytest
 
-from state.protocol.calls import Claim, Part, Rebuild, Refused
+from state.protocol.apply import Part
+from state.protocol.claim import Claim
+from state.protocol.common import Refused
+from state.protocol.control import Rebuild
 from tests.state.pools import NOW_MS, SHOP, WAREHOUSE, Bench, move, place_order, void
 
 POLICY_2 = 2

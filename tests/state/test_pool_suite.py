@@ -4,7 +4,8 @@ import itertools
 
 import pytest
 
-from state.protocol.calls import Place, ShardOp
+from state.protocol.apply import ShardOp
+from state.protocol.common import Place
 from tests.state.pools import (
     DAY_MS,
     NOW_MS,

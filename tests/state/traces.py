@@ -3,7 +3,10 @@
 from collections.abc import Callable
 from typing import TypeAlias
 
-from state.protocol.calls import Claim, Due, Lost, Part, Refused, Tick
+from state.protocol.apply import Part
+from state.protocol.claim import Claim, Due
+from state.protocol.common import Lost, Refused
+from state.protocol.control import Tick
 from tests.state.pools import (
     NOW_MS,
     PLACES,

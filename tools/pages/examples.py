@@ -13,7 +13,7 @@ from connectors.messages.decode import Unread, read
 from flows.publish.messages import Writer, channel_frozen
 from state.events.timestamps import rfc3339_ms
 from state.policy.document import AdRule
-from state.protocol.calls import Due
+from state.protocol.claim import Due
 from state.rules.ads import AdDecision, AdState
 
 COLUMNS: Final = 110

@@ -20,7 +20,7 @@ from connectors.log.base import Outgoing
 from connectors.messages.cloudevents import STRUCTURED, structured
 from state.events.messages import WMS_RECEIPTS
 from state.events.timestamps import ms_rfc3339
-from state.protocol.calls import SkuState
+from state.protocol.figures import SkuState
 from state.store.shards import Store
 
 SOURCE: Final = "/penstock/import"

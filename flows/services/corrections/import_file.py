@@ -24,7 +24,7 @@ from flows.services.corrections.import_counts import SOURCE, Plan
 from flows.services.policy.overlay import steer
 from state.events.timestamps import rfc3339_ms
 from state.policy import overlay
-from state.protocol.calls import ABSENT
+from state.protocol.common import ABSENT
 
 BATCH: Final = 20
 """Events appended at once: half a MiB, so that no reader is handed too much."""

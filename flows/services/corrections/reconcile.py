@@ -23,7 +23,7 @@ from flows.services.corrections.manual_events import (
 )
 from state.events.adjustment_reasons import AdjustReason
 from state.events.messages import LINES_MAX, QUANTITY_MAX
-from state.protocol.wire import StoredPosition
+from state.protocol.figures import StoredPosition
 
 SOURCE: Final = "/penstock/reconcile"
 NOTE_MAX: Final = 1_000

@@ -17,17 +17,8 @@ from flows.runtime.retry import UNANSWERED
 from flows.services.holds.locate import Where, Whereabouts
 from flows.services.holds.values import Confirmed, NotDone, gone
 from state.events.messages import MARKETPLACE_ORDERS
-from state.events.order_key import order_key, ordered_by
-from state.protocol.hold_calls import (
-    Ended,
-    HeldLine,
-    Keep,
-    KeepAnswer,
-    Kept,
-    Pinned,
-    Placed,
-    Release,
-)
+from state.events.order_key import order_key, ordered_by, parts
+from state.protocol.holds import Ended, HeldLine, Keep, KeepAnswer, Kept, Pinned, Placed, Release
 from state.store.holds import HoldStore
 
 SOURCE = "/penstock/holds"
@@ -57,7 +48,7 @@ class Confirming:
         if found is not None:
             return found
         endings = self._holds.endings(hold).values()
-        if any(how.endswith(f"\x1f{order}") for how in endings):
+        if any(parts(how)[1:] == (order,) for how in endings):
             return Confirmed(hold, order, before=True)
         return gone(hold, list(endings))
 

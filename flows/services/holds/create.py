@@ -10,8 +10,8 @@ from flows.services.holds.locate import Whereabouts
 from flows.services.holds.values import Made, NotDone, Wanted, fault_of, gone
 from flows.services.policy.rebuild_sums import rebuild
 from monitoring import metrics
-from state.protocol.calls import Refused
-from state.protocol.hold_calls import (
+from state.protocol.common import Refused
+from state.protocol.holds import (
     LAPSED,
     RELEASED,
     Conflict,
@@ -183,7 +183,7 @@ class Making:
         self.end(hold, shards, "")
 
     def end(self, hold: str, shards: Iterable[int], how: str = RELEASED) -> list[int]:
-        """End a hold on some shards. Return their answers, as `state.protocol.hold_calls` tells them."""
+        """End a hold on some shards. Return their answers, as `state.protocol.holds` tells them."""
         items = {shard: [Release(hold, how=how)] for shard in shards}
         if not items:
             return []

@@ -7,7 +7,7 @@ asked.
 from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
-from state.protocol.hold_calls import HoldRequest
+from state.protocol.holds import HoldRequest
 from state.store.holds import HoldStore
 
 REMEMBERED_MAX = 1 << 16

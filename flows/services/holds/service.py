@@ -25,7 +25,7 @@ from flows.services.holds.values import (
     id_fault,
 )
 from monitoring import metrics
-from state.protocol.hold_calls import IS_PINNED, LAPSED, RELEASED, Ended, HoldState, Keep, Kept
+from state.protocol.holds import IS_PINNED, LAPSED, RELEASED, Ended, HoldState, Keep, Kept
 from state.protocol.sharding import shard_of
 from state.store.holds import HoldStore
 

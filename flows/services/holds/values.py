@@ -9,7 +9,8 @@ from unicodedata import category
 import orjson
 
 from state.events.messages import QUANTITY_MAX
-from state.protocol.hold_calls import LAPSED, RELEASED, SOLD, HeldLine
+from state.events.order_key import parts
+from state.protocol.holds import LAPSED, RELEASED, SOLD, HeldLine
 
 LINES_MAX: Final = 100
 ID_MAX: Final = 128
@@ -127,5 +128,5 @@ def gone(hold: str, endings: Sequence[str]) -> NotDone:
         RELEASED: "it was released",
         SOLD: "its goods were sold",
         "": "there is none of this name, or it ended a while ago",
-    }.get(how, f"{' '.join(how.split(chr(0x1F)))} used it up")
+    }.get(how, f"{' '.join(parts(how))} used it up")
     return NotDone(hold, "gone", f"hold: {said}; make one under a new name")

@@ -9,7 +9,7 @@ from flows.runtime.retry import insist
 from flows.runtime.shard_tick import recover, tick
 from state.policy import overlay
 from state.policy.overlay import Overlay
-from state.protocol.calls import AFRESH
+from state.protocol.control import AFRESH
 
 
 def steer(runtime: Runtime, change: Callable[[Overlay], Overlay]) -> bool:

@@ -4,7 +4,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from flows.runtime.context import Runtime
-from state.protocol.calls import Place, Rebuild
+from state.protocol.common import Place
+from state.protocol.control import Rebuild
 
 REBUILD_MAX = 50
 PLACES_MAX = 500

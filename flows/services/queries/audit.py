@@ -12,8 +12,9 @@ from flows.runtime.context import Runtime
 from flows.services.queries.sku_history import Touch, touched
 from state.events.ops import CONSUME
 from state.memory.shard import MemoryShard
-from state.protocol.calls import ABSENT, Position, SkuState
-from state.protocol.inspection import Inspect, encode_places
+from state.protocol.common import ABSENT
+from state.protocol.figures import Position, SkuState
+from state.protocol.inspect import Inspect, encode_places
 from state.protocol.pack import Chain, NormalEvent, Packer
 from state.protocol.sharding import event_hash, shard_of
 

@@ -10,7 +10,7 @@ import orjson
 
 from flows.runtime.active_policy import ActivePolicy
 from flows.runtime.context import Runtime
-from state.protocol.calls import SkuState
+from state.protocol.figures import SkuState
 from state.rules.exclusions import closed_gates, counted_at, figures_of, without_closed
 from state.rules.levels import Figures, derive
 

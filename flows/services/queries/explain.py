@@ -14,8 +14,8 @@ from flows.runtime.context import Runtime
 from flows.services.queries.sku_history import Touch, backwards
 from state.events.ops import PLACE
 from state.policy.channel_rules import channel_rules
-from state.protocol.calls import SkuState
-from state.protocol.inspection import AskPromises
+from state.protocol.figures import SkuState
+from state.protocol.inspect import AskPromises
 from state.protocol.sharding import shard_of
 from state.rules.exclusions import counted_at, uncounted
 from state.rules.explain import Explainer, Explanation

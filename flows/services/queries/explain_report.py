@@ -8,8 +8,8 @@ from flows.runtime.policy_follower import follow_policy
 from flows.services.holds.service import Holding
 from flows.services.queries.explain import Explaining, Finding, Told, Update
 from flows.services.queries.sku_history import Touch, touched
-from state.protocol.calls import SkuState
-from state.protocol.hold_calls import HoldState
+from state.protocol.figures import SkuState
+from state.protocol.holds import HoldState
 from state.rules.explain import Explanation
 
 CHUNK: Final = 500

@@ -17,7 +17,7 @@ from state.events.normalise import effects
 from state.events.ops import MOVE, PLACE
 from state.events.rejection import Rejection
 from state.events.timestamps import ms_rfc3339
-from state.protocol.calls import SkuState
+from state.protocol.figures import SkuState
 from state.protocol.sharding import event_hash
 
 CHUNK = 200

@@ -25,7 +25,7 @@ from flows.services.queries.current_levels import Moment, figures_now, moment
 from state.events.messages import QUANTITY_MAX
 from state.policy.channel_rules import channel_rules
 from state.policy.compiled import Compiled, compiled
-from state.protocol.calls import SkuState
+from state.protocol.figures import SkuState
 from state.rules.levels import Figures, derive
 
 HEADER: Final = ("channel", "sku", "quantity")

@@ -10,7 +10,7 @@ from flows.runtime.active_policy import ActivePolicy
 from flows.runtime.context import Runtime
 from flows.services.queries.current_levels import figures_now, levels_now, moment
 from state.events.timestamps import ms_rfc3339
-from state.protocol.calls import SkuState
+from state.protocol.figures import SkuState
 
 CHUNK: Final = 500
 

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from typing import Final
 
-from state.protocol.inspection import AskPromises, Fault
+from state.protocol.inspect import AskPromises, Fault
 from state.protocol.sharding import shard_of
 from state.store.shards import Store
 

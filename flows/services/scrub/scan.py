@@ -15,7 +15,7 @@ import orjson
 from flows.runtime.active_policy import ActivePolicy, zero_guards
 from flows.runtime.context import Runtime
 from flows.services.scrub.proof import RECORDS, Proof
-from state.protocol.inspection import AskPromises, Fault, Inspect, Paused, encode_places
+from state.protocol.inspect import AskPromises, Fault, Inspect, Paused, encode_places
 
 KEYS: Final = 400
 """Keys that one call goes over."""

@@ -18,7 +18,8 @@ import redis
 from confluent_kafka import Consumer, KafkaException, Producer
 
 from state.events.ops import MOVE
-from state.protocol.calls import Claim, Claimed, Lost, Place, Settle
+from state.protocol.claim import Claim, Claimed, Settle
+from state.protocol.common import Lost, Place
 from state.protocol.keys import GUARD_ALLOWANCE_MS, Keys
 from state.protocol.pack import Chain, NormalEvent, Packer
 from state.protocol.sharding import event_hash

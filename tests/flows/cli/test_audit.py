@@ -5,7 +5,7 @@ import orjson
 from connectors.config.settings import Settings
 from flows.runtime.session import connected
 from state.events.ops import MOVE
-from state.protocol.calls import Apply, Part, ShardEvent
+from state.protocol.apply import Apply, Part, ShardEvent
 from state.protocol.sharding import shard_of
 from tests.flows.shop import Shop, event, rows
 

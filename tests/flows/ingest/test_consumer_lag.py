@@ -10,7 +10,7 @@ from connectors.redis.embedded import Embedded
 from flows.ingest.consumer_lag import ConsumerLag
 from flows.publish.publish_lag import PublishLag
 from monitoring import metrics
-from state.protocol.calls import Claimed, Due
+from state.protocol.claim import Claimed, Due
 from tests.flows.harness import engine
 from tests.flows.shop import lines
 

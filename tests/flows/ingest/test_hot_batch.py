@@ -11,7 +11,7 @@ from connectors.messages.cloudevents import structured
 from connectors.redis.embedded import Embedded
 from flows.ingest.steps import apply, decode, normalise
 from flows.runtime.clock import now_ms
-from state.protocol.calls import Apply
+from state.protocol.apply import Apply
 from state.protocol.pack import CALL_OPS_MAX
 from state.store.shards import Store
 from tests.flows.harness import Engine, engine

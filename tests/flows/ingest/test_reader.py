@@ -12,7 +12,8 @@ from flows.ingest.reader import Reader
 from flows.ingest.resume import LogLost, begin_at, check_resume
 from flows.runtime.clock import now_us
 from flows.runtime.context import Runtime
-from state.protocol.calls import Part, Tick
+from state.protocol.apply import Part
+from state.protocol.control import Tick
 from tests.flows.harness import engine
 from tests.flows.shop import CONFIG, lines
 

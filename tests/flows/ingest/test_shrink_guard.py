@@ -10,8 +10,7 @@ from connectors.redis.embedded import Embedded
 from flows.ingest.shrink_guard import verdict
 from flows.runtime.clock import now_ms
 from state.events.timestamps import ms_rfc3339
-from state.protocol.calls import Position
-from state.protocol.wire import StoredPosition
+from state.protocol.figures import Position, StoredPosition
 from state.store import guard_decisions as feeds
 from tests.flows.harness import Engine, engine
 from tests.flows.shop import lines

@@ -12,7 +12,7 @@ from flows.publish import claimer as claiming
 from flows.publish.claimer import Claims
 from flows.publish.steps import begin_settle, decide, emit, guard
 from flows.runtime import signals as stop
-from state.protocol.calls import Claim
+from state.protocol.claim import Claim
 from state.protocol.sharding import shard_of
 from state.store.shards import Store
 from tests.flows.harness import Engine, engine

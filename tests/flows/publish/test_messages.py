@@ -6,7 +6,7 @@ import pytest
 from connectors.messages.cloudevents import structured
 from flows.publish.messages import SOURCE, Writer
 from state.events.timestamps import ms_rfc3339
-from state.protocol.calls import Due
+from state.protocol.claim import Due
 
 NOW_MS = 1_767_225_600_123
 

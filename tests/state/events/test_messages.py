@@ -27,7 +27,9 @@ from state.events.validation import decode
 from state.policy.compiled import Compiled
 from state.policy.document import Policy, Unknown
 
-PAGE = (Path(__file__).parents[3] / "docs" / "reference" / "messages.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[3] / "docs" / "reference" / "messages.md").read_text(
+    encoding="utf-8"
+)
 SECTIONS: list[tuple[str, str]] = re.findall(
     r"^### (\S+)\n(.*?)(?=^##|\Z)", PAGE, re.DOTALL | re.MULTILINE
 )

@@ -6,8 +6,8 @@ import re
 import pytest
 
 from connectors.redis.cluster import Client
-from state.protocol.calls import ShardOp
-from state.protocol.hold_calls import ENDED_MS, Hold
+from state.protocol.apply import ShardOp
+from state.protocol.holds import ENDED_MS, Hold
 from state.protocol.keys import CLOSED_TTL_MS, EXPIRING, PERMANENT, RECORD_TTL_MS, Keys
 from tests.state.pools import (
     GUARD_MS,

@@ -3,7 +3,8 @@
 from collections import Counter
 
 from state.events.ops import CONSUME, COUNT, MOVE, PLACE, SHIP, VOID, Op
-from state.protocol.calls import Apply, Part, Place
+from state.protocol.apply import Apply, Part
+from state.protocol.common import Place
 from state.protocol.pack import CALL_OPS_MAX, Chain, NormalEvent, Packer, rounds
 from state.protocol.sharding import shard_of
 

@@ -20,7 +20,7 @@ from state.policy.document import (
     Policy,
     Unknown,
 )
-from state.protocol.calls import Position, SkuState
+from state.protocol.figures import Position, SkuState
 from state.rules.explain import Contribution, Explainer, why_not
 from state.rules.levels import Figures, derive
 

@@ -7,7 +7,7 @@ import pytest
 import redis
 
 from connectors.redis.embedded import EmbeddedError, server_program
-from state.protocol.calls import Claim, Claimed
+from state.protocol.claim import Claim, Claimed
 from state.protocol.keys import Keys
 from state.store.shards import Store
 from tests.servers.redis_servers import RedisServer

@@ -4,18 +4,10 @@ import pytest
 
 from connectors.redis.cluster import Client
 from state.events.ops import MOVE
-from state.protocol.calls import (
-    Applied,
-    Apply,
-    Claim,
-    Claimed,
-    Lost,
-    Part,
-    Recover,
-    ShardEvent,
-    Tick,
-    Ticked,
-)
+from state.protocol.apply import Applied, Apply, Part, ShardEvent
+from state.protocol.claim import Claim, Claimed
+from state.protocol.common import Lost
+from state.protocol.control import Recover, Tick, Ticked
 from state.protocol.keys import Keys
 from state.protocol.sharding import shard_of
 from state.store.library import library_source

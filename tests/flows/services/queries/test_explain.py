@@ -12,7 +12,7 @@ from flows.services.policy.activate import activate
 from flows.services.policy.overlay import steer
 from flows.services.queries.explain import Explaining
 from state.policy import overlay
-from state.protocol.calls import SkuState
+from state.protocol.figures import SkuState
 from state.store.policy_history import By
 from tests.flows.harness import Engine, engine
 from tests.flows.shop import lines

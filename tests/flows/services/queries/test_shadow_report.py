@@ -12,7 +12,7 @@ from flows.services.queries.shadow_report import Report, Row, read_shown, worst_
 from state.events.codes import CodeTable
 from state.policy.document import Channel, Location, Policy
 from state.policy.overlay import Overlay, change_silent
-from state.protocol.calls import Position, SkuState
+from state.protocol.figures import Position, SkuState
 from state.store.policy import PolicyRecord
 
 POLICY = Policy(

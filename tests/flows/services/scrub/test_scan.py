@@ -12,10 +12,10 @@ from flows.runtime.session import beside
 from flows.services.holds.service import Holding
 from flows.services.holds.values import Wanted
 from flows.services.scrub.scan import Findings, Scan
-from state.protocol.inspection import Fault
+from state.protocol.figures import _HEAD
+from state.protocol.inspect import Fault
 from state.protocol.keys import Keys
 from state.protocol.sharding import shard_of
-from state.protocol.wire import _HEAD
 from tests.flows.harness import Engine, engine
 from tests.flows.shop import lines
 

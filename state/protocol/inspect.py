@@ -1,15 +1,12 @@
-"""What is asked about a shard when it is looked at for faults, and what it answers.
-
-The other side of `functions/inspect.lua` and `functions/promises.lua`.
-"""
+"""A shard looked at for faults: the other side of `functions/inspect.lua` and `functions/promises.lua`."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
 
-from state.protocol.calls import Place
-from state.protocol.wire import emitted_of
+from state.protocol.common import Place
+from state.protocol.figures import emitted_of
 
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -108,13 +105,13 @@ def decode_inspected(reply: Sequence[Any]) -> Inspected:
 
 def decode_promises(reply: Sequence[Any]) -> Promises:
     """Return what `promises.lua` answered."""
-    done, flat, heads = reply
-    held, at = [], 0
-    while at < len(flat):
+    done, held, heads = reply
+    records, at = [], 0
+    while at < len(held):
         first = at + 2
-        at = first + flat[at + 1]
-        held.append((flat[first - 2], dict(_pairs(flat[first:at]))))
-    return Promises(done, tuple(held), tuple(_pairs(heads)))
+        at = first + held[at + 1]
+        records.append((held[first - 2], dict(_pairs(held[first:at]))))
+    return Promises(done, tuple(records), tuple(_pairs(heads)))
 
 
 def _pairs(flat: Sequence[Any]) -> Iterator[tuple[Any, Any]]:

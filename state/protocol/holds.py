@@ -1,22 +1,23 @@
-"""What a shard is asked about holds, and what it answers: shared by the memory pool and the store."""
+"""Holds: the other side of `functions/hold.lua` and `functions/holds.lua`."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import msgspec
 
-from state.protocol.calls import Place, Refused
+from state.protocol.common import Place, Refused
 
-LAPSED, RELEASED, SOLD = "lapsed", "released", "sold"
+LAPSED: Final = "lapsed"
+RELEASED: Final = "released"
+SOLD: Final = "sold"
 """How a hold may have ended; when an order used it up: `ordered_by`."""
 
-ENDED_MS = 600_000
+ENDED_MS: Final = 600_000
 """How long it is remembered how a hold ended."""
 
-SWEEP_MAX = 20
+SWEEP_MAX: Final = 20
 """Holds whose time is over that a new hold sweeps away first; `CLAIM_SWEEP_MAX` a claim."""
-CLAIM_SWEEP_MAX = 100
-
+CLAIM_SWEEP_MAX: Final = 100
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder().decode
@@ -159,7 +160,9 @@ class Release(NamedTuple):
     """"" leaves no trace: the same hold may be made again."""
 
 
-ABSENT_HOLD, WAS_RELEASED, IS_PINNED = 0, 1, 2
+ABSENT_HOLD: Final = 0
+WAS_RELEASED: Final = 1
+IS_PINNED: Final = 2
 """What `release` answers."""
 
 

@@ -1,0 +1,38 @@
+"""What the calls of every verb share: the other side of `functions/common.lua`."""
+
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+ABSENT: Final = -1
+"""The watermark of a partition of which nothing was applied."""
+
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class Place(NamedTuple):
+    """A location as the policy in force sees it."""
+
+    location: str
+    klass: int
+    """Its class: index into the policy's classes."""
+    floor: int
+    base: int
+    """1 when its stock counts for `available`, 0 for stock in a platform's own warehouse."""
+
+
+class Lost(NamedTuple):
+    """The shard is behind what the call builds on: `marks` is where it really stands."""
+
+    marks: tuple[tuple[str, int], ...]
+
+
+class Refused(NamedTuple):
+    """The caller's policy is older than the shard's."""
+
+    revision: int
+
+
+def encode_call(call: tuple[Any, ...]) -> bytes:
+    """Return the argument of the functions that take their call as it is."""
+    return _encode(call)
