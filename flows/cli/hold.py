@@ -185,7 +185,7 @@ def _whole(parts: list[HoldState]) -> dict[str, Any]:
         "expires_at": ms_rfc3339(min(part.expiry_ms for part in parts)),
     }
     if first.order:
-        shown["order"] = parts(first.order)[-1]
+        shown["order"] = order_key.parts(first.order)[-1]
     return shown | {"lines": _rows(lines)}
 
 
