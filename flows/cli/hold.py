@@ -13,6 +13,7 @@ from flows.cli.command import Json, command
 from flows.runtime import exit_codes, session
 from flows.services.holds import service, values
 from flows.services.holds.values import TTL_S
+from state.events import order_key
 from state.events.timestamps import ms_rfc3339
 from state.protocol.holds import HeldLine, HoldState
 
