@@ -14,7 +14,7 @@ Labels = tuple[str, ...]
 _ALONE: Final = ""
 
 
-class Known(Collector):
+class OptionalGauge(Collector):
     """A gauge that is exported only while somebody knows its value; all its series are set at once.
 
     A process that does not know says nothing, so that a rule may take the maximum over all processes.

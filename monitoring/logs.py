@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Final, Literal, NamedTuple
 
 
-class Line(NamedTuple):
+class LogLine(NamedTuple):
     """One line of the log. `fields` are those beside event, level and timestamp: name -> meaning."""
 
     event: str
@@ -17,33 +17,33 @@ class Line(NamedTuple):
 
 
 LINES: Final = (
-    Line(
+    LogLine(
         "unknown setting",
         "warning",
         {"problem": "the variable, and the nearest one that exists"},
         "Correct the name of the variable: as it stands it has no effect.",
     ),
-    Line(
+    LogLine(
         "metrics port taken",
         "warning",
         {"configured": "the port of the settings", "used": "the port that was free"},
         "Give each process a port of its own (`PENSTOCK_METRICS`), or scrape the one that is used.",
     ),
-    Line(
+    LogLine(
         "server away",
         "warning",
         {"server": "`store` (Redis) or `log` (Kafka, or Redis)", "error": "what it answered"},
         "Look at that server: it does not answer, or refuses for the reason given. The call is retried until it works; "
         "it is logged once for each call, and `penstock_retries_total` counts the retries.",
     ),
-    Line(
+    LogLine(
         "shard went back",
         "warning",
         {"shard": "its number", "marks": "its watermarks: pairs of log id/partition and offset"},
         "Nothing for the flow: it reads the log again from these watermarks. Look why the store lost what it had: a "
         "failover, a restore, a cut append-only file.",
     ),
-    Line(
+    LogLine(
         "shard recovers",
         "warning",
         {
@@ -53,20 +53,20 @@ LINES: Final = (
         "Nothing for the flow: it republishes all SKUs of the shard, and once more after a minute. Look why the server "
         "of the shard changed, if you did not change it.",
     ),
-    Line(
+    LogLine(
         "policy not reloaded",
         "warning",
         {"problems": "at most 20 texts: file, line and field, or the error of a server"},
         "The policy file was read again and not taken. Correct what the problems name, line by line; the policy before "
         "stays active. If a server was unavailable, the flow tries again by itself.",
     ),
-    Line(
+    LogLine(
         "flow failed",
         "error",
         {"flow": "`ingest` or `publish`", "exception": "type, text and stack"},
         "An unforeseen error: report it with its stack. The process ends; start it again, nothing is lost.",
     ),
-    Line(
+    LogLine(
         "invariant broken",
         "warning",
         {
@@ -78,33 +78,33 @@ LINES: Final = (
         "See [metrics.md](metrics.md#the-walk) for the invariant, `penstock stock SKU` for the figures. Logged once, "
         "when the walk finds it.",
     ),
-    Line(
+    LogLine(
         "more invariants broken",
         "warning",
         {"faults": "how many"},
         "So many more were found in the same round than have lines of their own.",
     ),
-    Line(
+    LogLine(
         "walk failed",
         "error",
         {"exception": "type, text and stack"},
         "Something in the store cannot be read as what it should be: report it with its stack. The walk begins again "
         "after a minute; stock flows on.",
     ),
-    Line(
+    LogLine(
         "channel frozen",
         "error",
         {"channel": "its id", "why": "how many SKUs of how many would have gone to zero"},
         "The circuit breaker stopped too much of the channel from going to zero: see "
         "[runbook.md](/docs/reference/runbook.md#penstockchannelfrozen).",
     ),
-    Line(
+    LogLine(
         "location left out",
         "warning",
         {"location": "its id", "heard_ms": "time of its last event, ms since 1970"},
         "The location has been silent for longer than it may be: its stock counts as nothing. Ask there what is wrong.",
     ),
-    Line(
+    LogLine(
         "location counts again",
         "warning",
         {"location": "its id"},

@@ -24,7 +24,7 @@ from prometheus_client import (
 )
 
 from monitoring import labels
-from monitoring.gauges import Age, Known
+from monitoring.gauges import Age, OptionalGauge
 from monitoring.labels import labelled
 from monitoring.latency import BUCKETS_MS, Latency
 from monitoring.reasons import REASON_CLASSES, reason_class
@@ -188,7 +188,7 @@ RETRIES: Final = Counter(
     ),
     registry=REGISTRY,
 )
-LOCATION_SILENT: Final = Known(
+LOCATION_SILENT: Final = OptionalGauge(
     *labelled(
         "penstock_location_silent_seconds",
         "How long a location has been silent; only for locations that are silent for longer than is usual "
@@ -196,7 +196,7 @@ LOCATION_SILENT: Final = Known(
     ),
     registry=REGISTRY,
 )
-LOCATIONS_SILENT: Final = Known(
+LOCATIONS_SILENT: Final = OptionalGauge(
     "penstock_locations_silent",
     "Locations that are silent for longer than is usual for them.",
     registry=REGISTRY,
@@ -209,14 +209,14 @@ BREAKER_TRIPS: Final = Counter(
     ),
     registry=REGISTRY,
 )
-CHANNEL_HELD: Final = Known(
+CHANNEL_HELD: Final = OptionalGauge(
     *labelled(
         "penstock_channel_held",
         "1 for each channel that is held at run time. Exported by publishers.",
     ),
     registry=REGISTRY,
 )
-LOCATION_LEFT_OUT: Final = Known(
+LOCATION_LEFT_OUT: Final = OptionalGauge(
     *labelled(
         "penstock_location_left_out",
         "1 for each location whose stock counts as nothing because it has been silent for longer than "
@@ -224,23 +224,23 @@ LOCATION_LEFT_OUT: Final = Known(
     ),
     registry=REGISTRY,
 )
-LOCATIONS_KEPT: Final = Known(
+LOCATIONS_KEPT: Final = OptionalGauge(
     "penstock_locations_silent_kept",
     "Locations that have been silent for longer than silent_after_s and count all the same, because "
     "more than 32 are silent at once.",
     registry=REGISTRY,
 )
-OVERSOLD_SKUS: Final = Known(
+OVERSOLD_SKUS: Final = OptionalGauge(
     "penstock_oversold_skus",
     "SKUs of which less than nothing is available, in the last finished round of the walk.",
     registry=REGISTRY,
 )
-NEGATIVE_POSITIONS: Final = Known(
+NEGATIVE_POSITIONS: Final = OptionalGauge(
     "penstock_negative_positions",
     "Positions with less than nothing on hand, in the last finished round of the walk.",
     registry=REGISTRY,
 )
-ADS_PAUSED: Final = Known(
+ADS_PAUSED: Final = OptionalGauge(
     *labelled(
         "penstock_ads_paused",
         "SKUs whose ads the rule has paused, in the last finished round of the walk.",
@@ -255,29 +255,29 @@ ADS_PAUSED_SOLD_OUT: Final = Counter(
     ),
     registry=REGISTRY,
 )
-INVARIANT_VIOLATIONS: Final = Known(
+INVARIANT_VIOLATIONS: Final = OptionalGauge(
     *labelled(
         "penstock_invariant_violations",
         "SKUs whose figures contradict each other, in the last finished round of the walk; must be 0.",
     ),
     registry=REGISTRY,
 )
-HOLDS_LIVE: Final = Known(
+HOLDS_LIVE: Final = OptionalGauge(
     "penstock_holds_live",
     "Live holds, in the last finished round of the walk.",
     registry=REGISTRY,
 )
-WALK_FINISHED: Final = Known(
+WALK_FINISHED: Final = OptionalGauge(
     "penstock_walk_finished_timestamp_seconds",
     "When the last round of the walk was finished (Unix time).",
     registry=REGISTRY,
 )
-WALK_SKUS: Final = Known(
+WALK_SKUS: Final = OptionalGauge(
     "penstock_walk_skus",
     "SKUs that the last finished round of the walk looked at.",
     registry=REGISTRY,
 )
-WALK_TIME: Final = Known(
+WALK_TIME: Final = OptionalGauge(
     "penstock_walk_seconds",
     "How long the last finished round of the walk took.",
     registry=REGISTRY,

@@ -33,7 +33,7 @@ class AddressUnavailableError(OSError):
     """No port at or shortly above the configured one could be opened."""
 
 
-class Server:
+class MetricsServer:
     """A running server. `port` is the port it really listens on."""
 
     def __init__(self, http: ThreadingHTTPServer) -> None:
@@ -49,7 +49,7 @@ class Server:
         self._thread.join()
 
 
-def serve(address: str, ready: Callable[[], Checks]) -> Server:
+def serve(address: str, ready: Callable[[], Checks]) -> MetricsServer:
     """Serve at `address` ("host:port"; "[::1]:9464" for IPv6; port 0 takes any free one).
 
     When the port is taken, by a second process on the same machine, the nine above it are tried
@@ -68,7 +68,7 @@ def serve(address: str, ready: Callable[[], Checks]) -> Server:
     reason = ""
     for candidate in ports:
         try:
-            server = Server(_http_server(host, candidate, ready))
+            server = MetricsServer(_http_server(host, candidate, ready))
         except OSError as error:
             reason = error.strerror or str(error)
             continue

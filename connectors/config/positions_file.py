@@ -42,7 +42,7 @@ class Names(NamedTuple):
     """A code -> the SKU and its units for one, None when it is not known."""
 
 
-class _Lines:
+class _FileLines:
     """The lines of one file as they are checked."""
 
     def __init__(self, names: Names, lint: Lint) -> None:
@@ -115,7 +115,7 @@ class _Lines:
 def read_positions(lines: Iterable[str], names: Names, lint: Lint) -> Positions:
     """Return what a file says. It is whole only if nothing was added to `lint`."""
     rows = csv.reader(lines, strict=True)
-    into = _Lines(names, lint)
+    into = _FileLines(names, lint)
     try:
         header = tuple(cell.strip().lower() for cell in next(rows, []))
         if header not in {HEADER, HEADER[:-1]}:

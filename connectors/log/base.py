@@ -84,7 +84,7 @@ class TailLost(LogError):
         self.position = position
 
 
-class Fault(NamedTuple):
+class TopicFault(NamedTuple):
     """What is wrong with how a topic is kept; a fatal one would lose or double events."""
 
     text: str
@@ -164,7 +164,7 @@ class Log(Protocol):
     def reach(self) -> None:
         """Ask the server for a sign of life. Raises `LogUnavailable`, `LogRefused`."""
 
-    def faults(self, topic: str) -> list[Fault]:
+    def faults(self, topic: str) -> list[TopicFault]:
         """Return what in the way the server keeps the topic endangers what it holds."""
 
     def create(self, topic: str, partitions: int) -> None:

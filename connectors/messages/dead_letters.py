@@ -51,7 +51,7 @@ class DeadLetter(msgspec.Struct, frozen=True):
         return self.topic, self.partition, self.offset
 
 
-class Listed(msgspec.Struct, frozen=True):
+class ListedLetter(msgspec.Struct, frozen=True):
     """A letter with when it was written (log time, ms) and whether it was replayed since."""
 
     letter: DeadLetter
@@ -151,13 +151,13 @@ def from_record(record: Record) -> DeadLetter:
     )
 
 
-def listing(log: Log) -> list[Listed]:
+def listing(log: Log) -> list[ListedLetter]:
     """Return every letter once, the oldest first; once replayed, a letter stays replayed.
 
     Raises:
         UnknownTopic: `dead.letters` was never created.
     """
-    letters: dict[bytes | None, Listed] = {}
+    letters: dict[bytes | None, ListedLetter] = {}
     replayed: set[bytes | None] = set()
     for record in history(log, TOPIC):
         try:
@@ -166,7 +166,7 @@ def listing(log: Log) -> list[Listed]:
             if _is_replayed(record):
                 replayed.add(record.key)
             continue
-        letters.setdefault(record.key, Listed(letter, record.timestamp_ms, replayed=False))
+        letters.setdefault(record.key, ListedLetter(letter, record.timestamp_ms, replayed=False))
     found = [
         msgspec.structs.replace(listed, replayed=key in replayed) for key, listed in letters.items()
     ]

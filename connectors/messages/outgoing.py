@@ -37,11 +37,11 @@ Version: TypeAlias = Annotated[
 Place: TypeAlias = Annotated[int, Meta(ge=0)]
 
 
-class _Value(Struct, frozen=True, forbid_unknown_fields=True):
+class _WrittenValue(Struct, frozen=True, forbid_unknown_fields=True):
     """Base of all parts of a message."""
 
 
-class Event(_Value, Generic[Data], frozen=True):
+class WrittenEvent(_WrittenValue, Generic[Data], frozen=True):
     """The envelope: a CloudEvents 1.0 event in structured mode."""
 
     specversion: Annotated[Literal["1.0"], Meta(description="of CloudEvents")]
@@ -62,7 +62,7 @@ class Event(_Value, Generic[Data], frozen=True):
     data: Annotated[Data, Meta(description="what the type says")]
 
 
-class StockUpdated(_Value, frozen=True):
+class StockUpdated(_WrittenValue, frozen=True):
     """The levels of a SKU, for every channel that has one."""
 
     sku: Sku
@@ -95,7 +95,7 @@ class StockUpdated(_Value, frozen=True):
     ]
 
 
-class AdSignal(_Value, frozen=True):
+class AdSignal(_WrittenValue, frozen=True):
     """The state that an ad rule wants for a SKU, and the figures that decided."""
 
     rule: Annotated[Id, Meta(description="the ad rule of the policy")]
@@ -133,7 +133,7 @@ class AdSignal(_Value, frozen=True):
     ]
 
 
-class Cause(_Value, frozen=True):
+class Cause(_WrittenValue, frozen=True):
     """The place in the log of the event that touched the SKU last."""
 
     log_id: Annotated[
@@ -147,7 +147,7 @@ class Cause(_Value, frozen=True):
 Because: TypeAlias = Annotated[Cause, Meta(description="the event that caused it")]
 
 
-class StockOversold(_Value, frozen=True):
+class StockOversold(_WrittenValue, frozen=True):
     """More is promised than there is."""
 
     sku: Sku
@@ -158,7 +158,7 @@ class StockOversold(_Value, frozen=True):
     cause: Because
 
 
-class StockNegative(_Value, frozen=True):
+class StockNegative(_WrittenValue, frozen=True):
     """A shelf went below zero."""
 
     sku: Sku
@@ -170,7 +170,7 @@ class StockNegative(_Value, frozen=True):
     cause: Because
 
 
-class StockDrift(_Value, frozen=True):
+class StockDrift(_WrittenValue, frozen=True):
     """A count is older than movements that are no longer kept: the figure of that location is not certain."""
 
     sku: Sku
@@ -180,7 +180,7 @@ class StockDrift(_Value, frozen=True):
     cause: Because
 
 
-class StockOverreturned(_Value, frozen=True):
+class StockOverreturned(_WrittenValue, frozen=True):
     """More came back of an order than was shipped of it; the rest is no stock."""
 
     sku: Sku
@@ -192,7 +192,7 @@ class StockOverreturned(_Value, frozen=True):
     cause: Because
 
 
-class ChannelFrozen(_Value, frozen=True):
+class ChannelFrozen(_WrittenValue, frozen=True):
     """The circuit breaker froze a channel: too many of its SKUs would have gone to zero at once."""
 
     channel: Annotated[Id, Meta(description="the channel")]
@@ -205,7 +205,7 @@ class ChannelFrozen(_Value, frozen=True):
     ]
 
 
-class MessageRejected(_Value, frozen=True):
+class MessageRejected(_WrittenValue, frozen=True):
     """A message that could not be used, whole, with the reason."""
 
     reason: Annotated[
@@ -232,7 +232,7 @@ class MessageRejected(_Value, frozen=True):
     ]
 
 
-class MessageReplayed(_Value, frozen=True):
+class MessageReplayed(_WrittenValue, frozen=True):
     """A rejected message was put back. The log holds it once more, and this says where."""
 
     topic: Annotated[str, Meta(min_length=1, description="as in `message.rejected`")]
@@ -248,7 +248,7 @@ class Written(NamedTuple):
     """
 
     name: str
-    data: type[_Value]
+    data: type[_WrittenValue]
     topic: str
     key: str
     id: str

@@ -32,14 +32,14 @@ def adjust(
     Example: `penstock adjust A1 s001 -3 --reason damaged --by y.lin --note "pallet fell"`
     """
     signals.install()
-    adjustment = adjusting.Adjustment(sku, location, delta, reason, by, note)
+    adjustment = adjusting.AdjustmentRequest(sku, location, delta, reason, by, note)
     with session.reached_or_made() as run:
         policy_follower.follow_policy(run)
         if run.store.read(sku) is None:
             output.fault("adjust", f"sku: the store did not know {sku!r} before")
         try:
             adjusted = adjusting.adjust(run, adjustment, timeout)
-        except manual_events.Refused as refused:
+        except manual_events.EventRejected as refused:
             output.fault("adjust", str(refused))
             return exit_codes.USAGE
     if adjusted.rejection:

@@ -9,82 +9,84 @@ from typing import Annotated, Final
 
 import typer
 
-from flows.cli.lazy import Entry, LazyGroup
+from flows.cli.lazy import CommandEntry, LazyGroup
 
 INTERRUPTED = 130
 
 
-COMMANDS: Final[Mapping[str, Entry]] = {
-    "init": Entry(
+COMMANDS: Final[Mapping[str, CommandEntry]] = {
+    "init": CommandEntry(
         "flows.cli.init",
         "Create functions and topics, activate the policy, show what is there. Idempotent.",
     ),
-    "run": Entry(
+    "run": CommandEntry(
         "flows.cli.run",
         "Run the flows until stopped (SIGTERM or Ctrl-C: work in flight is finished, exit 0).",
     ),
-    "wait": Entry(
+    "wait": CommandEntry(
         "flows.cli.wait",
         "Wait until all that was appended is applied and emitted; exit 1 if it takes too long.",
     ),
-    "doctor": Entry(
+    "doctor": CommandEntry(
         "flows.cli.doctor",
         "Check Python, settings, configuration, server, functions, topics, lag and due queue.",
     ),
-    "top": Entry(
+    "top": CommandEntry(
         "flows.cli.top",
         "Watch the flows: traffic, freshness, lag, what is oversold, paused or silent. `q` leaves.",
     ),
-    "config": Entry("flows.cli.config", "Look at the configuration."),
-    "policy": Entry("flows.cli.policy", "The active policy: apply, history, show."),
-    "channel": Entry("flows.cli.channel", "Override channels: freeze, zero, resume, resync."),
-    "codes": Entry("flows.cli.codes", "Other systems' codes for our SKUs."),
-    "import": Entry(
+    "config": CommandEntry("flows.cli.config", "Look at the configuration."),
+    "policy": CommandEntry("flows.cli.policy", "The active policy: apply, history, show."),
+    "channel": CommandEntry(
+        "flows.cli.channel", "Override channels: freeze, zero, resume, resync."
+    ),
+    "codes": CommandEntry("flows.cli.codes", "Other systems' codes for our SKUs."),
+    "import": CommandEntry(
         "flows.cli.import_",
         "Load positions, as counts in the log: all of a file, or nothing if a line is wrong.",
     ),
-    "emit": Entry(
+    "emit": CommandEntry(
         "flows.cli.emit",
         "Append each line as a message: a CloudEvent goes where its type says, or to --topic.",
     ),
-    "tail": Entry(
+    "tail": CommandEntry(
         "flows.cli.tail",
         "Print the messages of a topic as they come, each as one line of JSON.",
     ),
-    "dead-letters": Entry(
+    "dead-letters": CommandEntry(
         "flows.cli.dead_letters",
         "The dead-letter queue: messages that could not be used.",
     ),
-    "stock": Entry(
+    "stock": CommandEntry(
         "flows.cli.stock",
         "Show positions, levels and ad states of a SKU; exit 1 if it is unknown.",
     ),
-    "explain": Entry(
+    "explain": CommandEntry(
         "flows.cli.explain",
         "Explain why a channel may show what it shows: locations, rules, promises; exit 1 if they do not add up.",
     ),
-    "hold": Entry("flows.cli.hold", "Short reservations, before there is an order."),
-    "adjust": Entry(
+    "hold": CommandEntry("flows.cli.hold", "Short reservations, before there is an order."),
+    "adjust": CommandEntry(
         "flows.cli.adjust",
         "Correct the books by an event in the log; show the figures before and after.",
     ),
-    "audit": Entry(
+    "audit": CommandEntry(
         "flows.cli.audit",
         "Compare the figures of a SKU with each other and with the log; exit 1 on a finding.",
     ),
-    "reconcile": Entry(
+    "reconcile": CommandEntry(
         "flows.cli.reconcile",
         "Show where a list of another system and the pool differ; exit 1 if they do and nothing is corrected.",
     ),
-    "shadow-report": Entry(
+    "shadow-report": CommandEntry(
         "flows.cli.shadow_report",
         "Compare what today's system shows with the pool; exit 1 if they differ.",
     ),
-    "export": Entry(
+    "export": CommandEntry(
         "flows.cli.export",
         "Write out positions, levels, what is oversold, or the sales that the log still holds.",
     ),
-    "demo": Entry(
+    "demo": CommandEntry(
         "flows.demo.command",
         "Play a year of real grocery trading through the engine, then check every unit of it.",
     ),

@@ -93,7 +93,7 @@ def replay(
     return exit_codes.FINDING if counts.failed else exit_codes.OK
 
 
-def _row(listed: dead_letters.Listed) -> dict[str, Any]:
+def _row(listed: dead_letters.ListedLetter) -> dict[str, Any]:
     letter = listed.letter
     return {
         "id": letter.id,

@@ -37,7 +37,7 @@ WHY: Final = {
 
 
 def print_bill(
-    explanation: Explanation, emitted: explain.Told, update: explain.Update | None
+    explanation: Explanation, emitted: explain.EmittedLevel, update: explain.Update | None
 ) -> None:
     """Print the units of each location, what each rule makes of them, and what was emitted."""
     columns = ("location", "kind", "on hand", "reserved", "unfit", "atp", "floor", "units", "")
@@ -102,7 +102,7 @@ def hold_json(state: HoldState, sku: str) -> dict[str, Any]:
 
 
 def emitted_json(
-    emitted: explain.Told, update: explain.Update | None, channel: str
+    emitted: explain.EmittedLevel, update: explain.Update | None, channel: str
 ) -> dict[str, Any]:
     """Return what was emitted last, and why it is not the level of now where it is not."""
     last = None

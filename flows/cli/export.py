@@ -15,7 +15,7 @@ from flows.services.queries import export as exporting
 app = typer.Typer(add_completion=False)
 
 
-class What(StrEnum):
+class ExportKind(StrEnum):
     """What can be exported."""
 
     positions = "positions"
@@ -27,7 +27,7 @@ class What(StrEnum):
 @app.command()
 @command("export")
 def export(
-    what: Annotated[What, typer.Argument(help="Which rows.")],
+    what: Annotated[ExportKind, typer.Argument(help="Which rows.")],
     *,
     as_csv: Annotated[bool, typer.Option("--csv", help="As CSV with a header.")] = False,
     as_json: Json = False,

@@ -79,9 +79,9 @@ def import_positions(
 
 def _appended(
     run: context.Runtime, plan: import_counts.Plan, *, dry_run: bool
-) -> import_file.Appended:
+) -> import_file.AppendedCounts:
     if dry_run:
-        return import_file.Appended(events=sum(1 for _ in plan.events()))
+        return import_file.AppendedCounts(events=sum(1 for _ in plan.events()))
     with progress.bar("import: sending", plan.positions + plan.set_aside) as advance:
         appended = import_file.append(run, plan, advance)
     for reason in appended.failures:
@@ -89,7 +89,7 @@ def _appended(
     return appended
 
 
-def _code(appended: import_file.Appended) -> int:
+def _code(appended: import_file.AppendedCounts) -> int:
     if appended.is_away:
         return exit_codes.AWAY_EXIT
     return exit_codes.FINDING if appended.failures else exit_codes.OK
@@ -98,7 +98,7 @@ def _code(appended: import_file.Appended) -> int:
 def _declare(
     run: context.Runtime,
     whole: list[str],
-    appended: import_file.Appended,
+    appended: import_file.AppendedCounts,
     timeout_s: float,
     by: str,
     why: str,
@@ -114,7 +114,7 @@ def _declare(
 
 
 def _summary(
-    plan: import_counts.Plan, appended: import_file.Appended, *, dry_run: bool
+    plan: import_counts.Plan, appended: import_file.AppendedCounts, *, dry_run: bool
 ) -> dict[str, Any]:
     return {
         "positions": plan.positions,

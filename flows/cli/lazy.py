@@ -22,7 +22,7 @@ DEFERRED: Final = ("connectors.", "flows.", "monitoring.", "rich.", "structlog")
 AT_ONCE: Final = "flows.cli."
 
 
-class Entry(NamedTuple):
+class CommandEntry(NamedTuple):
     """Where a command is, and the line that help shows of it: the first of its docstring."""
 
     module: str
@@ -32,7 +32,7 @@ class Entry(NamedTuple):
 class LazyGroup(TyperGroup):
     """A group of commands that are imported when they run; until then a name and a line of help stand for each."""
 
-    entries: ClassVar[Mapping[str, Entry]]
+    entries: ClassVar[Mapping[str, CommandEntry]]
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)

@@ -51,7 +51,7 @@ def shadow_report(
             report, rows = reporting.compare(run, shown, skus, advance)
     if as_csv:
         writer = csv.writer(sys.stdout, lineterminator="\n")
-        writer.writerow(reporting.Row._fields)
+        writer.writerow(reporting.LevelDifference._fields)
         writer.writerows(rows)
     elif output.wants_json(asked=as_json):
         for row in rows:
@@ -62,11 +62,13 @@ def shadow_report(
     return exit_codes.FINDING if rows else exit_codes.OK
 
 
-def _tables(report: reporting.Report, rows: list[reporting.Row]) -> None:
+def _tables(report: reporting.Report, rows: list[reporting.LevelDifference]) -> None:
     totals = [tuple(asdict(total).values()) for total in report.totals.values()]
     columns = (
         "channel", "compared", "differ", "oversold SKUs", "units", "hidden SKUs", "units", "not in file",
     )  # fmt: skip
     output.table("by channel", columns, totals)
     if rows:
-        output.table(f"the worst of {len(rows)}", reporting.Row._fields, rows[:SHOWN_ROWS])
+        output.table(
+            f"the worst of {len(rows)}", reporting.LevelDifference._fields, rows[:SHOWN_ROWS]
+        )

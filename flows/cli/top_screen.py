@@ -19,7 +19,7 @@ NAMED_MAX = 5
 NOTHING = "-"
 
 
-def screen(found: figures.Figures, interval_s: float) -> Text:
+def screen(found: figures.BoardFigures, interval_s: float) -> Text:
     """Return the whole screen, one line for a few figures that belong together."""
     at = datetime.fromtimestamp(found.time_s, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     many = len(found.processes)
@@ -41,7 +41,7 @@ def screen(found: figures.Figures, interval_s: float) -> Text:
     return Text("\n").join(lines)
 
 
-def _ingest(found: figures.Figures) -> Iterator[Text]:
+def _ingest(found: figures.BoardFigures) -> Iterator[Text]:
     ingest = found.ingest
     yield _line(
         _fact("events", rate(sum(ingest.events_per_s.values()))),
@@ -63,7 +63,7 @@ def _ingest(found: figures.Figures) -> Iterator[Text]:
         )
 
 
-def _publish(found: figures.Figures) -> Iterator[Text]:
+def _publish(found: figures.BoardFigures) -> Iterator[Text]:
     publish = found.publish
     yield _line(
         _fact("updates", rate(publish.updates_per_s)),
@@ -81,7 +81,7 @@ def _publish(found: figures.Figures) -> Iterator[Text]:
     )
 
 
-def _stock(found: figures.Figures) -> Iterator[Text]:
+def _stock(found: figures.BoardFigures) -> Iterator[Text]:
     stock = found.stock
     broken = sum(stock.invariants_broken.values()) if stock.invariants_broken else None
     yield _line(
@@ -115,7 +115,7 @@ def _stock(found: figures.Figures) -> Iterator[Text]:
         yield _line(_fact("channels held", number(len(held))), *facts)
 
 
-def _ads(found: figures.Figures) -> Iterator[Text]:
+def _ads(found: figures.BoardFigures) -> Iterator[Text]:
     paused = found.stock.ads_paused
     total = sum(paused.values()) if paused else None
     yield _line(
@@ -124,7 +124,7 @@ def _ads(found: figures.Figures) -> Iterator[Text]:
     )
 
 
-def _trouble(found: figures.Figures) -> Iterator[Text]:
+def _trouble(found: figures.BoardFigures) -> Iterator[Text]:
     trouble = found.trouble
     asked = sum(trouble.retries_per_s.values())
     yield _line(
@@ -145,7 +145,7 @@ def _redis(verbs: Mapping[str, rates.Verb]) -> Iterator[Text]:
         yield _line(*facts[n : n + 3]) if facts else Text("no calls", style=FAINT)
 
 
-def _processes(found: figures.Figures) -> Iterator[Text]:
+def _processes(found: figures.BoardFigures) -> Iterator[Text]:
     for process in found.processes:
         yield _line(
             Text(visible(process.address)),

@@ -16,7 +16,7 @@ from flows.demo.dump import Prepared
 from flows.demo.listener import Listener
 from flows.runtime.context import Runtime
 from flows.runtime.retry import insist
-from flows.services.queries.explain import Explaining, Finding
+from flows.services.queries.explain import Explaining, LevelDivergence
 from flows.services.queries.stock_view import view
 from state.protocol.figures import SkuState
 
@@ -40,7 +40,7 @@ class Snapshot:
     """SKUs times channels."""
     explained: int
     """Of them those whose explanation adds up to the level emitted."""
-    findings: tuple[Finding, ...]
+    findings: tuple[LevelDivergence, ...]
     """The first that do not."""
 
 
@@ -48,7 +48,7 @@ def take_snapshot(run: Runtime, path: Path) -> Snapshot:
     """Write the state of every SKU of the store to a file, and explain every level on the way."""
     digest = sha256()
     explaining, pairs = Explaining(run), 0
-    wrong: list[Finding] = []
+    wrong: list[LevelDivergence] = []
     skus = iter(sorted(insist(lambda: set(run.store.skus()))))
     with path.open("wb") as file:
         while chunk := list(islice(skus, CHUNK)):

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from flows.demo.events import CLOSING_ID, ORDERS, RECEIPTS, SALES, Fact, Phase, time_text
 from flows.demo.orders import CHANNELS
 from flows.demo.sales import Sales, digest, number
-from flows.demo.timetable import CHUNKS_MAX, DC, RECEIPT_AFTER_MS, Timetable, What, timetable_of
+from flows.demo.timetable import CHUNKS_MAX, DC, RECEIPT_AFTER_MS, RowKind, Timetable, timetable_of
 from state.durations import DAY_MS
 
 DC_ID = "dc"
@@ -29,7 +29,7 @@ _REGION_WIDTH = 400
 Lines = list[dict[str, Any]]
 
 
-class Row(NamedTuple):
+class TimetableRow(NamedTuple):
     """A row of the timetable; its columns are told there."""
 
     time_ms: int
@@ -41,7 +41,7 @@ class Row(NamedTuple):
     last: int
 
 
-class Told(NamedTuple):
+class FactColumns(NamedTuple):
     """What a fact adds to its row."""
 
     topic: str
@@ -75,46 +75,46 @@ class Story:
     def facts(self) -> Iterator[Fact]:
         """Yield the facts, oldest first."""
         tell = {
-            What.OPENED: self._opened,
-            What.SOLD: self._sold,
-            What.CANCELLED: self._cancelled,
-            What.SHIPPED: self._shipped,
-            What.RETURNED: self._returned,
-            What.TRANSFER_SHIPPED: self._transferred,
-            What.TRANSFER_RECEIVED: self._transferred,
-            What.ANNOUNCED: self._announced,
-            What.RECEIVED: self._received,
-            What.CLOSED: self._closed,
+            RowKind.OPENED: self._opened,
+            RowKind.SOLD: self._sold,
+            RowKind.CANCELLED: self._cancelled,
+            RowKind.SHIPPED: self._shipped,
+            RowKind.RETURNED: self._returned,
+            RowKind.TRANSFER_SHIPPED: self._transferred,
+            RowKind.TRANSFER_RECEIVED: self._transferred,
+            RowKind.ANNOUNCED: self._announced,
+            RowKind.RECEIVED: self._received,
+            RowKind.CLOSED: self._closed,
         }
         for ordinal, columns in enumerate(self._table.rows):
-            row = Row(*columns.tolist())
-            told = tell[What(row.what)](row)
-            phase: Phase = "opening" if row.what == What.OPENED else "year"
+            row = TimetableRow(*columns.tolist())
+            told = tell[RowKind(row.what)](row)
+            phase: Phase = "opening" if row.what == RowKind.OPENED else "year"
             binary = ordinal % _BINARY_ONE_IN == _BINARY_ONE_IN - 1
             yield Fact(row.time_ms, *told, phase=phase, binary=binary)
 
-    def _lines(self, row: Row) -> Lines:
+    def _lines(self, row: TimetableRow) -> Lines:
         skus = self._skus
         product = self._table.product[row.first : row.last].tolist()
         quantity = self._table.quantity[row.first : row.last].tolist()
         return [{"sku": skus[p], "quantity": q} for p, q in zip(product, quantity, strict=True)]
 
-    def _channel(self, row: Row) -> int:
+    def _channel(self, row: TimetableRow) -> int:
         return int(self._table.baskets.channel[row.about])
 
-    def _opened(self, row: Row) -> Told:
+    def _opened(self, row: TimetableRow) -> FactColumns:
         place = place_id(row.place)
         lines = self._lines(row)
         data = {"location": place, "counted_at": time_text(row.time_ms), "lines": lines}
         id_ = f"opening-{place}{_part(row)}"
-        return Told(RECEIPTS, place, f"/wms/{place}", id_, "wms.count", data)
+        return FactColumns(RECEIPTS, place, f"/wms/{place}", id_, "wms.count", data)
 
-    def _sold(self, row: Row) -> Told:
+    def _sold(self, row: TimetableRow) -> FactColumns:
         channel, lines = self._channel(row), self._lines(row)
         if channel < 0:
             receipt, shop = f"b{row.number}", place_id(row.place)
             data: dict[str, Any] = {"location": shop, "receipt": receipt, "lines": lines}
-            return Told(SALES, shop, f"/pos/{shop}", receipt, "pos.sale", data)
+            return FactColumns(SALES, shop, f"/pos/{shop}", receipt, "pos.sale", data)
         order = f"o{row.number}"
         data = {
             "order": order,
@@ -122,31 +122,31 @@ class Story:
             "ship_to": _ship_to(row),
             "lines": lines,
         }
-        return Told(ORDERS, order, _market(channel), f"{order}-placed", "order.placed", data)
+        return FactColumns(ORDERS, order, _market(channel), f"{order}-placed", "order.placed", data)
 
-    def _cancelled(self, row: Row) -> Told:
+    def _cancelled(self, row: TimetableRow) -> FactColumns:
         order = f"o{row.number}"
         data: dict[str, Any] = {"order": order}
         if self._table.baskets.cancelled_by_line[row.about]:
             data["lines"] = self._lines(row)
         source = _market(self._channel(row))
-        return Told(ORDERS, order, source, f"{order}-cancelled", "order.cancelled", data)
+        return FactColumns(ORDERS, order, source, f"{order}-cancelled", "order.cancelled", data)
 
-    def _shipped(self, row: Row) -> Told:
+    def _shipped(self, row: TimetableRow) -> FactColumns:
         order, shop = f"o{row.number}", place_id(row.place)
         data = {"location": shop, "order": order, "lines": self._lines(row)}
-        return Told(RECEIPTS, shop, f"/wms/{shop}", f"{order}-shipped", "wms.shipment", data)
+        return FactColumns(RECEIPTS, shop, f"/wms/{shop}", f"{order}-shipped", "wms.shipment", data)
 
-    def _returned(self, row: Row) -> Told:
+    def _returned(self, row: TimetableRow) -> FactColumns:
         order = f"o{row.number}"
         condition = "damaged" if self._table.baskets.damaged[row.about] else "sellable"
         lines = [{**line, "condition": condition} for line in self._lines(row)]
         data = {"order": order, "location": place_id(row.place), "lines": lines}
         source = _market(self._channel(row))
-        return Told(ORDERS, order, source, f"{order}-returned", "order.returned", data)
+        return FactColumns(ORDERS, order, source, f"{order}-returned", "order.returned", data)
 
-    def _transferred(self, row: Row) -> Told:
-        stage = "shipped" if row.what == What.TRANSFER_SHIPPED else "received"
+    def _transferred(self, row: TimetableRow) -> FactColumns:
+        stage = "shipped" if row.what == RowKind.TRANSFER_SHIPPED else "received"
         shop = place_id(row.place)
         transfer = f"t{_date(row.about)}-{shop}{_part(row)}"
         data = {
@@ -158,9 +158,11 @@ class Story:
         }
         where = DC_ID if stage == "shipped" else shop
         # Keyed by the shop at both ends: 400 transfers of one Monday spread over the partitions.
-        return Told(RECEIPTS, shop, f"/wms/{where}", f"{transfer}-{stage}", "wms.transfer", data)
+        return FactColumns(
+            RECEIPTS, shop, f"/wms/{where}", f"{transfer}-{stage}", "wms.transfer", data
+        )
 
-    def _announced(self, row: Row) -> Told:
+    def _announced(self, row: TimetableRow) -> FactColumns:
         reference = f"po{_date(row.about)}{_part(row)}"
         data = {
             "location": DC_ID,
@@ -169,15 +171,15 @@ class Story:
             "lines": self._lines(row),
         }
         id_ = f"{reference}-announced"
-        return Told(RECEIPTS, DC_ID, f"/wms/{DC_ID}", id_, "wms.announced", data)
+        return FactColumns(RECEIPTS, DC_ID, f"/wms/{DC_ID}", id_, "wms.announced", data)
 
-    def _received(self, row: Row) -> Told:
+    def _received(self, row: TimetableRow) -> FactColumns:
         reference = f"po{_date(row.about)}{_part(row)}"
         data = {"location": DC_ID, "reference": reference, "lines": self._lines(row)}
         id_ = f"{reference}-received"
-        return Told(RECEIPTS, DC_ID, f"/wms/{DC_ID}", id_, "wms.receipt", data)
+        return FactColumns(RECEIPTS, DC_ID, f"/wms/{DC_ID}", id_, "wms.receipt", data)
 
-    def _closed(self, row: Row) -> Told:
+    def _closed(self, row: TimetableRow) -> FactColumns:
         """One unit announced, long after all else: it carries business time past every dwell."""
         data = {
             "location": DC_ID,
@@ -185,10 +187,10 @@ class Story:
             "expected_at": time_text(row.time_ms + DAY_MS),
             "lines": [{"sku": self._skus[0], "quantity": 1}],
         }
-        return Told(RECEIPTS, DC_ID, f"/wms/{DC_ID}", CLOSING_ID, "wms.announced", data)
+        return FactColumns(RECEIPTS, DC_ID, f"/wms/{DC_ID}", CLOSING_ID, "wms.announced", data)
 
 
-def _part(row: Row) -> str:
+def _part(row: TimetableRow) -> str:
     """Return what tells the second and later pieces of 500 lines from the first."""
     piece = row.number % CHUNKS_MAX
     return f"-{piece + 1}" if piece else ""
@@ -202,7 +204,7 @@ def _date(time_ms: int) -> str:
     return time_text(time_ms)[:10].replace("-", "")
 
 
-def _ship_to(row: Row) -> dict[str, Any]:
+def _ship_to(row: TimetableRow) -> dict[str, Any]:
     region, some = region_of(row.place), digest(row.number)
     latitude, longitude = (
         (corner + number(some, draw) % _REGION_WIDTH) / 1000

@@ -26,7 +26,7 @@ CLOSED_AFTER_MS = 16 * DAY_MS
 CHUNKS_MAX = 1_000
 
 
-class What(IntEnum):
+class RowKind(IntEnum):
     """The kinds of rows; of two at one moment the lower comes first."""
 
     OPENED = 0
@@ -80,20 +80,20 @@ def timetable_of(sales: Sales) -> Timetable:
     sent = _chunks(restocking.week * (1 << 32) + restocking.store, ends[2])
     weekly = _chunks(left[0], ends[3])
 
-    parts = [_rows(opened_ms, What.OPENED, place, 0, chunk) for place, *chunk in (centre, shops)]
+    parts = [_rows(opened_ms, RowKind.OPENED, place, 0, chunk) for place, *chunk in (centre, shops)]
     parts += _basket_rows(baskets)
     sent_ms, store = mondays_ms[sent[0] >> 32], sent[0] & 0xFFFFFFFF
-    parts.append(_rows(sent_ms, What.TRANSFER_SHIPPED, store, sent_ms, sent[1:]))
+    parts.append(_rows(sent_ms, RowKind.TRANSFER_SHIPPED, store, sent_ms, sent[1:]))
     received_ms = sent_ms + RECEIVED_AFTER_MS
-    parts.append(_rows(received_ms, What.TRANSFER_RECEIVED, store, sent_ms, sent[1:]))
+    parts.append(_rows(received_ms, RowKind.TRANSFER_RECEIVED, store, sent_ms, sent[1:]))
     monday_ms = mondays_ms[weekly[0]]
-    parts.append(_rows(monday_ms + RECEIPT_AFTER_MS, What.RECEIVED, DC, monday_ms, weekly[1:]))
-    announced = _rows(monday_ms + ANNOUNCED_AFTER_MS, What.ANNOUNCED, DC, monday_ms, weekly[1:])
+    parts.append(_rows(monday_ms + RECEIPT_AFTER_MS, RowKind.RECEIVED, DC, monday_ms, weekly[1:]))
+    announced = _rows(monday_ms + ANNOUNCED_AFTER_MS, RowKind.ANNOUNCED, DC, monday_ms, weekly[1:])
     parts.append(announced[weekly[0] % ANNOUNCED_ONE_WEEK_IN == 0])
 
     rows = np.concatenate(parts)
     rows = rows[np.lexsort((rows[:, 2], rows[:, 1], rows[:, 0]))]
-    closed = [int(rows[-1, 0]) + CLOSED_AFTER_MS, What.CLOSED, 0, DC, 0, 0, 1]
+    closed = [int(rows[-1, 0]) + CLOSED_AFTER_MS, RowKind.CLOSED, 0, DC, 0, 0, 1]
     return Timetable(
         rows=np.concatenate([rows, np.array([closed], np.int64)]),
         product=np.concatenate([product for product, _ in pools]),
@@ -108,10 +108,10 @@ def _basket_rows(baskets: Baskets) -> list[IntArray]:
     online = baskets.channel >= 0
     parts = []
     for what, time_ms in (
-        (What.SOLD, baskets.time_ms),
-        (What.CANCELLED, np.where(online, baskets.cancelled_ms, NEVER)),
-        (What.SHIPPED, baskets.shipped_ms),
-        (What.RETURNED, baskets.returned_ms),
+        (RowKind.SOLD, baskets.time_ms),
+        (RowKind.CANCELLED, np.where(online, baskets.cancelled_ms, NEVER)),
+        (RowKind.SHIPPED, baskets.shipped_ms),
+        (RowKind.RETURNED, baskets.returned_ms),
     ):
         row = np.flatnonzero(time_ms != NEVER)
         columns = [
@@ -143,7 +143,7 @@ def _chunks(group: IntArray, offset: int) -> tuple[IntArray, IntArray, IntArray,
 
 def _rows(
     time_ms: IntArray | int,
-    what: What,
+    what: RowKind,
     place: IntArray | int,
     about: IntArray | int,
     chunk: tuple[IntArray, ...] | list[IntArray],

@@ -75,7 +75,7 @@ class Normal:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class BatchOutcome:
     """What became of a batch."""
 
     events: int
@@ -172,7 +172,7 @@ def to_dead_letters(runtime: Runtime, normal: Normal) -> Normal:
     return normal
 
 
-def apply(runtime: Runtime, packer: Packer, normal: Normal) -> Outcome:
+def apply(runtime: Runtime, packer: Packer, normal: Normal) -> BatchOutcome:
     """Apply the batch: a call for each shard that it touches, or several if it has many lines there.
 
     A call is repeated until the shard has answered.
@@ -191,13 +191,13 @@ def send(runtime: Runtime, packer: Packer, normal: Normal) -> None:
     run.in_flight = _sent(runtime, packer, normal)
 
 
-def _sent(runtime: Runtime, packer: Packer, normal: Normal) -> Callable[[], Outcome]:
+def _sent(runtime: Runtime, packer: Packer, normal: Normal) -> Callable[[], BatchOutcome]:
     """Send the calls of a batch; what is returned waits for the answers."""
     batch = normal.batch
     run = batch.run
     if run.behind:
         run.outstanding -= 1
-        return lambda: Outcome(0, 0, 0, lost=True)
+        return lambda: BatchOutcome(0, 0, 0, lost=True)
     policy = runtime.policy
     by_chain = [
         (chain, offset, normal.events[partition])
@@ -215,7 +215,7 @@ def _applied(
     normal: Normal,
     turns: Sequence[Mapping[int, Apply]],
     answers: Callable[[], list[dict[int, Applied | Lost]]],
-) -> Outcome:
+) -> BatchOutcome:
     """Wait until every shard has answered, and take down what became of the batch."""
     run = normal.batch.run
     duplicates: set[tuple[str, int]] = set()
@@ -236,10 +236,10 @@ def _applied(
     oldest_ms = min(filter(None, due_since_ms.values()), default=0)
     run.due_age_ms = max(0, runtime.clock.now_ms() - oldest_ms) if oldest_ms else 0
     if run.behind:
-        return Outcome(0, 0, 0, lost=True)
+        return BatchOutcome(0, 0, 0, lost=True)
     _measure(run, normal, duplicates, absorbed, runtime.clock.now_ms())
     total = sum(len(events) for events in normal.events.values())
-    return Outcome(total, len(duplicates), len(normal.rejected))
+    return BatchOutcome(total, len(duplicates), len(normal.rejected))
 
 
 def append_all(runtime: Runtime, messages: Sequence[Outgoing]) -> None:

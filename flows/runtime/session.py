@@ -21,7 +21,7 @@ from monitoring import metrics
 from state.events.codes import CodeTable
 from state.protocol.keys import LAYOUT
 from state.store.policy import PolicyRecord
-from state.store.record import Record
+from state.store.record import StoreFacts
 from state.store.shards import Store
 from state.store.shared import Shared
 
@@ -107,7 +107,7 @@ def _stores(settings: Settings, primaries: Server) -> tuple[Store, Shared]:
     return shards_of(primaries, name, shards, _observe), shared_of(primaries, name, shards)
 
 
-def _check(record: Record, shards: int) -> None:
+def _check(record: StoreFacts, shards: int) -> None:
     """Refuse a store that was made with another layout, or another number of shards."""
     if record.shards is None:
         return

@@ -48,7 +48,7 @@ from state.events.rejection import Rejection, named, shown
 from state.events.timestamps import ms_rfc3339
 from state.policy.document import Source
 
-__all__ = ["AHEAD_MAX_MS", "Codes", "Known", "Rejection", "effects"]
+__all__ = ["AHEAD_MAX_MS", "Codes", "PolicyLookup", "Rejection", "effects"]
 
 AHEAD_MAX_MS: Final = 24 * 3_600_000
 """How far after its log timestamp an event, or a count in it, may claim to have happened."""
@@ -62,7 +62,7 @@ _AtLocation: TypeAlias = (
 )
 
 
-class Known(Protocol):
+class PolicyLookup(Protocol):
     """What is asked of the policy; `state.policy.document.Compiled` answers it."""
 
     def knows_location(self, location: str, /) -> bool:
@@ -83,7 +83,7 @@ class _Refused(Exception):
 
 
 def effects(
-    event: Event, log_timestamp_ms: int, policy: Known, codes: Codes | None = None
+    event: Event, log_timestamp_ms: int, policy: PolicyLookup, codes: Codes | None = None
 ) -> tuple[Op, ...] | Rejection:
     """Return what the event does to the pool, or why it makes no sense.
 
@@ -111,7 +111,7 @@ class _Lines:
     __slots__ = ("codes", "log_timestamp_ms", "policy", "source")
 
     def __init__(
-        self, source: str, log_timestamp_ms: int, policy: Known, codes: Codes | None
+        self, source: str, log_timestamp_ms: int, policy: PolicyLookup, codes: Codes | None
     ) -> None:
         self.source = source
         self.log_timestamp_ms = log_timestamp_ms
@@ -178,39 +178,39 @@ def _check_time(name: str, time_ms: int, log_timestamp_ms: int) -> None:
         raise _Refused(reason)
 
 
-def _check_location(name: str, location: str, policy: Known) -> None:
+def _check_location(name: str, location: str, policy: PolicyLookup) -> None:
     if not policy.knows_location(location):
         reason = f"{name}: unknown location {named(location)}"
         raise _Refused(reason)
 
 
-def _check_channel(channel: str, policy: Known) -> None:
+def _check_channel(channel: str, policy: PolicyLookup) -> None:
     if channel and not policy.knows_channel(channel):
         reason = f"channel: unknown channel {named(channel)}"
         raise _Refused(reason)
 
 
-def _placed(data: _AtLocation, policy: Known) -> None:
+def _placed(data: _AtLocation, policy: PolicyLookup) -> None:
     _check_location("location", data.location, policy)
 
 
-def _sold(data: PosSale | Shipment | OrderReturned, policy: Known) -> None:
+def _sold(data: PosSale | Shipment | OrderReturned, policy: PolicyLookup) -> None:
     _check_location("location", data.location, policy)
     _check_channel(data.channel, policy)
 
 
-def _moved(data: Transfer, policy: Known) -> None:
+def _moved(data: Transfer, policy: PolicyLookup) -> None:
     _check_location("from", data.origin, policy)
     _check_location("to", data.destination, policy)
 
 
-def _ordered(data: OrderPlaced, policy: Known) -> None:
+def _ordered(data: OrderPlaced, policy: PolicyLookup) -> None:
     _check_channel(data.channel, policy)
     if data.pickup:
         _check_location("pickup", data.pickup, policy)
 
 
-def _cancelled(data: OrderCancelled, policy: Known) -> None:
+def _cancelled(data: OrderCancelled, policy: PolicyLookup) -> None:
     _check_channel(data.channel, policy)
 
 
@@ -328,7 +328,7 @@ def _order_cancelled(data: OrderCancelled, lines: _Lines) -> Iterator[Op]:
 
 
 _Rule: TypeAlias = Callable[[Any, _Lines], Iterable[Op]]
-_RULES: Final[Mapping[type[Data], tuple[Callable[[Any, Known], None], _Rule]]] = {
+_RULES: Final[Mapping[type[Data], tuple[Callable[[Any, PolicyLookup], None], _Rule]]] = {
     PosSale: (_sold, _pos_sale),
     PosReturn: (_placed, _returned),
     Announced: (_placed, _announced),

@@ -20,7 +20,7 @@ Library = Literal["absent", "another", "current"]
 
 
 @runtime_checkable
-class ClusterClient(Protocol):
+class ClusterTopology(Protocol):
     """What a client of a cluster offers beside `Client`."""
 
     def ask(self, *command: str) -> dict[str, Any]:
@@ -54,7 +54,7 @@ class ServerHealth:
 
     def __init__(self, client: Client, keys: Keys) -> None:
         self._client, self._keys = client, keys
-        self._cluster = client if isinstance(client, ClusterClient) else None
+        self._cluster = client if isinstance(client, ClusterTopology) else None
 
     @property
     def is_cluster(self) -> bool:

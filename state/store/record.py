@@ -6,7 +6,7 @@ from state.protocol.keys import LAYOUT, Keys
 from state.store.client import Client
 
 
-class Record(NamedTuple):
+class StoreFacts(NamedTuple):
     """What the store says of itself; None where it says nothing."""
 
     shards: int | None
@@ -19,11 +19,11 @@ class StoreRecord:
     def __init__(self, client: Client, keys: Keys) -> None:
         self._client, self._key = client, keys.store()
 
-    def read(self) -> Record:
+    def read(self) -> StoreFacts:
         """Return what was fixed. A store of the first version has shards, and no layout."""
         found = self._client.hmget(self._key, "shards", "layout")
         shards, layout = cast("list[bytes | None]", found)
-        return Record(
+        return StoreFacts(
             None if shards is None else int(shards), None if layout is None else layout.decode()
         )
 

@@ -48,7 +48,7 @@ from flows.runtime.process import collect_rarely
 from flows.runtime.session import runtime
 from flows.services.scrub.scrubber import scrubbing
 from monitoring import busy, metrics
-from monitoring.gauges import Age, Known
+from monitoring.gauges import Age, OptionalGauge
 from monitoring.latency import Latency
 from state.protocol.pack import Packer
 
@@ -75,8 +75,8 @@ SILENT: Sequence[tuple[Any, str]] = (
     (Histogram, "observe"),
     (Latency, "observe_ages"),
     (Age, "since"),
-    (Known, "put"),
-    (Known, "set"),
+    (OptionalGauge, "put"),
+    (OptionalGauge, "set"),
     (metrics, "count_events"),
     (metrics, "count_dead_letters"),
     (lag.ConsumerLag, "handed_on"),

@@ -13,7 +13,7 @@ from connectors.log.base import Outgoing, history
 from connectors.messages.cloudevents import structured
 from connectors.redis.embedded import Embedded
 from flows.ingest.reader import Reader
-from flows.ingest.steps import Outcome, apply, decode, normalise, to_dead_letters
+from flows.ingest.steps import BatchOutcome, apply, decode, normalise, to_dead_letters
 from flows.ingest.steps import guard as guard_feeds
 from flows.publish.claimer import Claimer
 from flows.publish.steps import decide, emit, settle
@@ -58,7 +58,7 @@ class Engine:
         value = structured(f"{kind}@{when}", "/test", kind, rfc3339_ms(when), data)
         self.run.log.append([Outgoing(TOPIC_OF[kind], b"k", value)])
 
-    def ingest(self, rounds: int = 6) -> list[Outcome]:
+    def ingest(self, rounds: int = 6) -> list[BatchOutcome]:
         """Read and apply what there is; the clock of the ticks moves on a second each round."""
         outcomes = []
         for _ in range(rounds):

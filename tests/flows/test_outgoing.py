@@ -13,7 +13,7 @@ from msgspec import inspect
 from connectors.log.base import OUTPUT_TOPICS, Outgoing, Record, history
 from connectors.messages import dead_letters
 from connectors.messages.cloudevents import STRUCTURED
-from connectors.messages.outgoing import WRITTEN, Event, Written
+from connectors.messages.outgoing import WRITTEN, Written, WrittenEvent
 from connectors.redis.embedded import Embedded
 from state.events.timestamps import rfc3339_ms
 from tests.flows.harness import Engine, engine
@@ -36,7 +36,7 @@ class Emitted(NamedTuple):
 
     record: Record
     raw: Any
-    event: Event[Any]
+    event: WrittenEvent[Any]
     declared: Written
 
 
@@ -105,7 +105,7 @@ def everything_sold(e: Engine) -> None:
 def read(record: Record) -> Emitted:
     raw = orjson.loads(record.value or b"")
     declared = BY_NAME[raw["type"]]
-    whole: Any = Event[declared.data]  # type: ignore[name-defined]  # found at run time
+    whole: Any = WrittenEvent[declared.data]  # type: ignore[name-defined]  # found at run time
     event = msgspec.json.decode(record.value or b"", type=whole, strict=True)
     return Emitted(record, raw, event, declared)
 
@@ -168,7 +168,7 @@ def test_a_member_too_many_or_too_few_is_found(emitted: list[Emitted], change: s
             if change == "less":
                 data = {k: v for k, v in each.raw["data"].items() if k != name}
             with pytest.raises(msgspec.ValidationError):
-                msgspec.convert({**each.raw, "data": data}, Event[each.declared.data])  # type: ignore[name-defined]
+                msgspec.convert({**each.raw, "data": data}, WrittenEvent[each.declared.data])  # type: ignore[name-defined]
 
 
 def test_key_id_source_and_headers_are_those_declared(emitted: list[Emitted]) -> None:

@@ -14,7 +14,7 @@ from prometheus_client.metrics import MetricWrapperBase
 
 import monitoring.rules
 from monitoring import metrics
-from monitoring.gauges import Age, Known
+from monitoring.gauges import Age, OptionalGauge
 from monitoring.latency import Latency
 from tests.servers.kafka import ServerMissing
 
@@ -137,7 +137,7 @@ def declared() -> dict[str, tuple[str, ...]]:
             name, kind = family.name, family.type
         elif isinstance(collector, Latency):
             name, kind = collector.name, "histogram"
-        elif isinstance(collector, Age | Known):
+        elif isinstance(collector, Age | OptionalGauge):
             name, kind = collector.name, "gauge"
         else:
             continue

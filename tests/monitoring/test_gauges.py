@@ -2,12 +2,12 @@ from prometheus_client import CollectorRegistry
 
 from monitoring import metrics
 from monitoring.busy import timed, timed_source
-from monitoring.gauges import Age, Known
+from monitoring.gauges import Age, OptionalGauge
 
 
 def test_what_nobody_knows_is_not_exported() -> None:
     registry = CollectorRegistry()
-    found = Known("found", "Found.", ("rule",), registry=registry)
+    found = OptionalGauge("found", "Found.", ("rule",), registry=registry)
     assert list(registry.collect()) == []
     found.put({("a",): 1, ("b",): 0})
     assert registry.get_sample_value("found", {"rule": "b"}) == 0

@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.metrics import MetricWrapperBase
 
 from monitoring import metrics
-from monitoring.gauges import Age, Known
+from monitoring.gauges import Age, OptionalGauge
 from monitoring.labels import LABELS, listed
 from monitoring.latency import BUCKETS_MS, Latency
 from monitoring.reasons import REASON_CLASSES, reason_class
@@ -25,7 +25,7 @@ def declared() -> dict[str, tuple[str, ...]]:
     for collector in vars(metrics).values():
         if isinstance(collector, Latency):
             found[collector.name] = ()
-        elif isinstance(collector, Known | Age):
+        elif isinstance(collector, OptionalGauge | Age):
             found[collector.name] = collector.labels
         elif isinstance(collector, MetricWrapperBase):
             family = next(iter(collector.describe()))
@@ -39,7 +39,7 @@ def helps() -> dict[str, str]:
     """The help of every metric of ours, as Prometheus is given it."""
     found = {}
     for collector in vars(metrics).values():
-        if isinstance(collector, Latency | Known | Age):
+        if isinstance(collector, Latency | OptionalGauge | Age):
             found[collector.name] = collector.documentation
         elif isinstance(collector, MetricWrapperBase):
             family = next(iter(collector.describe()))

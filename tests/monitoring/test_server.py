@@ -8,7 +8,7 @@ from threading import Event, active_count
 
 import pytest
 
-from monitoring.server import AddressUnavailableError, Checks, Server, serve
+from monitoring.server import AddressUnavailableError, Checks, MetricsServer, serve
 from tests.flows.shop import eventually
 
 
@@ -31,13 +31,13 @@ def readiness() -> Readiness:
 
 
 @pytest.fixture
-def server(readiness: Readiness) -> Iterator[Server]:
+def server(readiness: Readiness) -> Iterator[MetricsServer]:
     running = serve("127.0.0.1:0", readiness)
     yield running
     running.stop()
 
 
-def ask(server: Server, path: str, method: str = "GET") -> tuple[int, str, bytes]:
+def ask(server: MetricsServer, path: str, method: str = "GET") -> tuple[int, str, bytes]:
     with closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=5)) as connection:
         connection.request(method, path)
         answer = connection.getresponse()
@@ -50,32 +50,32 @@ def taken_port() -> Iterator[int]:
         yield holder.getsockname()[1]
 
 
-def test_metrics_are_served_in_the_text_format(server: Server) -> None:
+def test_metrics_are_served_in_the_text_format(server: MetricsServer) -> None:
     status, content_type, body = ask(server, "/metrics")
     assert status == 200
     assert content_type.startswith("text/plain")
     assert b"# TYPE penstock_due_depth gauge" in body
 
 
-def test_a_query_string_does_not_hide_the_page(server: Server) -> None:
+def test_a_query_string_does_not_hide_the_page(server: MetricsServer) -> None:
     assert ask(server, "/metrics?debug=1")[0] == 200
 
 
 def test_a_living_process_is_healthy_even_when_it_is_not_ready(
-    server: Server, readiness: Readiness
+    server: MetricsServer, readiness: Readiness
 ) -> None:
     readiness.checks = {"redis": "connection refused"}
     assert ask(server, "/healthz")[0] == 200
 
 
-def test_ready_is_said_when_every_check_passes(server: Server, readiness: Readiness) -> None:
+def test_ready_is_said_when_every_check_passes(server: MetricsServer, readiness: Readiness) -> None:
     readiness.checks = {"redis": None, "clock": None}
     status, content_type, body = ask(server, "/readyz")
     assert (status, content_type) == (200, "application/json")
     assert json.loads(body) == {"ready": True, "checks": {"redis": "ok", "clock": "ok"}}
 
 
-def test_not_ready_comes_with_the_reason(server: Server, readiness: Readiness) -> None:
+def test_not_ready_comes_with_the_reason(server: MetricsServer, readiness: Readiness) -> None:
     readiness.checks = {"redis": None, "clock": "1400 ms off the store's clock"}
     status, _, body = ask(server, "/readyz")
     assert status == 503
@@ -85,7 +85,7 @@ def test_not_ready_comes_with_the_reason(server: Server, readiness: Readiness) -
     }
 
 
-def test_an_empty_reason_still_means_not_ready(server: Server, readiness: Readiness) -> None:
+def test_an_empty_reason_still_means_not_ready(server: MetricsServer, readiness: Readiness) -> None:
     readiness.checks = {"redis": ""}
     status, _, body = ask(server, "/readyz")
     assert status == 503
@@ -93,7 +93,7 @@ def test_an_empty_reason_still_means_not_ready(server: Server, readiness: Readin
 
 
 def test_a_check_that_breaks_is_a_finding_and_the_server_goes_on(
-    server: Server, readiness: Readiness
+    server: MetricsServer, readiness: Readiness
 ) -> None:
     readiness.error = RuntimeError("no route")
     status, _, body = ask(server, "/readyz")
@@ -125,13 +125,13 @@ def test_one_who_hangs_up_before_the_answer_leaves_no_word(
     assert capfd.readouterr().err == ""
 
 
-def test_another_path_names_those_that_there_are(server: Server) -> None:
+def test_another_path_names_those_that_there_are(server: MetricsServer) -> None:
     status, _, body = ask(server, "/")
     assert status == 404
     assert b"/metrics, /healthz, /readyz" in body
 
 
-def test_a_head_request_gets_the_header_alone(server: Server) -> None:
+def test_a_head_request_gets_the_header_alone(server: MetricsServer) -> None:
     assert ask(server, "/healthz", "HEAD") == (200, "text/plain; charset=utf-8", b"")
 
 

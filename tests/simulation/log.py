@@ -14,13 +14,13 @@ from connectors.log.base import (
     OUTPUT_TOPICS,
     Appended,
     AppendFailed,
-    Fault,
     LogRefused,
     LogUnavailable,
     Member,
     Outgoing,
     Partition,
     Record,
+    TopicFault,
     partition_of,
 )
 from tests.simulation.wire import Refusal, Silence, Wire
@@ -88,7 +88,7 @@ class SimLog:
     def reach(self) -> None:
         """The modelled server is always there; calls to it fail one by one."""
 
-    def faults(self, topic: str) -> list[Fault]:
+    def faults(self, topic: str) -> list[TopicFault]:
         del topic
         return []
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from monitoring.logs import LINES, Line
+from monitoring.logs import LINES, LogLine
 from tools.pages.markdown import code, filled, table
 
 _TEMPLATE = Path(__file__).with_name("logs.md")
@@ -14,5 +14,5 @@ def page() -> str:
     return filled(_TEMPLATE, lines=table(("event", "level", "fields", "what to do"), rows))
 
 
-def _fields(line: Line) -> str:
+def _fields(line: LogLine) -> str:
     return "; ".join(f"{code(name)}: {meaning}" for name, meaning in line.fields.items())

@@ -8,7 +8,7 @@ import orjson
 
 from connectors.log.base import OUTPUT_TOPICS
 from connectors.log.kafka.topics import COMPACTED, DEAD_LETTERS_DAYS_MIN
-from connectors.messages.outgoing import WRITTEN, Event, Written
+from connectors.messages.outgoing import WRITTEN, Written, WrittenEvent
 from flows.services.corrections import adjust as adjusting
 from flows.services.corrections import import_counts as importing
 from flows.services.corrections import reconcile as reconciling
@@ -38,7 +38,7 @@ def page() -> str:
             ("source", "types", "command"),
             ((code(source), codes(types), code(command)) for source, types, command in _OWN),
         ),
-        envelope=_written_table(Event),
+        envelope=_written_table(WrittenEvent),
         topics=table(
             ("topic", "types", "key", "kept on Kafka", "kept on Redis Streams"),
             map(_topic, OUTPUT_TOPICS),

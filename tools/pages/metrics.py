@@ -8,7 +8,7 @@ from prometheus_client import Counter, Gauge, Histogram, Info
 from prometheus_client.metrics import MetricWrapperBase
 
 from monitoring import metrics
-from monitoring.gauges import Age, Known
+from monitoring.gauges import Age, OptionalGauge
 from monitoring.labels import INVARIANTS, LABELS, Values, listed
 from monitoring.latency import Latency
 from monitoring.reasons import REASONS
@@ -21,7 +21,7 @@ _KINDS: dict[type, str] = {
     Histogram: "histogram",
     Info: "info",
     Latency: "histogram",
-    Known: "gauge",
+    OptionalGauge: "gauge",
     Age: "gauge",
 }
 _SUFFIXES = {"counter": "_total", "info": "_info"}
@@ -48,7 +48,7 @@ def declared() -> Iterator[Metric]:
     """Yield every metric of ours, in the order of the declarations."""
     for collector in vars(metrics).values():
         kind = _KINDS.get(type(collector), "")
-        if isinstance(collector, Latency | Known | Age):
+        if isinstance(collector, Latency | OptionalGauge | Age):
             name, text = collector.name, collector.documentation
         elif isinstance(collector, MetricWrapperBase):
             family = next(iter(collector.describe()))

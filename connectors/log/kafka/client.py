@@ -71,7 +71,7 @@ _REFUSED = {
 }
 
 
-class Client:
+class KafkaClients:
     """What all clients of one process have in common: servers, options, and the last thing that went wrong.
 
     Raises:

@@ -21,19 +21,19 @@ from connectors.log.base import (
     MAX_RECORDS,
     Appended,
     AppendFailed,
-    Fault,
     LogError,
     LogUnavailable,
     Outgoing,
     Partition,
     Record,
+    TopicFault,
     UnknownTopic,
     partition_of,
 )
-from connectors.log.kafka.client import DELIVERY_MS, MESSAGE_BYTES_MAX, Client, KafkaOptions
+from connectors.log.kafka.client import DELIVERY_MS, MESSAGE_BYTES_MAX, KafkaClients, KafkaOptions
 from connectors.log.kafka.member import KafkaMember
 from connectors.log.kafka.reader import KafkaReader
-from connectors.log.kafka.topics import KafkaTopics, Topic
+from connectors.log.kafka.topics import BrokerTopic, KafkaTopics
 from state.durations import WEEK_MS
 
 _FLUSH_S = 0.5
@@ -62,9 +62,9 @@ class KafkaLog:
         namespace: str = "",
         retention_ms: int = WEEK_MS,
     ) -> None:
-        self._client = Client(bootstrap, options or {})
+        self._client = KafkaClients(bootstrap, options or {})
         self._topics = KafkaTopics(self._client, namespace, retention_ms)
-        self._known: dict[str, Topic] = {}
+        self._known: dict[str, BrokerTopic] = {}
         self._looked_s = 0.0
         self._turn: dict[str, int] = defaultdict(int)
         self._producer: Any = None
@@ -87,7 +87,7 @@ class KafkaLog:
         """Ask the brokers for a sign of life."""
         self._topics.reach()
 
-    def faults(self, topic: str) -> list[Fault]:
+    def faults(self, topic: str) -> list[TopicFault]:
         """Return what in the topic's settings endangers what it holds."""
         return self._topics.faults(topic)
 

@@ -11,7 +11,7 @@ from typing import Any
 from confluent_kafka import Consumer, TopicPartition
 
 from connectors.log.base import Partition
-from connectors.log.kafka.client import SESSION_MS, Client
+from connectors.log.kafka.client import SESSION_MS, KafkaClients
 from connectors.log.kafka.topics import KafkaTopics
 
 _EVENTS_MAX = 1_000
@@ -21,7 +21,12 @@ class KafkaMember:
     """A member of a group. Rebalances happen within `heartbeat`, on the caller's thread."""
 
     def __init__(
-        self, client: Client, topics: KafkaTopics, group: str, wanted: Sequence[str], member_id: str
+        self,
+        client: KafkaClients,
+        topics: KafkaTopics,
+        group: str,
+        wanted: Sequence[str],
+        member_id: str,
     ) -> None:
         self._client = client
         self._topics = topics

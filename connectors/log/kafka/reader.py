@@ -17,7 +17,7 @@ from connectors.log.base import (
     first_within,
     last_offsets,
 )
-from connectors.log.kafka.client import MESSAGE_BYTES_MAX, REQUEST_S, Client
+from connectors.log.kafka.client import MESSAGE_BYTES_MAX, REQUEST_S, KafkaClients
 from connectors.log.kafka.topics import KafkaTopics
 
 _STEP_S = 0.1
@@ -45,7 +45,7 @@ Fetched = list[Record]
 class KafkaReader:
     """A consumer that is told where to read, and keeps what it fetched beyond what was wanted."""
 
-    def __init__(self, client: Client, topics: KafkaTopics) -> None:
+    def __init__(self, client: KafkaClients, topics: KafkaTopics) -> None:
         self._client = client
         self._topics = topics
         self._consumer: Any = client.make(Consumer, **_SETTINGS)

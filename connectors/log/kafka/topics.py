@@ -24,13 +24,13 @@ from confluent_kafka.admin import (
 
 from connectors.log.base import (
     INPUT_TOPICS,
-    Fault,
     LogRefused,
     LogUnavailable,
     Partition,
+    TopicFault,
     UnknownTopic,
 )
-from connectors.log.kafka.client import MESSAGE_BYTES_MAX, REQUEST_S, Client
+from connectors.log.kafka.client import MESSAGE_BYTES_MAX, REQUEST_S, KafkaClients
 from state.durations import DAY_MS
 
 COMPACTED = frozenset({"stock.updates", "ads.signals", "order.routes"})
@@ -54,7 +54,7 @@ _STALE = {
 Answer = TypeVar("Answer")
 
 
-class Topic(NamedTuple):
+class BrokerTopic(NamedTuple):
     """What the brokers say of a topic."""
 
     log_id: str
@@ -66,7 +66,7 @@ class Topic(NamedTuple):
 class KafkaTopics:
     """The topics of one namespace, asked of the brokers each time."""
 
-    def __init__(self, client: Client, namespace: str, retention_ms: int) -> None:
+    def __init__(self, client: KafkaClients, namespace: str, retention_ms: int) -> None:
         self._client = client
         self._prefix = f"{namespace}." if namespace else ""
         self._retention_ms = retention_ms
@@ -125,11 +125,11 @@ class KafkaTopics:
             time.sleep(_POLL_S)
         raise LogUnavailable(f"kafka: {topic} was removed and is still there")
 
-    def look_up(self, topic: str) -> Topic:
+    def look_up(self, topic: str) -> BrokerTopic:
         """Return id and partitions of a topic. Raises `UnknownTopic`."""
         return self.look_up_all([topic])[topic]
 
-    def look_up_all(self, topics: Iterable[str]) -> dict[str, Topic]:
+    def look_up_all(self, topics: Iterable[str]) -> dict[str, BrokerTopic]:
         """Return id and partitions of topics, in one request. Raises `UnknownTopic`."""
         named = {self.name(topic): topic for topic in topics}
         futures = self._admin_client().describe_topics(
@@ -142,7 +142,7 @@ class KafkaTopics:
             # As Kafka's own tools write it.
             log_id = str(told.topic_id).translate(_URL_SAFE)
             replicas = min((len(partition.replicas) for partition in told.partitions), default=0)
-            found[named[name]] = Topic(log_id, len(told.partitions), replicas)
+            found[named[name]] = BrokerTopic(log_id, len(told.partitions), replicas)
         return found
 
     def start_offsets(self, topic: str) -> dict[int, int]:
@@ -181,7 +181,7 @@ class KafkaTopics:
             self._each(lambda admin: admin.delete_records([place]))
         return before - start
 
-    def faults(self, topic: str) -> list[Fault]:
+    def faults(self, topic: str) -> list[TopicFault]:
         """Return what in a topic's settings could lose events, or give offsets out again."""
         resource = ConfigResource(ResourceType.TOPIC, self.name(topic))
         with self._client.asking(topic):
@@ -285,12 +285,12 @@ class KafkaTopics:
         return self._within(future)
 
 
-def faults_of(topic: str, settings: Mapping[str, str], replicas: int) -> list[Fault]:
+def faults_of(topic: str, settings: Mapping[str, str], replicas: int) -> list[TopicFault]:
     """Return what is wrong with a topic, given its settings and its smallest number of replicas."""
     faults = []
     if settings.get("unclean.leader.election.enable") == "true":
         faults.append(
-            Fault(
+            TopicFault(
                 f"{topic}: expected unclean.leader.election.enable=false, got true: a new leader could lose "
                 "the tail of the log and give its offsets out again",
                 fatal=True,
@@ -298,7 +298,7 @@ def faults_of(topic: str, settings: Mapping[str, str], replicas: int) -> list[Fa
         )
     if topic in INPUT_TOPICS and "compact" in settings.get("cleanup.policy", ""):
         faults.append(
-            Fault(
+            TopicFault(
                 f"{topic}: expected cleanup.policy=delete, got {settings['cleanup.policy']}: events would go "
                 "before they are applied",
                 fatal=True,
@@ -307,14 +307,14 @@ def faults_of(topic: str, settings: Mapping[str, str], replicas: int) -> list[Fa
     in_sync = int(settings.get("min.insync.replicas", "1"))
     if replicas < 2 or in_sync < 2:  # noqa: PLR2004 - two copies outlive the loss of one
         faults.append(
-            Fault(
+            TopicFault(
                 f"{topic}: expected 2 or more replicas and min.insync.replicas >= 2, got {replicas} and "
                 f"{in_sync}: the loss of one broker's disk can lose the tail of the log"
             )
         )
     if topic in INPUT_TOPICS and settings.get("message.timestamp.type") != "LogAppendTime":
         faults.append(
-            Fault(
+            TopicFault(
                 f"{topic}: expected message.timestamp.type=LogAppendTime, got "
                 f"{settings.get('message.timestamp.type')}: the duplicate guard goes by the clocks of senders"
             )

@@ -28,12 +28,12 @@ from connectors.log.base import (
     OUTPUT_TOPICS,
     Appended,
     AppendFailed,
-    Fault,
     LogError,
     OffsetOutOfRange,
     Outgoing,
     Partition,
     Record,
+    TopicFault,
     UnknownTopic,
     partition_of,
 )
@@ -101,7 +101,7 @@ class RedisLog:
         with unavailable():
             self._client.ping()
 
-    def faults(self, topic: str) -> list[Fault]:
+    def faults(self, topic: str) -> list[TopicFault]:
         """Nothing about a stream can be set so that it loses records."""
         self._look_up(topic)
         return []

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from flows.services.board.rates import Latency, Rates, Verb, Worst
+from flows.services.board.rates import Percentiles, Rates, Verb, Worst
 from flows.services.board.scrape import Reading
 
 FLOWS = ("ingest", "publish")
@@ -18,7 +18,7 @@ class Ingest:
 
     events_per_s: dict[str, float]
     dead_letters_per_s: dict[str, float]
-    log_to_applied: Latency
+    log_to_applied: Percentiles
     lag_messages: int | None
     lag_s: float | None
     held_back: float | None
@@ -32,7 +32,7 @@ class Publish:
     updates_per_s: float | None
     signals_per_s: dict[str, float]
     not_confirmed_per_s: float | None
-    log_to_emitted: Latency
+    log_to_emitted: Percentiles
     due_skus: int | None
     due_age_s: float | None
     unsettled_age_s: float | None
@@ -82,7 +82,7 @@ class Process:
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
+class BoardFigures:
     """All of it, for one interval."""
 
     time_s: float
@@ -98,7 +98,7 @@ class Figures:
 
 def figures(
     before: Sequence[Reading], now: Sequence[Reading], time_s: float, silent: Sequence[str] = ()
-) -> Figures:
+) -> BoardFigures:
     """Return what happened from one reading of all processes to the next.
 
     Args:
@@ -109,7 +109,7 @@ def figures(
     """
     rates, worst = Rates(before, now), Worst(now)
     walked_s = worst.value("penstock_walk_finished_timestamp_seconds")
-    return Figures(
+    return BoardFigures(
         time_s,
         Ingest(
             rates.by("penstock_events_total", "outcome"),

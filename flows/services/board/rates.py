@@ -17,7 +17,7 @@ Key = TypeVar("Key", bound=Hashable)
 
 
 @dataclass(frozen=True, slots=True)
-class Latency:
+class Percentiles:
     """Percentiles of what was measured in the interval; None = nothing was."""
 
     p50_s: float | None
@@ -59,10 +59,10 @@ class Rates:
         """Return the sums by one label."""
         return self.sums(name, lambda _, labels: labels[label])
 
-    def latency(self, name: str) -> Latency:
+    def latency(self, name: str) -> Percentiles:
         """Return the percentiles of a histogram."""
         buckets = self.by(f"{name}_bucket", "le")
-        return Latency(quantile(buckets, 0.5), quantile(buckets, 0.99))
+        return Percentiles(quantile(buckets, 0.5), quantile(buckets, 0.99))
 
     def busiest(self, flow: str) -> float | None:
         """Return the share of time in which the busiest process of a flow does not wait."""

@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from flows.services.board.figures import Figures, figures
+from flows.services.board.figures import BoardFigures, figures
 from flows.services.board.scrape import Reading, read_all
 
 
@@ -17,7 +17,7 @@ class Watch:
     """Somebody named each address, so that one which does not answer is a finding."""
     last: list[Reading] = field(default_factory=list)
 
-    def look(self) -> Figures | None:
+    def look(self) -> BoardFigures | None:
         """Read all; return what happened since the last look, None when nothing answers."""
         before, self.last = self.last, read_all(self.addresses)
         answering = {reading.address for reading in self.last}

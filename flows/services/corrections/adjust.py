@@ -9,7 +9,7 @@ from state.events.adjustment_reasons import AdjustReason
 SOURCE: Final = "/penstock/adjust"
 
 
-class Adjustment(NamedTuple):
+class AdjustmentRequest(NamedTuple):
     """A correction: `delta` units more, or less, on hand."""
 
     sku: str
@@ -41,7 +41,7 @@ class Adjusted(NamedTuple):
     """Why it went to the dead letters; "" = it did not."""
 
 
-def adjust(run: Runtime, adjustment: Adjustment, timeout_s: float) -> Adjusted:
+def adjust(run: Runtime, adjustment: AdjustmentRequest, timeout_s: float) -> Adjusted:
     """Send an adjustment and wait until it is applied, for at most `timeout_s`.
 
     Raises:

@@ -33,7 +33,7 @@ Progress = Callable[[int], None]
 
 
 @dataclass(slots=True)
-class Appended:
+class AppendedCounts:
     """What became of the events of an import."""
 
     events: int = 0
@@ -99,9 +99,9 @@ def _measured(lines: Iterator[str], progress: Progress) -> Iterator[str]:
         yield line
 
 
-def append(run: Runtime, plan: Plan, progress: Progress) -> Appended:
+def append(run: Runtime, plan: Plan, progress: Progress) -> AppendedCounts:
     """Append the events of a plan; `progress` gets the number of lines appended since it was last called."""
-    appended, events = Appended(), plan.events()
+    appended, events = AppendedCounts(), plan.events()
     while (batch := list(islice(events, BATCH))) and not appended.failures:
         for result in run.log.append([event for event, _ in batch]):
             if isinstance(result, AppendFailed):
@@ -117,7 +117,7 @@ def append(run: Runtime, plan: Plan, progress: Progress) -> Appended:
 def declare_complete(
     run: Runtime,
     locations: Sequence[str],
-    appended: Appended,
+    appended: AppendedCounts,
     timeout_s: float,
     *,
     by: str,

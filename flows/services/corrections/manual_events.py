@@ -21,7 +21,7 @@ from state.protocol.sharding import shard_of
 LOOK_EVERY_S = 0.05
 
 
-class Refused(Exception):
+class EventRejected(Exception):
     """The event would be rejected; in the words of a dead letter."""
 
 
@@ -45,11 +45,11 @@ def checked(
     value = structured(event_id, source, kind, time_ms, data)
     decoded = decode(kind, msgspec.json.encode(data))
     if isinstance(decoded, Rejection):
-        raise Refused(decoded.reason)
+        raise EventRejected(decoded.reason)
     event = Event(event_id, source, kind, time_ms, decoded)
     ops = effects(event, now_ms, runtime.policy.compiled, runtime.policy.codes)
     if isinstance(ops, Rejection):
-        raise Refused(ops.reason)
+        raise EventRejected(ops.reason)
     return event_id, value
 
 

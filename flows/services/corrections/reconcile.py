@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 from flows.runtime.context import Runtime
 from flows.services.bad_file import BadFile
 from flows.services.corrections.manual_events import (
-    Refused,
+    EventRejected,
     Sent,
     rejected,
     send,
@@ -31,7 +31,7 @@ HEADER = ("location", "sku", "on_hand")
 CHUNK = 500
 
 
-class Row(NamedTuple):
+class ListedPosition(NamedTuple):
     """A line of the file."""
 
     line: int
@@ -89,7 +89,7 @@ def compare(
     return sum(map(len, chunks)), found
 
 
-def rows_of(path: Path, source: str, runtime: Runtime) -> Iterator[list[Row]]:
+def rows_of(path: Path, source: str, runtime: Runtime) -> Iterator[list[ListedPosition]]:
     """Yield the rows in chunks; codes of `source` become SKUs.
 
     Raises:
@@ -98,7 +98,7 @@ def rows_of(path: Path, source: str, runtime: Runtime) -> Iterator[list[Row]]:
     codes, now_ms = runtime.policy.codes, runtime.clock.now_ms()
     seen: set[tuple[str, str]] = set()
 
-    def row(line: int, cells: Sequence[str]) -> Row:
+    def row(line: int, cells: Sequence[str]) -> ListedPosition:
         if len(cells) != len(HEADER):
             raise BadFile(f"{path.name}:{line}: expected {len(HEADER)} cells, got {len(cells)}")
         location, code, text = (cell.strip() for cell in cells)
@@ -112,7 +112,7 @@ def rows_of(path: Path, source: str, runtime: Runtime) -> Iterator[list[Row]]:
         if (location, mapped[0]) in seen:
             raise BadFile(f"{path.name}:{line}: expected each sku once at a location, got it again")
         seen.add((location, mapped[0]))
-        return Row(line, location, mapped[0], int(text) * mapped[1])
+        return ListedPosition(line, location, mapped[0], int(text) * mapped[1])
 
     with path.open(encoding="utf-8-sig", newline="") as file:
         lines = csv.reader(file, strict=True)
@@ -125,7 +125,9 @@ def rows_of(path: Path, source: str, runtime: Runtime) -> Iterator[list[Row]]:
             yield chunk
 
 
-def differences(runtime: Runtime, rows: Sequence[Row], as_of_ms: int) -> Iterator[Difference]:
+def differences(
+    runtime: Runtime, rows: Sequence[ListedPosition], as_of_ms: int
+) -> Iterator[Difference]:
     """Yield the rows that differ from what the pool had at that moment."""
     places = [(row.sku, row.location) for row in rows]
     for row, stored in zip(rows, runtime.store.positions(places), strict=True):
@@ -161,7 +163,7 @@ def correct(
         for location, data in _adjustments(open_differences, reason):
             sent = send(runtime, "wms.adjustment", SOURCE, as_of_ms, data, location)
             corrected.sent.append(sent)
-    except Refused as refused:
+    except EventRejected as refused:
         corrected.refusal = str(refused)
         return corrected
     skus = [difference.sku for difference in open_differences]

@@ -31,7 +31,7 @@ class Move(NamedTuple):
 
 
 @dataclass(slots=True)
-class Moved:
+class ChannelImpact:
     """Levels of one channel that would change."""
 
     fall: int = 0
@@ -48,7 +48,7 @@ class Comparison:
 
     skus: int = 0
     moved_skus: int = 0
-    channels: dict[str, Moved] = field(default_factory=lambda: defaultdict(Moved))
+    channels: dict[str, ChannelImpact] = field(default_factory=lambda: defaultdict(ChannelImpact))
     top: list[Move] = field(default_factory=list)
     """The largest changes, those that fall first."""
 

@@ -15,7 +15,7 @@ from state.rules.exclusions import closed_gates, counted_at, figures_of, without
 from state.rules.levels import Figures, derive
 
 
-class Moment(NamedTuple):
+class AsOf(NamedTuple):
     """What levels depend on beside the SKU and the policy."""
 
     business_ms: int
@@ -23,12 +23,12 @@ class Moment(NamedTuple):
     """How long channels take to show a level (ms), where that was measured."""
 
 
-def moment(run: Runtime) -> Moment:
+def moment(run: Runtime) -> AsOf:
     """Look up what holds now."""
-    return Moment(run.business_now_ms(), run.shared.push_lags.measured())
+    return AsOf(run.business_now_ms(), run.shared.push_lags.measured())
 
 
-def levels_now(state: SkuState, policy: ActivePolicy, now: Moment) -> dict[str, int]:
+def levels_now(state: SkuState, policy: ActivePolicy, now: AsOf) -> dict[str, int]:
     """Return the level of each channel that is open for the SKU."""
     last: dict[str, int] = orjson.loads(state.levels) if state.levels else {}
     figures = figures_now(state, policy)

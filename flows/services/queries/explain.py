@@ -30,7 +30,7 @@ ASKED_MAX: Final = 1_000
 FIELDS_MAX: Final = 100_000
 
 
-class Told(NamedTuple):
+class EmittedLevel(NamedTuple):
     """The level of one channel as it was emitted, beside the one worked out now."""
 
     level: int | None
@@ -56,10 +56,10 @@ class Checked(NamedTuple):
 
     pairs: int
     explained: int
-    findings: tuple["Finding", ...]
+    findings: tuple["LevelDivergence", ...]
 
 
-class Finding(NamedTuple):
+class LevelDivergence(NamedTuple):
     """One SKU and channel that does not add up."""
 
     sku: str
@@ -86,7 +86,7 @@ class Explaining:
         )
         self._gates = {channel: gate.locations for channel, gate in policy.gates}
 
-    def explain(self, state: SkuState, channel: str) -> tuple[Explanation, Told]:
+    def explain(self, state: SkuState, channel: str) -> tuple[Explanation, EmittedLevel]:
         """Take a level apart and hold it against the one emitted; a difference is looked at twice."""
         found, told = self._explain(state, channel)
         if told.apart == "unknown":
@@ -98,22 +98,24 @@ class Explaining:
             found = found._replace(findings=(*found.findings, text))
         return found, told
 
-    def check(self, state: SkuState) -> Iterator[Finding]:
+    def check(self, state: SkuState) -> Iterator[LevelDivergence]:
         """Yield the channels of a SKU of which the parts do not add up, or not to what was emitted."""
         last = _levels(state)
         for channel, level, findings in self._explainer.check(state, last):
             told = last.get(channel)
             if findings:
-                yield Finding(state.sku, channel, level, told, tuple(findings))
+                yield LevelDivergence(state.sku, channel, level, told, tuple(findings))
             elif told != level and self._told(state, channel, level).apart == "unknown":
                 found, again = self.explain(state, channel)
                 if found.findings:
-                    yield Finding(state.sku, channel, found.level, again.level, found.findings)
+                    yield LevelDivergence(
+                        state.sku, channel, found.level, again.level, found.findings
+                    )
 
     def check_all(self, skus: Sequence[str]) -> Checked:
         """Check every channel of many SKUs."""
         pairs = 0
-        found: list[Finding] = []
+        found: list[LevelDivergence] = []
         for at in range(0, len(skus), CHUNK):
             for state in self._runtime.store.read_many(skus[at : at + CHUNK]):
                 if state is not None:
@@ -147,26 +149,26 @@ class Explaining:
         units = {record.partition(":")[2]: held.get(sku, 0) for record, held in found.held}
         return {order: open_units for order, open_units in units.items() if open_units}
 
-    def _explain(self, state: SkuState, channel: str) -> tuple[Explanation, Told]:
+    def _explain(self, state: SkuState, channel: str) -> tuple[Explanation, EmittedLevel]:
         found = self._explainer.explain(state, channel, _levels(state))
         return found, self._told(state, channel, found.level)
 
-    def _told(self, state: SkuState, channel: str, level: int) -> Told:
+    def _told(self, state: SkuState, channel: str, level: int) -> EmittedLevel:
         told = _levels(state).get(channel)
         if told == level:
-            return Told(told, "")
+            return EmittedLevel(told, "")
         if self.compiled.channels[channel].mode == "shadow":
-            return Told(told, "shadow")
+            return EmittedLevel(told, "shadow")
         if told is None and (uncounted := self._uncounted(state, channel)):
-            return Told(told, "not_counted", uncounted)
+            return EmittedLevel(told, "not_counted", uncounted)
         if state.open:
-            return Told(told, "emitting")
+            return EmittedLevel(told, "emitting")
         if self._is_due(state.sku):
-            return Told(told, "due")
+            return EmittedLevel(told, "due")
         # A buffer by risk follows the measured push lag, and is looked at with the next refresh.
         if channel_rules(self.compiled).of_channel(state.sku, channel).risk_ppm:
-            return Told(told, "next_look")
-        return Told(told, "unknown")
+            return EmittedLevel(told, "next_look")
+        return EmittedLevel(told, "unknown")
 
     def _uncounted(self, state: SkuState, channel: str) -> tuple[str, ...]:
         return uncounted(counted_at(state.positions), self._gates.get(channel, ()))

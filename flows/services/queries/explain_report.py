@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 from flows.runtime.context import Runtime
 from flows.runtime.policy_follower import follow_policy
 from flows.services.holds.service import Holding
-from flows.services.queries.explain import Explaining, Finding, Told, Update
+from flows.services.queries.explain import EmittedLevel, Explaining, LevelDivergence, Update
 from flows.services.queries.sku_history import Touch, touched
 from state.protocol.figures import SkuState
 from state.protocol.holds import HoldState
@@ -20,7 +20,7 @@ class LevelReport(NamedTuple):
 
     state: SkuState
     explanation: Explanation
-    emitted: Told
+    emitted: EmittedLevel
     last_update: Update | None
     holds: Sequence[HoldState]
     orders: dict[str, int]
@@ -44,7 +44,7 @@ class StoreReport(NamedTuple):
     """How many pairs of SKU and channel were checked, and those that do not add up."""
 
     pairs: int
-    findings: Sequence[Finding]
+    findings: Sequence[LevelDivergence]
 
 
 def level_report(run: Runtime, state: SkuState, channel: str, limit: int) -> LevelReport:

@@ -13,7 +13,7 @@ from connectors.config import policy_file
 from connectors.config import settings as environment
 from connectors.config.settings import Settings
 from connectors.config.yaml_reader import Problem
-from connectors.log.base import Fault, UnknownTopic
+from connectors.log.base import TopicFault, UnknownTopic
 from connectors.redis.server import SKEW_MAX_MS
 from flows.runtime.context import Runtime
 from flows.runtime.exit_codes import verdict
@@ -245,7 +245,7 @@ def _worst(answers: Mapping[str, Answer], check: Callable[[Answer], Outcome]) ->
     return Outcome(worst, "; ".join(details))
 
 
-def _by_text(faults: Iterable[Fault]) -> str:
+def _by_text(faults: Iterable[TopicFault]) -> str:
     """Return the faults in words, one that many topics have once."""
     topics: dict[str, list[str]] = {}
     for fault in faults:

@@ -21,7 +21,7 @@ from connectors.config.yaml_reader import Lint, did_you_mean, shortened
 from flows.runtime.active_policy import ActivePolicy
 from flows.runtime.context import Runtime
 from flows.services.bad_file import BadFile
-from flows.services.queries.current_levels import Moment, figures_now, moment
+from flows.services.queries.current_levels import AsOf, figures_now, moment
 from state.events.messages import QUANTITY_MAX
 from state.policy.channel_rules import channel_rules
 from state.policy.compiled import Compiled, compiled
@@ -36,7 +36,7 @@ Shown = dict[str, dict[str, int]]
 """Units that another system shows, by SKU and channel."""
 
 
-class Row(NamedTuple):
+class LevelDifference(NamedTuple):
     """One difference, in units, or in packs where the channel sells packs."""
 
     channel: str
@@ -118,7 +118,7 @@ def _add(shown: Shown, cells: list[str], channels: Sequence[str], line: int, lin
 class Report:
     """Compares SKU by SKU and adds up. Channels are taken as live, whatever their mode."""
 
-    def __init__(self, policy: ActivePolicy, shown: Shown, now: Moment) -> None:
+    def __init__(self, policy: ActivePolicy, shown: Shown, now: AsOf) -> None:
         self._policy = policy
         rules = policy.compiled.policy
         channels = tuple(replace(channel, mode="live") for channel in rules.channels)
@@ -129,7 +129,7 @@ class Report:
         named = {channel for channels in shown.values() for channel in channels}
         self.totals = {c.id: Total(c.id) for c in channels if c.id in named}
 
-    def compare(self, sku: str, state: SkuState | None) -> Iterator[Row]:
+    def compare(self, sku: str, state: SkuState | None) -> Iterator[LevelDifference]:
         """Yield where the channels of one SKU differ; None = the pool knows nothing of it."""
         if state is None:
             figures = Figures(0, 0, 0, [0] * len(self._compiled.classes))
@@ -155,12 +155,12 @@ class Report:
                 yield row
 
 
-def _row(channel: str, sku: str, theirs: int, ours: int, pool: int) -> Row:
+def _row(channel: str, sku: str, theirs: int, ours: int, pool: int) -> LevelDifference:
     oversold = max(0, theirs - max(0, pool))
-    return Row(channel, sku, theirs, ours, pool, oversold, ours if theirs == 0 else 0)
+    return LevelDifference(channel, sku, theirs, ours, pool, oversold, ours if theirs == 0 else 0)
 
 
-def _count(total: Total, row: Row) -> None:
+def _count(total: Total, row: LevelDifference) -> None:
     total.differ += 1
     total.oversold_skus += row.oversold > 0
     total.oversold_units += row.oversold
@@ -168,7 +168,7 @@ def _count(total: Total, row: Row) -> None:
     total.hidden_units += row.hidden
 
 
-def worst_first(rows: Iterable[Row]) -> list[Row]:
+def worst_first(rows: Iterable[LevelDifference]) -> list[LevelDifference]:
     """Return differences in the order of the harm that they would have done."""
     return sorted(rows, key=lambda row: (-row.oversold, -row.hidden, row.channel, row.sku))
 
@@ -180,13 +180,13 @@ def by_sku(shown: Mapping[str, object], known: Iterable[str]) -> list[str]:
 
 def compare(
     run: Runtime, shown: Shown, skus: Sequence[str], progress: Callable[[int], None]
-) -> tuple[Report, list[Row]]:
+) -> tuple[Report, list[LevelDifference]]:
     """Compare these SKUs with the pool; return the totals, and where the two differ, the worst first.
 
     `progress` gets the number of SKUs compared since it was last called.
     """
     report = Report(run.policy, shown, moment(run))
-    rows: list[Row] = []
+    rows: list[LevelDifference] = []
     rest = iter(skus)
     while chunk := list(islice(rest, CHUNK)):
         for sku, state in zip(chunk, run.store.read_many(chunk), strict=True):

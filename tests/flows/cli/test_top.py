@@ -19,7 +19,7 @@ import orjson
 import pytest
 
 from monitoring import metrics
-from monitoring.server import Server, serve
+from monitoring.server import MetricsServer, serve
 from tests.flows.shop import Shop, event, eventually, lines, rows, running
 from tests.servers.prometheus import neighbours
 
@@ -35,7 +35,7 @@ def stand(tmp_path: Path) -> Shop:
 
 
 @pytest.fixture
-def server() -> Iterator[Server]:
+def server() -> Iterator[MetricsServer]:
     """The metrics of this process, served as a flow does."""
     served = serve("127.0.0.1:0", dict)
     yield served
@@ -96,7 +96,7 @@ def test_two_flows_are_shown_with_what_they_did(shop: Shop) -> None:
     assert "claim" in told[-1]["redis"]
 
 
-def test_gauges_of_a_named_address_are_told_as_they_are(stand: Shop, server: Server) -> None:
+def test_gauges_of_a_named_address_are_told_as_they_are(stand: Shop, server: MetricsServer) -> None:
     metrics.DUE_DEPTH.set(41)
     done = stand.penstock("top", f"127.0.0.1:{server.port}", "--once", "--interval", "0.1")
     (found,) = rows(done)
@@ -104,7 +104,7 @@ def test_gauges_of_a_named_address_are_told_as_they_are(stand: Shop, server: Ser
     assert [process["address"] for process in found["processes"]] == [f"127.0.0.1:{server.port}"]
 
 
-def test_a_named_address_that_is_silent_is_told(stand: Shop, server: Server) -> None:
+def test_a_named_address_that_is_silent_is_told(stand: Shop, server: MetricsServer) -> None:
     away = f"127.0.0.1:{closed_port()}"
     done = stand.penstock("top", f"127.0.0.1:{server.port}", away, "--once", "--interval", "0.1")
     assert rows(done)[0]["silent"] == [away]
@@ -199,7 +199,7 @@ def opened(stand: Shop) -> Iterator[Callable[..., Screen]]:
 
 @pytest.mark.parametrize("leave", [b"q", signal.SIGINT, signal.SIGTERM])
 def test_a_screen_renews_itself_until_it_is_left_and_leaves_the_terminal_as_it_was(
-    opened: Any, server: Server, leave: Any
+    opened: Any, server: MetricsServer, leave: Any
 ) -> None:
     metrics.DUE_DEPTH.set(17)
     screen = opened(f"127.0.0.1:{server.port}", "--interval", "0.1")
@@ -226,7 +226,7 @@ def test_a_screen_waits_for_processes_that_are_not_there_yet(opened: Any) -> Non
         server.stop()
 
 
-def test_one_look_on_a_terminal_is_for_people(opened: Any, server: Server) -> None:
+def test_one_look_on_a_terminal_is_for_people(opened: Any, server: MetricsServer) -> None:
     screen = opened(f"127.0.0.1:{server.port}", "--once", "--interval", "0.1")
     assert screen.shows(b"PROCESSES"), screen.seen
     assert screen.ends() == 0
@@ -234,7 +234,7 @@ def test_one_look_on_a_terminal_is_for_people(opened: Any, server: Server) -> No
 
 
 def test_colours_are_left_out_where_they_are_not_wanted(
-    opened: Any, stand: Shop, server: Server
+    opened: Any, stand: Shop, server: MetricsServer
 ) -> None:
     metrics.UNSETTLED_AGE.since(1, by="a test")
     try:

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from connectors.messages.outgoing import WRITTEN, Written
-from connectors.messages.outgoing import Event as Declared
+from connectors.messages.outgoing import WrittenEvent as Declared
 from state.events.messages import (
     TOPIC_OF,
     TYPES,

@@ -6,7 +6,7 @@ import pytest
 import redis
 
 from state.protocol.keys import Keys
-from state.store.health import AppendOnlyFile, ClusterClient, ServerHealth, Slots
+from state.store.health import AppendOnlyFile, ClusterTopology, ServerHealth, Slots
 from state.store.library import library_source
 
 
@@ -53,4 +53,4 @@ def test_slots_are_whole_when_all_are_served(slots: Slots, *, are_whole: bool) -
 
 
 def test_a_client_of_one_server_is_not_taken_for_one_of_a_cluster(redis_client: Any) -> None:
-    assert not isinstance(redis_client, ClusterClient)
+    assert not isinstance(redis_client, ClusterTopology)

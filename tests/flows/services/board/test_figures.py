@@ -7,7 +7,7 @@ import pytest
 from flows.cli.top_screen import rate, screen, size
 from flows.cli.top_screen import span as time_span
 from flows.services.board.figures import figures
-from flows.services.board.rates import Latency, Rates, quantile
+from flows.services.board.rates import Percentiles, Rates, quantile
 from flows.services.board.scrape import Reading, parsed, place, span
 
 INFO = 'penstock_build_info{version="1"} 1\n'
@@ -115,7 +115,7 @@ def test_lag_is_the_sum_over_partitions_however_many_processes_tell_of_one() -> 
 def test_what_nobody_serves_is_none() -> None:
     found = shown("")
     assert (found.stock.oversold_skus, found.publish.unsettled_age_s) == (None, None)
-    assert found.publish.log_to_emitted == Latency(None, None)
+    assert found.publish.log_to_emitted == Percentiles(None, None)
     assert "oversold SKUs -" in screen(found, 1.0).plain
 
 

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from connectors.config.yaml_reader import Lint
 from flows.runtime.active_policy import ActivePolicy
-from flows.services.queries.current_levels import Moment
-from flows.services.queries.shadow_report import Report, Row, read_shown, worst_first
+from flows.services.queries.current_levels import AsOf
+from flows.services.queries.shadow_report import LevelDifference, Report, read_shown, worst_first
 from state.events.codes import CodeTable
 from state.policy.document import Channel, Location, Policy
 from state.policy.overlay import Overlay, change_silent
@@ -42,10 +42,10 @@ def state(wh: int, s1: int = 0, own: int = 0, unrouted: int = 0) -> SkuState:
 
 def report(overlay: Overlay | None = None, **shown: int) -> Report:
     in_force = PolicyRecord(5, POLICY, 5, overlay or Overlay())
-    return Report(ActivePolicy(in_force, CodeTable()), {"A": shown}, Moment(0, {}))
+    return Report(ActivePolicy(in_force, CodeTable()), {"A": shown}, AsOf(0, {}))
 
 
-def rows(found: Iterable[Row]) -> list[tuple[int, ...]]:
+def rows(found: Iterable[LevelDifference]) -> list[tuple[int, ...]]:
     return [row[2:] for row in found]
 
 
@@ -86,9 +86,9 @@ def test_nothing_differs_when_the_file_shows_what_the_pool_does(wh: int, s1: int
 
 def test_the_worst_comes_first() -> None:
     made = [
-        Row("c", "A", 1, 2, 2, 0, 0),
-        Row("c", "B", 0, 5, 5, 0, 5),
-        Row("c", "C", 9, 1, 1, 8, 0),
+        LevelDifference("c", "A", 1, 2, 2, 0, 0),
+        LevelDifference("c", "B", 0, 5, 5, 0, 5),
+        LevelDifference("c", "C", 9, 1, 1, 8, 0),
     ]
     assert [row.sku for row in worst_first(made)] == ["C", "B", "A"]
 
