@@ -4,6 +4,6 @@
 `cloudevents`         the envelope, in structured and binary mode
 `limits`              what a message may be before it is read
 `dead_letters`        the dead-letter queue: messages that could not be used, kept whole, listed, replayed
-`outgoing`            what Penstock writes, declared field by field
+`written`             what Penstock writes, declared field by field
 `printable`           bytes of a message as something that JSON can hold
 """

@@ -14,11 +14,11 @@ import orjson
 from connectors.messages.printable import text_or_base64
 from flows.demo.config import config_text
 from flows.demo.events import StreamEvent
+from flows.demo.grocery_year import read_trading
 from flows.demo.harm import ONE_IN, harmed
 from flows.demo.sales import Sales, units_by_product
 from flows.demo.stream import Story
 from flows.demo.synthetic import made_up_trading
-from flows.demo.trading import read_trading
 
 # What the whole year hashes to; a run over it checks that it played the stream that was meant.
 FULL_YEAR_SHA256 = "04f188344a80e23cdbcf7b85a28af430f09bb64f4bb448a188c5f0e4c02cfb66"

@@ -6,7 +6,7 @@
 `reader`              which partitions a worker reads, and when it starts again; `read_session`, `resume` are its parts
 `throttle`            backpressure: ingest pauses while publishing lags
 `shrink_guard`        supplier figures that take too much away at once are quarantined
-`housekeeping`        the side jobs of a reader: `silence_watchdog`, `silence_report`, `consumer_lag`, `log_retention`
+`upkeep`              the side jobs of a reader: `silence_watchdog`, `silence_report`, `consumer_lag`, `log_retention`
 `arrivals`            which location sent an event when
 """
 

@@ -22,10 +22,10 @@ from connectors.log.base import (
     last_offsets,
 )
 from flows.ingest.arrivals import Arrivals
-from flows.ingest.housekeeping import Housekeeping
 from flows.ingest.read_session import Batch, ReadSession
 from flows.ingest.resume import LogLost, check_log_ids, log_ids_of, opened
 from flows.ingest.throttle import Throttle
+from flows.ingest.upkeep import Upkeep
 from flows.runtime import signals
 from flows.runtime.context import Runtime
 from flows.runtime.idle import Idle
@@ -58,7 +58,7 @@ class Reader:
         self._idle = Idle(runtime, due=False) if until_idle else None
         self._throttle = Throttle(runtime.settings.tick_ms)
         self._log_ids = Periodic(LOG_ID_S, lambda _now_s: self._check_log_ids())
-        self._housekeeping = Housekeeping(runtime, self._session)
+        self._upkeep = Upkeep(runtime, self._session)
 
     def next_batch(self, now_s: float) -> Batch | None:
         """Return the next records, None when there are none yet.
@@ -74,7 +74,7 @@ class Reader:
         if session.outstanding == 0:
             if signals.wanted() or (self._idle is not None and self._idle.for_long(now_s)):
                 self._member.leave()
-                self._housekeeping.leave()
+                self._upkeep.leave()
                 raise StopIteration
             if session.behind:
                 self._start_again()
@@ -150,7 +150,7 @@ class Reader:
         if not session.behind:
             applied = {partition: chain.position + 1 for partition, chain in session.chains.items()}
             insist(lambda: self._member.commit(applied))
-        self._housekeeping.run(now_s, session, runtime.business_ms(self._business_ms))
+        self._upkeep.run(now_s, session, runtime.business_ms(self._business_ms))
 
     def _start_again(self) -> None:
         """Drop the session: recover the shards that are behind, then resume from the watermarks as they are."""

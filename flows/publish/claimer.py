@@ -20,9 +20,9 @@ from flows.runtime.claim_loop import ClaimLoop, Taken
 from flows.runtime.context import Runtime
 from flows.runtime.idle import Idle
 from flows.runtime.policy_follower import follow_policy
+from flows.runtime.rebuild_sums import rebuild
 from flows.runtime.retry import insist, insistent
 from flows.runtime.shard_tick import tick
-from flows.services.policy.rebuild_sums import rebuild
 from monitoring import metrics
 from state.protocol.claim import Claim, Claimed
 from state.protocol.common import Refused

@@ -18,8 +18,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from flows.demo.grocery_year import read_trading
 from flows.demo.sales import Sales
-from flows.demo.trading import read_trading
 from tests.benchmarks.system import RESENT_WITHIN, Work
 
 SEED = 20_261

@@ -1,4 +1,4 @@
-"""What the flows and the dead letters really write, against what `connectors.messages.outgoing` declares."""
+"""What the flows and the dead letters really write, against what `connectors.messages.written` declares."""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from msgspec import inspect
 from connectors.log.base import OUTPUT_TOPICS, Outgoing, Record, history
 from connectors.messages import dead_letters
 from connectors.messages.cloudevents import STRUCTURED
-from connectors.messages.outgoing import WRITTEN, Written, WrittenEvent
+from connectors.messages.written import WRITTEN, Written, WrittenEvent
 from connectors.redis.embedded import Embedded
 from state.events.timestamps import rfc3339_ms
 from tests.flows.harness import Engine, engine

@@ -15,8 +15,8 @@ from connectors.log.base import Outgoing
 from connectors.messages.cloudevents import structured
 from flows.ingest import steps as ingest_steps
 from flows.publish import claimer as claiming
+from flows.runtime import rebuild_sums as rebuilding
 from flows.runtime.context import CODES_AHEAD_MS
-from flows.services.policy import rebuild_sums as rebuilding
 from state.events.codes import CodeRow
 from state.events.messages import TOPIC_OF
 from state.events.timestamps import ms_rfc3339

@@ -3,7 +3,7 @@
 `settings`   the environment and `penstock.yaml`: `tools.pages.settings`
 `metrics`    every metric with its labels: `monitoring.metrics`, `monitoring.labels`
 `logs`       every log line: `monitoring.logs`
-`messages`   every message, in and out: `state.events.messages`, `connectors.messages.outgoing`; `members` and
+`messages`   every message, in and out: `state.events.messages`, `connectors.messages.written`; `members` and
              `examples` are its parts
 `markdown`   tables, code marks and links
 

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from msgspec import inspect
 
-from connectors.messages.outgoing import UNIT
+from connectors.messages.written import UNIT
 from state.events.messages import NO_CONTROLS, RFC3339, SAYS
 from tools.pages.markdown import codes
 

@@ -8,7 +8,7 @@ import orjson
 
 from connectors.log.base import OUTPUT_TOPICS
 from connectors.log.kafka.topics import COMPACTED, DEAD_LETTERS_DAYS_MIN
-from connectors.messages.outgoing import WRITTEN, Written, WrittenEvent
+from connectors.messages.written import WRITTEN, Written, WrittenEvent
 from flows.services.corrections import adjust as adjusting
 from flows.services.corrections import import_counts as importing
 from flows.services.corrections import reconcile as reconciling

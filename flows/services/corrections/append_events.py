@@ -61,14 +61,14 @@ def route(line: bytes) -> tuple[str, bytes | None]:
 
 def _key(topic: str, data: msgspec.Raw) -> bytes | None:
     try:
-        keys = _decode_keys(data)
+        names = _decode_keys(data)
     except _UNREADABLE:
         return None
     if topic == MARKETPLACE_ORDERS:
-        key = keys.order
+        key = names.order
     else:
-        arrives = keys.stage in {"received", "lost"}
-        key = keys.location or (keys.destination if arrives else keys.origin)
+        arrives = names.stage in {"received", "lost"}
+        key = names.location or (names.destination if arrives else names.origin)
     return key.encode() or None
 
 

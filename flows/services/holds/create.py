@@ -6,9 +6,9 @@ from time import perf_counter
 
 from flows.runtime.context import Runtime
 from flows.runtime.policy_follower import follow_policy
+from flows.runtime.rebuild_sums import rebuild
 from flows.services.holds.locate import Whereabouts
 from flows.services.holds.values import Made, NotDone, Wanted, fault_of, gone
-from flows.services.policy.rebuild_sums import rebuild
 from monitoring import metrics
 from state.protocol.common import Refused
 from state.protocol.holds import (

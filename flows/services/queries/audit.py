@@ -24,7 +24,7 @@ MARGIN_MS = 10_000
 FIELDS = 100_000
 
 
-class Mismatch(NamedTuple):
+class Discrepancy(NamedTuple):
     """Two figures that should be the same."""
 
     what: str
@@ -37,7 +37,7 @@ class Audit(NamedTuple):
 
     state: SkuState
     touches: list[Touch]
-    findings: list[Mismatch]
+    findings: list[Discrepancy]
     unproven: list[str]
     """Locations of which the log does not tell enough."""
     is_whole: bool
@@ -83,7 +83,7 @@ def audit(runtime: Runtime, sku: str) -> Audit | None:
     findings += _compared(state, anew, counted_since_ms, unproven)
     if is_whole and (anew.unrouted if anew else 0) != state.unrouted:
         wanted = anew.unrouted if anew else 0
-        findings.append(Mismatch("unrouted", f"{wanted} by the log", str(state.unrouted)))
+        findings.append(Discrepancy("unrouted", f"{wanted} by the log", str(state.unrouted)))
     return Audit(state, touches, findings, unproven, is_whole)
 
 
@@ -110,7 +110,7 @@ def laid_out(
     return pool.read(sku)
 
 
-def _inspected(runtime: Runtime, state: SkuState) -> Iterator[Mismatch]:
+def _inspected(runtime: Runtime, state: SkuState) -> Iterator[Discrepancy]:
     """Yield what the walk over the pool would find in this SKU."""
     policy, settings, now_ms = runtime.policy, runtime.settings, runtime.clock.now_ms()
     soon_ms = now_ms + settings.lease_ms + settings.tick_ms + MARGIN_MS
@@ -119,12 +119,12 @@ def _inspected(runtime: Runtime, state: SkuState) -> Iterator[Mismatch]:
     shard = shard_of(state.sku, runtime.store.shards)
     call = Inspect(soon_ms, now_ms - LATE_MS, policy.sums_revision, FIELDS, (state.sku,))
     for fault in runtime.store.inspect(shard, call, places).faults:
-        yield Mismatch(fault.invariant, fault.expected, fault.found)
+        yield Discrepancy(fault.invariant, fault.expected, fault.found)
 
 
 def _compared(
     state: SkuState, anew: SkuState | None, since_ms: int, unproven: list[str]
-) -> Iterator[Mismatch]:
+) -> Iterator[Discrepancy]:
     """Yield where a position is not what the log makes it; those that it tells too little of are `unproven`."""
     by_log = {each.location: each for each in anew.positions} if anew is not None else {}
     kept = {each.location: each for each in state.positions}
@@ -140,7 +140,7 @@ def _compared(
         for name in names:
             expected, got = getattr(wanted, name), getattr(found, name)
             if expected != got:
-                yield Mismatch(f"{location}: {name}", f"{expected} by the log", str(got))
+                yield Discrepancy(f"{location}: {name}", f"{expected} by the log", str(got))
 
 
 def _begins_ms(runtime: Runtime) -> int:

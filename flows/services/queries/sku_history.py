@@ -144,13 +144,13 @@ class _Scan:
 
 def _keys(ops: Collection[Op]) -> set[tuple[str, ...]]:
     """Return what ties events about a SKU to those that name none: orders and references."""
-    keys: set[tuple[str, ...]] = set()
+    ties: set[tuple[str, ...]] = set()
     for op in ops:
         if op[0] in {INCOMING, CLOSE}:
-            keys.add(("reference", str(op[2]), str(op[3])))
+            ties.add(("reference", str(op[2]), str(op[3])))
         elif op[0] not in {MOVE, COUNT, CONSUME}:
-            keys.add(("order", str(op[2])))
-    return keys
+            ties.add(("order", str(op[2])))
+    return ties
 
 
 def _repeats_marked(touches: list[Touch]) -> Iterator[Touch]:

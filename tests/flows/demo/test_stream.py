@@ -10,11 +10,11 @@ import pytest
 
 from flows.demo.dump import FULL_YEAR_SHA256, dump, prepare, read_dump, stream_of
 from flows.demo.events import Fact, StreamEvent
+from flows.demo.grocery_year import read_trading
 from flows.demo.sales import Sales, units_by_product
 from flows.demo.stock import bought_once, positions_of
 from flows.demo.stream import Story
 from flows.demo.synthetic import made_up_trading
-from flows.demo.trading import read_trading
 
 MONTH_SHA256 = "0b24a8f7e328581c186f485913f4689f26431411a16c3011f0dba2f5a4065620"
 SYNTHETIC_SHA256 = "04cfcaa7013ffb615bc3cef1d65cb0aebc1db442425389233e4df498dfe9a7d4"

@@ -105,7 +105,7 @@ def test_nobody_is_silent_while_another_reader_has_not_heard_all(
         receive(e, "s1", 4, "10:00")
         run(e)
         # The other one has heard nothing since, and says so.
-        chains, watchdog = other.reader._session.chains, other.reader._housekeeping._watchdog
+        chains, watchdog = other.reader._session.chains, other.reader._upkeep._watchdog
         watchdog.look(other.now_s, chains, e.reader._business_ms)
         receive(e, "s2", 4, "11:00")
         run(e)

