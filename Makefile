@@ -6,10 +6,15 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 LOCK := --quiet --strip-extras --generate-hashes --allow-unsafe --no-emit-index-url \
         --no-emit-trusted-host --no-annotate --no-header
+SHORTLY = $(if $(SHORT),--short)
+# CI shows where its time went.
+TIMES := $(if $(filter true,$(CI)),--durations=50)
 CODE := $(wildcard flows connectors state monitoring tools tests)
+# Tests start programs by the hundred: these read compiled modules, also where the environment says that nobody keeps any.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help check-python demo test test-slow test-kafka test-cluster monitoring-check fuzz faults faults-short holds holds-short golive golive-short sim bench pages lint format types ci ci-first ci-second ci-third lock clean
+.PHONY: help check-python demo test test-flows test-rest test-slow test-kafka test-cluster test-quiet monitoring-check fuzz faults holds golive sim bench pages lint format types ci ci-unit ci-slow ci-servers lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,16 +26,30 @@ demo: $(VENV)/.run ## play a year of retail trading and check the result (ARGS="
 	@$(BIN)/penstock demo $(ARGS)
 
 test: $(VENV)/.dev ## run the tests that need no server of their own (ARGS="-k name" to choose)
-	@$(BIN)/python -m pytest $(ARGS)
+ifeq ($(strip $(ARGS)),)
+	@$(MAKE) --no-print-directory $(if $(findstring jobserver,$(MAKEFLAGS)),,--jobs=2) test-flows test-rest
+else
+	@$(BIN)/python -m pytest $(TIMES) $(ARGS)
+endif
 
-test-slow: $(VENV)/.dev ## run the long tests, the demo from end to end among them
-	@$(BIN)/python -m pytest -m "slow and not kafka and not cluster" $(ARGS)
+# Half of the time either waits for processes that it started.
+test-flows: $(VENV)/.dev ## a part of test: those in tests/flows
+	@$(BIN)/python -m pytest $(TIMES) tests/flows
+
+test-rest: $(VENV)/.dev ## a part of test: all others
+	@$(BIN)/python -m pytest $(TIMES) tests --ignore=tests/flows
+
+test-slow: $(VENV)/.dev ## run the long tests, the demo from end to end among them (one wants the same as test-kafka)
+	@$(BIN)/python -m pytest -m "slow and not cluster and not quiet" $(TIMES) $(ARGS)
 
 test-kafka: $(VENV)/.dev ## run the tests on a real Apache Kafka (wants Java 17 and Maven, or its jars in .servers)
-	@$(BIN)/python -m pytest -m "kafka and not cluster and not slow" $(ARGS)
+	@$(BIN)/python -m pytest -m "kafka and not cluster and not slow and not quiet" $(TIMES) $(ARGS)
 
 test-cluster: $(VENV)/.dev ## run the tests on a Redis Cluster of six processes (wants redis-server)
-	@$(BIN)/python -m pytest -m "cluster and not slow" $(ARGS)
+	@$(BIN)/python -m pytest -m "cluster and not slow and not quiet" $(TIMES) $(ARGS)
+
+test-quiet: $(VENV)/.dev ## run the tests that measure time, and want a machine that does nothing else (wants the same as test-kafka)
+	@$(BIN)/python -m pytest -m quiet $(TIMES) $(ARGS)
 
 monitoring-check: $(VENV)/.dev ## check rules, alerts, runbook and dashboards against a real Prometheus (wants prometheus and promtool)
 	@$(BIN)/python -m tests.monitoring
@@ -38,23 +57,14 @@ monitoring-check: $(VENV)/.dev ## check rules, alerts, runbook and dashboards ag
 fuzz: $(VENV)/.dev ## send odd messages into decode and normalise for a while (SECONDS=60)
 	@$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),60) $(ARGS)
 
-faults: $(VENV)/.dev ## kill, cut and roll back real servers, and count again (BREAK=rule takes a rule out, BREAK=all each in turn)
-	@$(BIN)/python -m tests.faults $(if $(BREAK),--break $(BREAK)) $(ARGS)
+faults: $(VENV)/.dev ## kill, cut and roll back real servers, and count again (SHORT=1 for a few minutes; BREAK=rule takes a rule out, BREAK=all each in turn)
+	@$(BIN)/python -m tests.faults $(SHORTLY) $(if $(BREAK),--break $(BREAK)) $(ARGS)
 
-faults-short: $(VENV)/.dev ## the same in a few minutes, with a tenth of the harm
-	@$(BIN)/python -m tests.faults --short $(ARGS)
+holds: $(VENV)/.dev ## claim a million times from several processes, with kills and expiries, and count to the unit (SHORT=1 for a minute)
+	@$(BIN)/python -m tests.holds $(SHORTLY) $(ARGS)
 
-holds: $(VENV)/.dev ## claim a million times from several processes, with kills and expiries, and count to the unit
-	@$(BIN)/python -m tests.holds $(ARGS)
-
-holds-short: $(VENV)/.dev ## the same in less than a minute
-	@$(BIN)/python -m tests.holds --short $(ARGS)
-
-golive: $(VENV)/.dev ## play a Monday morning of a go-live on real data: half a load, kills, bad feeds, a silent shop, a wrong policy
-	@$(BIN)/python -m tests.golive $(if $(BREAK),--break $(BREAK)) $(ARGS)
-
-golive-short: $(VENV)/.dev ## the same with a few of its shops, in about a minute
-	@$(BIN)/python -m tests.golive --short $(ARGS)
+golive: $(VENV)/.dev ## play a Monday morning of a go-live on real data: half a load, kills, bad feeds, a silent shop, a wrong policy (SHORT=1 with a few shops)
+	@$(BIN)/python -m tests.golive $(SHORTLY) $(if $(BREAK),--break $(BREAK)) $(ARGS)
 
 sim: $(VENV)/.dev ## run the flows on a modelled log, store, clock and network (SEEDS=1000; --seed N --trace tells one run)
 	@$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),1000) $(ARGS)
@@ -82,22 +92,24 @@ types: $(VENV)/.dev ## check types only
 
 ci: ## everything that CI runs: set-up, lint, all tests on all servers, monitoring, simulation, short faults and holds
 	@$(MAKE) --no-print-directory lint
-	@$(MAKE) --no-print-directory --jobs=3 --output-sync=target ci-first ci-second ci-third
+	@$(MAKE) --no-print-directory --jobs=4 --output-sync=target ci-unit ci-slow ci-servers
+	@$(MAKE) --no-print-directory test-quiet
 
-# Its parts wait for servers most of the time: side by side they take little more than the longest one. GNU make 4.
-ci-first: ## a part of ci: tests without servers of their own, simulation, holds
+# Its lanes wait for servers most of the time: side by side they take little more than the longest one; the first of
+# them has two parts. GNU make 4.
+ci-unit: ## a lane of ci: tests without servers of their own, simulation, holds
 	@$(MAKE) --no-print-directory test
 	@$(MAKE) --no-print-directory sim
-	@$(MAKE) --no-print-directory holds-short
+	@$(MAKE) --no-print-directory holds SHORT=1
 
-ci-second: ## a part of ci: long tests
+ci-slow: ## a lane of ci: long tests
 	@$(MAKE) --no-print-directory test-slow
 
-ci-third: ## a part of ci: tests on Kafka and on a cluster, monitoring, short faults
+ci-servers: ## a lane of ci: tests on Kafka and on a cluster, monitoring, short faults
 	@$(MAKE) --no-print-directory test-kafka
 	@$(MAKE) --no-print-directory test-cluster
 	@$(MAKE) --no-print-directory monitoring-check
-	@$(MAKE) --no-print-directory faults-short
+	@$(MAKE) --no-print-directory faults SHORT=1
 
 lock: ## pin the newest dependencies, with hashes (wants Python 3.11, the oldest one served)
 	@python=$$(sh tools/find-python.sh --lock) && $$python -m venv --clear $(VENV)-lock

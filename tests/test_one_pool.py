@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from connectors.redis.embedded import EmbeddedError, embedded
+from tests.patience import PATIENCE_S
 from tests.rules.catalogue import by_id
 from tests.rules.means import Unprotected
 from tests.test_readme import CONSOLE, FILE, ROOT, RUN, Terminal, help_of, text_of
@@ -36,12 +37,11 @@ def flows_at_work(terminal: Terminal) -> Iterator[None]:
     finally:
         for process in started:
             process.terminate()
-        ends = [process.wait(20) for process in started]
+        ends = [process.wait(PATIENCE_S) for process in started]
     assert ends == [0, 0]
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 def test_the_walk_to_one_pool_goes_as_shown(tmp_path: Path, missing: Callable[[str], None]) -> None:
     terminal = Terminal(tmp_path)
     for name, content in FILE.findall(text_of(WALK)):

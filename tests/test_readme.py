@@ -22,6 +22,8 @@ from connectors.config import settings
 from connectors.redis.embedded import EmbeddedError, embedded
 from flows.runtime.session import TOPICS
 from state.events.messages import TYPES
+from tests import warm
+from tests.patience import PATIENCE_S
 from tests.rules.catalogue import by_id
 from tests.rules.means import InWorker
 from tests.servers.kafka import Kafka
@@ -157,7 +159,6 @@ def terminal(tmp_path: Path, missing: Callable[[str], None]) -> Iterator[Termina
         missing(str(error))
 
 
-@pytest.mark.timeout(180)
 def test_the_walk_goes_as_shown(terminal: Terminal) -> None:
     for name, content in FILE.findall(text_of(README)):
         (terminal.folder / name).write_text(content, encoding="utf-8")
@@ -167,7 +168,6 @@ def test_the_walk_goes_as_shown(terminal: Terminal) -> None:
         terminal.goes_as(block)
 
 
-@pytest.mark.timeout(180)
 def test_the_small_demo_ends_as_shown(terminal: Terminal) -> None:
     (block,) = [block for block in RUN.findall(text_of(README)) if block.startswith("$ make")]
     assert "\t@$(BIN)/penstock demo $(ARGS)\n" in text_of(ROOT / "Makefile")
@@ -175,7 +175,6 @@ def test_the_small_demo_ends_as_shown(terminal: Terminal) -> None:
 
 
 @pytest.mark.kafka
-@pytest.mark.timeout(180)
 def test_the_walk_on_kafka_goes_as_shown(
     terminal: Terminal, own_kafka: Kafka, missing: Callable[[str], None]
 ) -> None:
@@ -225,12 +224,9 @@ def test_every_link_leads_somewhere(page: Path) -> None:
 @cache
 def help_of(*command: str) -> str:
     env = os.environ | {"COLUMNS": "200", "PYTHONPATH": str(ROOT), "NO_COLOR": "1"}
-    done = subprocess.run(
-        [sys.executable, "-m", "flows.cli", *command, "--help"],
-        env=env, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, f"penstock {' '.join(command)}: {done.stderr}"
-    return ESCAPES.sub("", done.stdout)
+    done = warm.run([*command, "--help"], ROOT, env, b"", PATIENCE_S)
+    assert done.returncode == 0, f"penstock {' '.join(command)}: {done.stderr.decode()}"
+    return ESCAPES.sub("", done.stdout.decode())
 
 
 def test_every_command_and_option_named_exists() -> None:

@@ -11,6 +11,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from tests.benchmarks.system import RECEIPTS, SALES, Mode, Work
 from tests.benchmarks.work import Event, Expected, Plan, plan_of
+from tests.patience import PATIENCE_S
 
 UPDATES = "stock.updates"
 WAIT_S = 60.0
@@ -161,13 +162,13 @@ def make_topic(bootstrap: str, name: str, partitions: int) -> None:
 def remove_topics(bootstrap: str, names: list[str]) -> None:
     """Remove those topics that are there, and wait until they are gone."""
     admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
-    there = [name for name in names if name in admin.list_topics(timeout=30).topics]
+    there = [name for name in names if name in admin.list_topics(timeout=PATIENCE_S).topics]
     if not there:
         return
     for future in admin.delete_topics(there).values():
         future.result()
     deadline = time.monotonic() + WAIT_S
-    while any(name in admin.list_topics(timeout=30).topics for name in there):
+    while any(name in admin.list_topics(timeout=PATIENCE_S).topics for name in there):
         if time.monotonic() > deadline:
             raise TimeoutError(f"topics were removed and are still there: {there}")
         time.sleep(POLL_S)
@@ -188,7 +189,7 @@ def looking(bootstrap: str, topic: str, partitions: int) -> Iterator[Callable[[]
     places = [TopicPartition(topic, n) for n in range(partitions)]
     try:
         yield lambda: {
-            place.partition: consumer.get_watermark_offsets(place, timeout=30)[1]
+            place.partition: consumer.get_watermark_offsets(place, timeout=PATIENCE_S)[1]
             for place in places
         }
     finally:

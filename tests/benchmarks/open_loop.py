@@ -26,6 +26,7 @@ from confluent_kafka import Producer
 
 from connectors.log.base import partition_of
 from state.events.timestamps import ms_rfc3339
+from tests.patience import PATIENCE_S
 
 WAKE_S = 0.001
 BURST_MAX = 500
@@ -212,7 +213,7 @@ def generate(load: Load) -> Sent:
     """Send a load and wait until the broker has it."""
     sales = Sales(load, f"{time.time_ns():x}")
     # The first question to a broker takes a while, and is none of the load.
-    sales.producer.list_topics(load.topic, timeout=20)
+    sales.producer.list_topics(load.topic, timeout=PATIENCE_S)
     gc.collect()
     gc.freeze()
     gc.disable()

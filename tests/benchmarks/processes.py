@@ -10,9 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.benchmarks.system import Site
+from tests.patience import PATIENCE_S
 from tests.servers.kafka import ROOT, bound_to_us
 
-END_S = 30.0
+END_S = PATIENCE_S
 
 
 class Processes:

@@ -15,7 +15,7 @@ from tests.benchmarks.filling import (
     remove_topics,
 )
 from tests.benchmarks.system import RECEIPTS, SALES, Running, Site, System, Work
-from tests.benchmarks.usage import SilenceWatchdog, Usage
+from tests.benchmarks.usage import Usage, Watching
 from tests.benchmarks.verify import Finding, Updates, check
 from tests.servers.kafka import Kafka
 from tests.servers.redis_servers import RedisServer
@@ -155,7 +155,7 @@ class Arena:
             "broker": [self._kafka.pid],
         }
         with system.running(site, filled.work, configuration) as running:
-            with SilenceWatchdog(lambda: {**running.pids(), **servers}) as watching:
+            with Watching(lambda: {**running.pids(), **servers}) as watching:
                 follow = Following(running, filled, site, time.monotonic() + limit_s)
                 fault = follow.until_told()
                 finding = follow.checked(LATE_S if not fault else 0.0)

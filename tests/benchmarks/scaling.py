@@ -46,7 +46,7 @@ from tests.benchmarks.scene import (
 from tests.benchmarks.stock_store import store_of
 from tests.benchmarks.system import SALES, Site, Work
 from tests.benchmarks.systems.engine import Engine, Setting, environment, policy
-from tests.benchmarks.usage import SilenceWatchdog
+from tests.benchmarks.usage import Watching
 from tests.benchmarks.work import location_ids
 from tests.servers.kafka import Kafka, running_kafka
 from tests.servers.redis_servers import RedisCluster, RedisServer
@@ -112,7 +112,7 @@ def drain(
         after = {sku: opened[sku] - units for sku, units in sold(load).items()}
         with (
             engine.running(site, work, "one") as running,
-            SilenceWatchdog(running.pids) as watching_cpu,
+            Watching(running.pids) as watching_cpu,
             store_of(site) as store,
         ):
             _until(lambda: store.counters()["applied"] >= before + WARM_SHARE * events)

@@ -34,7 +34,7 @@ from tests.benchmarks.scene import (
 )  # fmt: skip
 from tests.benchmarks.system import SALES, System, Work
 from tests.benchmarks.systems.engine import Engine, Setting
-from tests.benchmarks.usage import Look, SilenceWatchdog
+from tests.benchmarks.usage import Look, Watching
 from tests.benchmarks.work import location_ids
 
 EVENTS = 10_000_000
@@ -151,7 +151,7 @@ def soak(
         def roles() -> dict[str, Sequence[int]]:
             return {**running.pids(), "redis": [redis_pid], "kafka": [on.kafka.pid]}
 
-        with SilenceWatchdog(roles, EVERY_S) as looking:
+        with Watching(roles, EVERY_S) as looking:
             sent = generate(load)
             after = {sku: opened[sku] - units for sku, units in sold(load).items()}
             answer = watcher.wait(after, DRAIN_S)

@@ -26,6 +26,7 @@ from tests.benchmarks.stock_store import store_of
 from tests.benchmarks.system import Running, Site, Work
 from tests.benchmarks.systems.engine import Engine, Setting
 from tests.benchmarks.watch import Ages, Watch
+from tests.patience import PATIENCE_S
 from tests.servers.kafka import Kafka
 from tests.servers.redis_servers import RedisServer
 
@@ -255,7 +256,7 @@ def sale_of(kafka: Kafka, folder: Path, offset: int) -> tuple[int, int, int]:
     consumer: Any = Consumer({"bootstrap.servers": kafka.bootstrap, "group.id": namespace})
     try:
         consumer.assign([TopicPartition(f"{namespace}.pos.sales", 0, offset)])
-        message = consumer.poll(20)
+        message = consumer.poll(PATIENCE_S)
         event = msgspec.json.decode(message.value())
         return (*message.timestamp(), rfc3339_ms(event["time"]))
     finally:

@@ -17,10 +17,11 @@ from tests.benchmarks.systems.kstreams import KStreams
 from tests.benchmarks.systems.quix import Quix
 from tests.benchmarks.verify import Updates, check
 from tests.benchmarks.work import Expected
+from tests.patience import PATIENCE_S
 from tests.servers.kafka import Kafka
 from tests.servers.redis_servers import RedisServer
 
-WITHIN_S = 45.0
+WITHIN_S = 2 * PATIENCE_S
 POLL_S = 0.2
 READ_MAX = 500
 

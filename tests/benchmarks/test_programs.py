@@ -6,7 +6,9 @@ import sys
 
 import pytest
 
-SECONDS_MAX = 100
+from tests.patience import PATIENCE_S
+
+SECONDS_MAX = 2 * PATIENCE_S
 
 
 def figures(*words: str) -> list[list[str]]:

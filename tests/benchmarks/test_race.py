@@ -19,9 +19,10 @@ from tests.benchmarks.stock_store import StoreRunning
 from tests.benchmarks.system import Site, Work
 from tests.benchmarks.systems.engine import Engine, Setting
 from tests.benchmarks.systems.hand import Hand
-from tests.benchmarks.usage import Look, SilenceWatchdog, Usage
+from tests.benchmarks.usage import Look, Usage, Watching
 from tests.benchmarks.verify import Finding, Updates, check
 from tests.benchmarks.work import Expected, plan_of
+from tests.patience import PATIENCE_S
 from tests.servers.kafka import Kafka
 
 WORK = Work("W1", "structured", 1, 20, 8, 3, 400)
@@ -144,10 +145,8 @@ def test_the_watch_counts_children_and_keeps_what_the_ended_ones_used() -> None:
     spin = "import time\nwhile time.process_time() < 0.3: pass\n"
     both = f"import subprocess, sys\nsubprocess.run([sys.executable, '-c', {spin!r}])\n{spin}"
     process = subprocess.Popen([sys.executable, "-c", both])
-    with SilenceWatchdog(
-        lambda: {"own": [process.pid]}, every_s=0.02, children_every_s=0.02
-    ) as watching:
-        process.wait(30)
+    with Watching(lambda: {"own": [process.pid]}, every_s=0.02, children_every_s=0.02) as watching:
+        process.wait(PATIENCE_S)
         watching.look()
     used_s = watching.usage.cpu_s(0, int(time.time() * 1000))["own"]
     assert 0.45 <= used_s <= 2.0
@@ -155,7 +154,6 @@ def test_the_watch_counts_children_and_keeps_what_the_ended_ones_used() -> None:
 
 
 @pytest.mark.kafka
-@pytest.mark.timeout(240)
 def test_engine_and_hand_race_and_both_are_right(tmp_path: Path, kafka: Kafka) -> None:
     class BriefHand(Hand):
         configurations = Hand.configurations[:1]

@@ -63,7 +63,7 @@ class Usage:
         }
 
 
-class SilenceWatchdog:
+class Watching:
     """Watches the processes of `roles()`, each with its children, while the block runs.
 
     A child that lives for less than `children_every_s` may be missed.

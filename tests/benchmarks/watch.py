@@ -25,6 +25,8 @@ from typing import Any
 import msgspec
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPartition
 
+from tests.patience import PATIENCE_S
+
 BATCH = 2_000
 STEP_S = 0.05
 LOOK_ONE_IN = 30
@@ -200,7 +202,7 @@ def main() -> None:
             "log_level": 0,
         }
     )
-    found = consumer.list_topics(arguments.topic, timeout=20).topics[arguments.topic]
+    found = consumer.list_topics(arguments.topic, timeout=PATIENCE_S).topics[arguments.topic]
     consumer.assign(
         [TopicPartition(arguments.topic, n, OFFSET_BEGINNING) for n in found.partitions]
     )

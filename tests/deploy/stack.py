@@ -14,10 +14,10 @@ import yaml
 
 from connectors.redis.embedded import EmbeddedError, server_program
 from tests.deploy.compose import ROOT, Outside, in_order, outside, seconds, services
-from tests.flows.shop import eventually
+from tests.patience import PATIENCE_S, eventually
 from tests.servers.kafka import TOOLS, ServerMissing, bound_to_us, class_path
 
-TIMEOUT_S = 60
+TIMEOUT_S = 1.5 * PATIENCE_S
 SUCCESS = {"kafka": 128 + signal.SIGTERM}
 """A Java virtual machine that a signal ended in good order says so; everything else ends with 0."""
 
@@ -107,9 +107,9 @@ class Stack:
         process = self.running[label]
         healthy = eventually(
             lambda: process.poll() is not None or self.healthy(replica),
-            seconds(told["start_period"]),
+            max(seconds(told["start_period"]), 2 * PATIENCE_S),
         )
-        assert healthy, f"{label} is not healthy within its start period: {self.said(label)}"
+        assert healthy, f"{label} does not become healthy: {self.said(label)}"
         assert process.poll() is None, f"{label} ended: {self.said(label)}"
 
     def _command(self, replica: Outside) -> list[str]:

@@ -14,11 +14,12 @@ import pytest
 
 from tests.deploy.compose import ROOT, services
 from tests.deploy.stack import MISSING, SUCCESS, Stack, needed
-from tests.flows.shop import event, eventually, lines
+from tests.flows.shop import event, lines
 from tests.monitoring import alerting, panels
+from tests.patience import PATIENCE_S, eventually
 from tests.servers.kafka import ServerMissing
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.kafka
 
 ENGINE = ("kafka", "valkey", "init", "ingest", "publish")
 NOT_RUN = {"grafana"}
@@ -61,7 +62,7 @@ def asked(stack: Stack, query: str) -> Any:
     """The series that Prometheus finds for a query."""
     address = f"http://127.0.0.1:{stack.port('prometheus', '9090')}/api/v1/query"
     words = urllib.parse.urlencode({"query": query})
-    with urllib.request.urlopen(f"{address}?{words}", timeout=10) as answer:  # noqa: S310 - our own address
+    with urllib.request.urlopen(f"{address}?{words}", timeout=PATIENCE_S) as answer:  # noqa: S310 - our own address
         return orjson.loads(answer.read())["data"]["result"]
 
 
@@ -72,7 +73,7 @@ def receive(stack: Stack, sku: str, quantity: int) -> None:
     )
     sent = stack.penstock("emit", "-", given=orjson.dumps(receipt).decode())
     assert sent.stdout.splitlines()[-1] == "emit: appended=1 failed=0", sent.stderr
-    waited = stack.penstock("wait", "--idle", "--timeout", "40")
+    waited = stack.penstock("wait", "--idle", "--timeout", f"{PATIENCE_S:g}")
     assert waited.returncode == 0, waited.stderr
 
 
@@ -159,16 +160,16 @@ def test_prometheus_scrapes_every_flow_and_every_panel_of_the_dashboards_has_dat
     for _ in ("once", "and again, as a sender on a bad line would"):
         receive(watched, "C1", 5)
     assert watched.penstock("emit", "-", "--topic", "pos.sales", given="no event").returncode == 0
-    assert eventually(lambda: up() == {"ingest": 2, "publish": 1}, 30), up()
-    assert eventually(lambda: not silent(), 60), silent()
+    assert eventually(lambda: up() == {"ingest": 2, "publish": 1}), up()
+    assert eventually(lambda: not silent()), silent()
 
 
 def test_prometheus_evaluates_every_alert(watched: Stack) -> None:
     def rules() -> list[Any]:
         address = f"http://127.0.0.1:{watched.port('prometheus', '9090')}/api/v1/rules?type=alert"
-        with urllib.request.urlopen(address, timeout=10) as answer:
+        with urllib.request.urlopen(address, timeout=PATIENCE_S) as answer:
             groups = orjson.loads(answer.read())["data"]["groups"]
         return [rule for group in groups for rule in group["rules"]]
 
     assert {rule["name"] for rule in rules()} == {alert.name for alert in alerting.alerts()}
-    assert eventually(lambda: all(rule["health"] == "ok" for rule in rules()), 40), rules()
+    assert eventually(lambda: all(rule["health"] == "ok" for rule in rules())), rules()

@@ -8,11 +8,12 @@ from pathlib import Path
 from flows.ingest.reader import OUTSTANDING_MAX
 from tests.faults.load import Feeder
 from tests.faults.stage import NoProof, Stage, Worker, asked, until
+from tests.patience import PATIENCE_S
 
 PAGE_KB = os.sysconf("SC_PAGE_SIZE") // 1024
 GROWN_KB_MAX = 50 * 1024
 """The Kafka client itself may fetch 16 MiB ahead."""
-NOTICED_S = 60.0
+NOTICED_S = PATIENCE_S
 GOES_ON_S = 120.0
 
 

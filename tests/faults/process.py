@@ -16,10 +16,10 @@ from prometheus_client.parser import text_string_to_metric_families as families
 
 from flows.runtime.retry import is_away
 from tests.faults.worker import Record, read_record
+from tests.patience import PATIENCE_S
 from tests.servers.kafka import bound_to_us, free_ports
 
-START_S = 60.0
-STOP_S = 40.0
+START_S = STOP_S = PATIENCE_S
 POLL_S = 0.05
 
 Answer = TypeVar("Answer")
@@ -111,7 +111,7 @@ class Worker:
         return self.log_path.read_text(encoding="utf-8", errors="replace")[-2000:]
 
 
-def asked(call: Callable[[], Answer], within_s: float = 30.0) -> Answer:
+def asked(call: Callable[[], Answer], within_s: float = PATIENCE_S) -> Answer:
     """Return the answer of a server, which may be away for a while."""
     deadline = time.monotonic() + within_s
     while True:
@@ -123,7 +123,7 @@ def asked(call: Callable[[], Answer], within_s: float = 30.0) -> Answer:
             time.sleep(POLL_S)
 
 
-def until(condition: Callable[[], object], what: str, within_s: float = 30.0) -> None:
+def until(condition: Callable[[], object], what: str, within_s: float = PATIENCE_S) -> None:
     """Wait until a condition holds; a server that is away counts as not yet."""
     deadline = time.monotonic() + within_s
     while time.monotonic() < deadline:

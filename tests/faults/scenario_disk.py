@@ -11,13 +11,14 @@ from connectors.redis.embedded import embedded_identity
 from tests.faults.load import Feeder, Trading
 from tests.faults.pressure import Pressure, crew, until_it_goes_on
 from tests.faults.stage import Maker, NoProof, NotRun, Proof, until
+from tests.patience import PATIENCE_S
 
 EVENTS = 20_000
 PER_S = 1_500
 DISK_BYTES = 64 * 1024 * 1024
 ROOM_BYTES = 1024 * 1024
 ROUNDS = 2
-UNMOUNTED_S = 30.0
+UNMOUNTED_S = PATIENCE_S
 REPEATED_LEAST = 3
 """Appends that the store refused while its disk was full."""
 

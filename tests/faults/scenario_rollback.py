@@ -79,14 +79,11 @@ class Power:
 
     def cut_last_second(self) -> None:
         """Lose what was written in the last second."""
-        kept = self._size()
-        time.sleep(1.0)
-        self._cut(kept)
+        self._cut(self._size_a_second_ago())
 
     def cut_twice(self) -> None:
         """Lose a second, and then also the recovery from that, before a clock's skew has passed."""
-        kept = self._size()
-        time.sleep(1.0)
+        kept = self._size_a_second_ago()
         self._cut(kept)
         found, counters = self.stage.recoveries(), self.stage.run.store.counters
         applied = sum(asked(counters).values())
@@ -160,6 +157,20 @@ class Power:
         self.dropped.append(dropped)
         self.marks_back += len(back)
         self.offsets_back += sum(back)
+
+    def _size_a_second_ago(self) -> int:
+        """Return what the file has now, a second later, and when there is something in it that can be lost."""
+        kept, applied = self._size(), self._applied()
+        time.sleep(1.0)
+        until(
+            lambda: self._size() > kept and self._applied() > applied,
+            "a second in which something was applied",
+            GOES_ON_S,
+        )
+        return kept
+
+    def _applied(self) -> int:
+        return sum(at for shard in asked(self.stage.run.store.marks) for at in shard.values())
 
     def _size(self) -> int:
         return self._path().stat().st_size

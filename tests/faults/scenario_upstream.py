@@ -11,6 +11,7 @@ import orjson
 
 from tests.faults.load import Event, Trading
 from tests.faults.stage import CONFIG, Maker, NoProof, Proof, Stage, Worker, until
+from tests.patience import PATIENCE_S
 
 EVENTS = 60_000
 TWICE = 0.6
@@ -23,7 +24,7 @@ MAPPED_PER_S = 600
 MAPPED_SOURCE = "/mapped/till"
 AHEAD_S = 5.0
 """A new code holds from so much later."""
-REFUSED_S = 30.0
+REFUSED_S = PATIENCE_S
 FREEZES_MAX = 50
 GOES_ON_S = 120.0
 

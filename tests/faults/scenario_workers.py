@@ -13,6 +13,7 @@ KILLS = 32
 ZOMBIES = 3
 GOES_ON_S = 120.0
 LIFE_S = 3.0
+FREEZES_MAX = 20
 """A worker that was just started is left to live so long, or there would soon be nobody who works."""
 FROZEN_SKUS = 400
 
@@ -103,11 +104,8 @@ class Crew:
         """Freeze a reader beyond its session, let others take over, and wake it with its old batch."""
         self.start("ingest").ready()
         zombie = self._victim("ingest")
-        until(lambda: zombie.record.in_hand > 0, f"{zombie.name} with a batch in hand")
-        zombie.freeze()
+        self._freeze_amid(zombie)
         try:
-            if zombie.record.in_hand == 0:
-                raise NoProof(f"{zombie.name} had finished its batch when it froze")
             time.sleep(SESSION_MS / 1000)
             before = self._applied()
             # Events come in all partitions: those of the frozen one have another reader.
@@ -118,6 +116,16 @@ class Crew:
             zombie.wake()
         until(lambda: zombie.record.finished > in_hand.finished, "a batch of the past, answered")
         self.zombies += 1
+
+    def _freeze_amid(self, worker: Worker) -> None:
+        """Freeze a worker in a moment in which it has a batch in hand."""
+        for _ in range(FREEZES_MAX):
+            until(lambda: worker.record.in_hand > 0, f"{worker.name} with a batch in hand")
+            worker.freeze()
+            if worker.record.in_hand > 0:
+                return
+            worker.wake()
+        raise NoProof(f"{worker.name} had finished its batch whenever it froze")
 
     def frozen_publisher(self) -> None:
         """Freeze a publisher between claim and settle twice, while levels go away and come back."""
@@ -149,17 +157,24 @@ class Crew:
     def _frozen_while(self, skus: list[str], name: str) -> Worker:
         """Return the only publisher, frozen with claims of some SKUs after a sale of each."""
         (slow,) = self.stage.living("publish")
+        for turn in range(FREEZES_MAX):
+            self._freeze_with_claims(slow, skus, f"{name}{turn}")
+            found = self.stage.stock()
+            if claimed := sum(found[sku].open for sku in skus):
+                self.claims_frozen += claimed
+                return slow
+            # It had settled when it froze: all is put back, and sold again.
+            slow.wake()
+            self._send(skus, "pos.return", f"not {name}{turn}", 1)
+            self.stage.settle()
+        raise NoProof("the publisher had settled whenever it froze")
+
+    def _freeze_with_claims(self, slow: Worker, skus: list[str], name: str) -> None:
         before = slow.record.handed
         self._send(skus, "pos.sale", name, 1, wait=False)
         until(lambda: slow.record.handed > before and slow.record.in_hand > 0, "claims in hand")
         slow.freeze()
         until(lambda: self.stage.lag() == 0, "sales that are applied", GOES_ON_S)
-        found = self.stage.stock()
-        claimed = sum(found[sku].open for sku in skus)
-        if claimed == 0:
-            raise NoProof("the publisher had settled when it froze")
-        self.claims_frozen += claimed
-        return slow
 
     def _send(
         self, skus: list[str], kind: str, name: str, quantity: int, *, wait: bool = True

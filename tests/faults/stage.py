@@ -24,6 +24,7 @@ from tests.faults.load import Event, Feeder
 from tests.faults.process import Worker, asked, until
 from tests.faults.proof import NoProof, NotIdle, NotRun, Proof, Scenario, Wrong
 from tests.oracle.columns import NONE
+from tests.patience import PATIENCE_S
 from tests.servers.kafka import Kafka
 
 __all__ = [
@@ -161,7 +162,7 @@ class Stage:
         for feeder in self.feeders:
             feeder.stop()
 
-    def settle(self, within_s: float = 120.0) -> None:
+    def settle(self, within_s: float = 2 * PATIENCE_S) -> None:
         """Wait until all is sent, applied, published and settled.
 
         Raises:
@@ -232,7 +233,7 @@ class Stage:
             recoveries=self.recoveries(),
         )
 
-    def check(self, within_s: float = 120.0) -> Verdict:
+    def check(self, within_s: float = 2 * PATIENCE_S) -> Verdict:
         """Wait until idle, and compare everything with the truth."""
         verdict = Verdict()
         try:
@@ -253,7 +254,7 @@ class Stage:
         found.stream.unlink()
         return verdict
 
-    def require(self, within_s: float = 120.0) -> None:
+    def require(self, within_s: float = 2 * PATIENCE_S) -> None:
         """Make the check at once.
 
         Raises:
@@ -263,7 +264,7 @@ class Stage:
         if not verdict:
             raise Wrong(verdict)
 
-    def take_note(self, within_s: float = 120.0) -> None:
+    def take_note(self, within_s: float = 2 * PATIENCE_S) -> None:
         """Make the check at once, and go on whatever it finds: it counts in the end.
 
         Raises:

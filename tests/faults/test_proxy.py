@@ -11,8 +11,8 @@ import pytest
 
 from tests.faults.produce_answers import ProduceAnswers
 from tests.faults.proxy import Proxy
+from tests.patience import PATIENCE_S
 
-WAIT_S = 5.0
 BIG = bytes(range(256)) * 1_000
 
 
@@ -62,7 +62,7 @@ def proxy(echo: Echo) -> Iterator[Proxy]:
 
 
 def client_of(proxy: Proxy) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", proxy.port), WAIT_S)
+    return socket.create_connection(("127.0.0.1", proxy.port), PATIENCE_S)
 
 
 def ask_in_vain(proxy: Proxy) -> None:
@@ -97,7 +97,7 @@ def test_a_cut_resets_both_sides_and_refuses_who_comes_until_it_is_mended(
         proxy.cut()
         with pytest.raises(ConnectionResetError):
             client.recv(1)
-    assert echo.ended.acquire(timeout=WAIT_S)
+    assert echo.ended.acquire(timeout=PATIENCE_S)
     assert echo.ends == ["reset"]
     with pytest.raises(ConnectionResetError):
         ask_in_vain(proxy)
@@ -117,7 +117,7 @@ def test_a_frozen_connection_stays_open_and_loses_nothing(proxy: Proxy) -> None:
             client.recv(4)
         assert proxy.passed.asked == 4
         proxy.mend()
-        client.settimeout(WAIT_S)
+        client.settimeout(PATIENCE_S)
         assert received(client, 4) == b"held"
 
 
@@ -153,7 +153,7 @@ def test_the_receiver_of_a_half_closed_connection_is_told_and_the_other_way_stay
         assert client.recv(1) == b""
         client.sendall(b"two")
         client.shutdown(socket.SHUT_WR)
-        deadline = time.monotonic() + WAIT_S
+        deadline = time.monotonic() + PATIENCE_S
         while proxy.connections and time.monotonic() < deadline:
             time.sleep(0.01)
     assert (proxy.passed.asked, proxy.passed.answered) == (6, 3)
@@ -211,5 +211,5 @@ def test_a_held_answer_waits_and_is_not_lost() -> None:
     pump.join(0.1)
     assert passed == []
     answers.let_pass()
-    pump.join(WAIT_S)
+    pump.join(PATIENCE_S)
     assert passed == [frame(7)]

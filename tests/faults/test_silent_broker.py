@@ -27,6 +27,7 @@ def proxy(kafka: Kafka, tmp_path: Path) -> Iterator[Proxy]:
         yield proxies["WAY"]
 
 
+@pytest.mark.quiet
 def test_topics_are_looked_up_once_for_all_messages(proxy: Proxy) -> None:
     messages = [Outgoing(topic, b"%d" % n, b"value") for n in range(50) for topic in TOPICS]
     with closing(KafkaLog(proxy.address)) as log:

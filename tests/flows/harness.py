@@ -18,7 +18,7 @@ from flows.ingest.steps import guard as guard_feeds
 from flows.publish.claimer import Claimer
 from flows.publish.steps import decide, emit, settle
 from flows.publish.steps import guard as guard_channels
-from flows.runtime.clock import now_ms
+from flows.runtime.clock import Clock, now_ms
 from flows.runtime.context import Runtime
 from flows.runtime.session import runtime
 from state.events.messages import TOPIC_OF
@@ -27,14 +27,33 @@ from state.protocol.pack import Packer
 
 
 @contextmanager
-def engine(valkey: Embedded, config: Any, **settings: Any) -> Iterator["Engine"]:
-    """An engine on an emptied server; `config` is the path of its penstock.yaml."""
+def engine(
+    valkey: Embedded, config: Any, passing: Clock | None = None, **settings: Any
+) -> Iterator["Engine"]:
+    """An engine on an emptied server; `config` is the path of its penstock.yaml, `passing` another clock."""
     made = Settings(redis=f"unix://{valkey.socket}", config=config, metrics="off", **settings)
     with runtime(made) as run:
+        run.clock = passing or run.clock
         made_engine = Engine(run)
         yield made_engine
         # Else the next one would wait for the partitions until this membership ends.
         made_engine.reader._member.leave()
+
+
+class Waited(Clock):
+    """A clock that goes on by waiting alone, however long the machine takes for the rest."""
+
+    def __init__(self) -> None:
+        self._now_us = super().now_us()
+
+    def now_us(self) -> int:
+        return self._now_us
+
+    def now_ms(self) -> int:
+        return self._now_us // 1000
+
+    def wait(self, seconds: float) -> None:
+        self._now_us += round(1_000_000 * seconds)
 
 
 class Engine:
@@ -75,9 +94,8 @@ class Engine:
         settled = 0
         for _ in range(rounds):
             self.now_s += 1
-            time.sleep(
-                self.run.settings.tick_ms / 1000 + 0.002
-            )  # what is due gathers changes first
+            # What is due gathers changes first.
+            self.run.clock.wait(self.run.settings.tick_ms / 1000 + 0.002)
             while (claims := self.claimer.next_claims(self.now_s)) is not None:
                 steps = (
                     partial(decide, self.run),

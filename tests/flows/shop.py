@@ -5,8 +5,8 @@ import random
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,10 +15,14 @@ from typing import Any
 import orjson
 
 from connectors.redis.embedded import embedded
+from flows.cli.run import ROLES
 from flows.runtime import signals as stop
+from tests import warm
+from tests.patience import PATIENCE_S
 
 ROOT = Path(__file__).parents[2]
-TIMEOUT_S = 45
+TIMEOUT_S = 1.5 * PATIENCE_S
+"""For a command that may itself wait for so long as a test is patient."""
 SEED = 7
 
 CONFIG = """
@@ -94,11 +98,7 @@ class Shop:
     def penstock(self, *args: str, given: str | bytes = "", **env: str) -> Done:
         """Run a command to its end."""
         raw = given.encode() if isinstance(given, str) else given
-        done = subprocess.run(
-            [sys.executable, "-m", "flows.cli", *args],
-            cwd=self.folder, env=self.env | env, input=raw, capture_output=True, check=False,
-            timeout=TIMEOUT_S,
-        )  # fmt: skip
+        done = warm.run(args, self.folder, self.env | env, raw, TIMEOUT_S)
         return Done(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
 
     def start(self, *args: str, module: str = "flows.cli") -> subprocess.Popen[bytes]:
@@ -124,9 +124,11 @@ class Shop:
         assert done.stdout.splitlines()[-1] == f"emit: appended={len(events)} failed=0", done.stderr
 
     def settle(self) -> None:
-        """Apply and publish all that was emitted."""
-        done = self.penstock("run", "--until-idle")
-        assert done.returncode == 0, done.stderr
+        """Apply and publish all that was emitted, as `penstock run --until-idle` does."""
+        with ThreadPoolExecutor() as pool:
+            ends = pool.map(lambda role: self.penstock("run", role, "--until-idle"), ROLES)
+        for done in ends:
+            assert done.returncode == 0, done.stderr
 
     def stock(self, sku: str) -> dict[str, Any]:
         done = self.penstock("stock", sku)
@@ -153,7 +155,7 @@ def running(shop: Shop, *commands: tuple[str, ...]) -> Iterator[list[subprocess.
     finally:
         for process in started:
             process.send_signal(signal.SIGTERM)
-        said = [process.communicate(timeout=20)[1] for process in started]
+        said = [process.communicate(timeout=PATIENCE_S)[1] for process in started]
     ended = [(process.returncode, words) for process, words in zip(started, said, strict=True)]
     assert ended == [(0, b"")] * len(started)
 
@@ -177,13 +179,3 @@ def rows(done: Done) -> list[Any]:
 def last_fault(done: Done) -> str:
     """The last line that a command printed on standard error."""
     return done.stderr.splitlines()[-1]
-
-
-def eventually(holds: Callable[[], bool], within_s: float = 20.0) -> bool:
-    """Say whether something comes true in time."""
-    deadline = time.monotonic() + within_s
-    while time.monotonic() < deadline:
-        if holds():
-            return True
-        time.sleep(0.1)
-    return False

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from connectors.redis.embedded import EmbeddedError, embedded
+from tests.patience import PATIENCE_S
 from tests.test_readme import Terminal
 
 PAGE = Path(__file__).parents[2] / "docs" / "guides" / "go-live.md"
@@ -53,7 +54,6 @@ def terminal(tmp_path: Path, missing: Callable[[str], None]) -> Iterator[Termina
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
 def test_every_command_of_the_page_runs(terminal: Terminal) -> None:
     run = [sys.executable, "-m", "flows.cli", "run"]
     with subprocess.Popen(run, cwd=terminal.folder, env=terminal.env) as flows:
@@ -65,6 +65,6 @@ def test_every_command_of_the_page_runs(terminal: Terminal) -> None:
                     terminal.says("penstock wait --idle --timeout 40")
         finally:
             flows.terminate()
-        assert flows.wait(20) == 0
+        assert flows.wait(PATIENCE_S) == 0
     differences = (terminal.folder / "differences.csv").read_text().splitlines()
     assert differences[1:] == ["shopee,A1,500,121,121,379,0", "shop,A1,0,121,121,0,121"]

@@ -22,8 +22,9 @@ from tests.golive.shop import Setup, Shop, append, config_of, json_lines
 from tests.golive.trader import Trader, outgoing
 from tests.golive.truth import Truth
 from tests.golive.verdict import Moments, truth_of
+from tests.patience import PATIENCE_S
 
-IDLE_S = 120.0
+IDLE_S = 3 * PATIENCE_S
 ALONE_UNITS_MIN = 3
 HOT_SKUS = 6
 HOT_UNITS = (12, 60)
@@ -86,7 +87,7 @@ class Morning:
         found: int | None = levels.get(channel)
         return found
 
-    def until(self, holds: Callable[[], bool], text: str, within_s: float = 30.0) -> float:
+    def until(self, holds: Callable[[], bool], text: str, within_s: float = PATIENCE_S) -> float:
         """Wait until something holds; return the seconds that it took. Noted as wrong if it does not."""
         began_s = time.monotonic()
         while not holds():
@@ -298,7 +299,7 @@ def close_day(at: Morning) -> None:
     at.trader.go_until(24)
     at.trader.wait()
     (at.shop.folder / "closed").touch()
-    ends = [checkout.wait(60) for checkout in at.checkouts]
+    ends = [checkout.wait(PATIENCE_S) for checkout in at.checkouts]
     at.expect(not any(ends), f"checkouts: expected exit 0, got {ends}")
     at.until(lambda: not any(_held(at)), "every hold over")
     at.idle()

@@ -18,8 +18,10 @@ from flows.demo.config import config_text
 from flows.runtime.context import Runtime
 from state.durations import DAY_MS, HOUR_MS
 from tests.golive.monday import MIDNIGHT_MS, SUPPLIER, Monday
+from tests.patience import PATIENCE_S
 from tests.rules.catalogue import by_id
 from tests.rules.means import Unprotected
+from tests.servers.kafka import bound_to_us
 
 ROOT = Path(__file__).parents[2]
 SILENT_AFTER_S = 2 * 3600
@@ -173,7 +175,7 @@ class Shop:
         for process in self.flows.values():
             if process.poll() is None:
                 process.terminate()
-        ends = {role: process.wait(60) for role, process in self.flows.items()}
+        ends = {role: process.wait(PATIENCE_S) for role, process in self.flows.items()}
         return [f"{role} ended with {code}" for role, code in ends.items() if code]
 
     def close(self) -> None:
@@ -190,7 +192,8 @@ class Shop:
     def _start(self, command: list[str], name: str) -> subprocess.Popen[bytes]:
         with (self.folder / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(
-                command, cwd=self.folder, env=self.env, stdin=subprocess.DEVNULL, stdout=log,
+                [*bound_to_us(), *command], cwd=self.folder, env=self.env,
+                stdin=subprocess.DEVNULL, stdout=log,
                 stderr=log,
             )  # fmt: skip
         self.started.append(process)

@@ -52,7 +52,7 @@ def golive(*words: str) -> tuple[int, dict[str, int], str]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(1200)
 def test_a_morning_on_which_all_goes_wrong_ends_right() -> None:
     code, figures, said = golive()
     assert code == 0, said
@@ -61,7 +61,7 @@ def test_a_morning_on_which_all_goes_wrong_ends_right() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(1200)
 def test_a_protection_that_is_taken_out_is_missed() -> None:
     """The breaker stands for all: `make golive BREAK=gate` and its like try the others, a minute each."""
     code, figures, said = golive("--break", "breaker")

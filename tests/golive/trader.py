@@ -16,6 +16,8 @@ from tests.golive.monday import MIDNIGHT_MS, Monday
 from tests.golive.shop import append
 
 SLICE_S = 0.02
+STEP_MS = HOUR_MS // 4
+"""The day passes in steps no longer than this, however long the thread had to wait: hours are never skipped."""
 
 
 class Trader(threading.Thread):
@@ -32,8 +34,8 @@ class Trader(threading.Thread):
         self._run = run
         self._facts = day.facts
         self._pace = hours_per_s * HOUR_MS
-        self._until_ms = MIDNIGHT_MS
-        self._reached = threading.Event()
+        self._until_ms = self._told_ms = MIDNIGHT_MS
+        self._moved = threading.Condition()
         self._ended = threading.Event()
         self._silent = ""
         self._kept: list[Fact] = []
@@ -45,7 +47,6 @@ class Trader(threading.Thread):
     def go_until(self, hour: float) -> None:
         """Let the day go on to an hour, and return at once."""
         self._until_ms = MIDNIGHT_MS + int(hour * HOUR_MS)
-        self._reached.clear()
 
     def wait(self) -> None:
         """Return when that hour has come.
@@ -53,9 +54,10 @@ class Trader(threading.Thread):
         Raises:
             RuntimeError: the log did not take an event.
         """
-        while not self._reached.wait(0.2):
-            if self.failure is not None:
-                raise RuntimeError("trading failed") from self.failure
+        with self._moved:
+            self._moved.wait_for(lambda: self.failure or self._told_ms >= self._until_ms)
+        if self.failure is not None:
+            raise RuntimeError("trading failed") from self.failure
 
     def end(self) -> None:
         """Stop trading."""
@@ -90,13 +92,15 @@ class Trader(threading.Thread):
         try:
             self._play()
         except BaseException as error:  # noqa: BLE001 - told to the main thread by `wait`
-            self.failure = error
+            with self._moved:
+                self.failure = error
+                self._moved.notify_all()
 
     def _play(self) -> None:
         at, looked_s = 0, time.monotonic()
         while not self._ended.is_set():
             now_s = time.monotonic()
-            passed_ms = int((now_s - looked_s) * self._pace)
+            passed_ms = min(STEP_MS, int((now_s - looked_s) * self._pace))
             looked_s = now_s
             self.now_ms = min(self._until_ms, self.now_ms + passed_ms)
             begun = at
@@ -106,8 +110,9 @@ class Trader(threading.Thread):
             if self.now_ms - self._heard_ms >= HOUR_MS:
                 self._heard_ms = self.now_ms
                 self._announce()
-            if self.now_ms >= self._until_ms:
-                self._reached.set()
+            with self._moved:
+                self._told_ms = self.now_ms
+                self._moved.notify_all()
             self._ended.wait(SLICE_S)
 
     def _announce(self) -> None:

@@ -13,8 +13,10 @@ import json
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Final
@@ -23,11 +25,13 @@ from connectors.config.settings import Settings
 from connectors.redis.embedded import embedded
 from flows.runtime.context import Runtime
 from flows.runtime.policy_follower import follow_policy
+from flows.runtime.retry import insist
 from flows.runtime.session import connected
 from flows.services.holds.service import Holding
 from flows.services.holds.values import Confirmed, Made, Wanted
+from tests.holds.asking import asked
 from tests.holds.board import Board
-from tests.holds.engine import Engine, every, running
+from tests.holds.engine import ENDED_WITHIN_S, Engine, every, running
 from tests.holds.scene import SKUS, Stock, write_config
 from tests.holds.verify import Verdict, judge
 
@@ -39,13 +43,20 @@ P99_MAX_MS: Final = 10.0
 KILL_EVERY: Final = 12_000
 """Claims from one kill to the next, about."""
 PIN_MS: Final = 20_000
-REST_WITHIN_S: Final = 180.0
 SEED: Final = 7
 
 
 def main() -> int:
-    """Run the fight. Return the exit code."""
-    args = _arguments()
+    """Run the fight, and say how it ended whatever comes. Return the exit code."""
+    try:
+        return _fight(_arguments())
+    except Exception as error:  # noqa: BLE001 - what it is stands in the last line, and where above it
+        traceback.print_exc()
+        print(f"holds: failed: {type(error).__name__}: {error}")
+        return 1
+
+
+def _fight(args: argparse.Namespace) -> int:
     claims = args.claims or (SHORT_CLAIMS if args.short else CLAIMS)
     seconds = args.seconds or (SHORT_SECONDS if args.short else SECONDS)
     began_s = time.monotonic()
@@ -123,15 +134,17 @@ def _open(engine: Engine, stock: Stock) -> None:
             )
         )  # fmt: skip
     engine.command("emit", "-", given="\n".join(texts).encode())
-    engine.command("wait", "--idle", "--timeout", "60")
+    engine.idle()
 
 
 def _at_full_speed(engine: Engine, board: Board, claims: int) -> float:
     """Claim so many times, while processes are killed. Return claims per second."""
     chance = Random(SEED)
     engine.start_claimers(PROCESSES, SEED, str(PIN_MS))
-    while not board.total("claims"):
-        time.sleep(0.01)
+    for _ in every(0.01, time.monotonic() + ENDED_WITHIN_S):
+        if board.total("claims"):
+            break
+        engine.start_claimers(PROCESSES, SEED, str(PIN_MS))
     began_s = told_s = time.monotonic()
     kill_at = KILL_EVERY
     while (done := board.total("claims")) < claims:
@@ -158,13 +171,12 @@ def _at_full_speed(engine: Engine, board: Board, claims: int) -> float:
 
 def _on_time(engine: Engine, seconds: int) -> float:
     """Claim on time. Return the 99th percentile in ms."""
-    engine.start_flows()
     print(f"holds: {RATE} claims a second for {seconds} s", file=sys.stderr)
-    engine.command("wait", "--idle", "--timeout", "120")
+    engine.idle()
     before = engine.rows
     pace = (str(RATE // PACED_PROCESSES), str(seconds))
     engine.start_claimers(PACED_PROCESSES, SEED, str(PIN_MS), *pace)
-    engine.wait_for_claimers(seconds + 60)
+    engine.wait_for_claimers()
     latencies = array.array("d")
     for row in range(before + 1, engine.rows + 1):
         latencies.frombytes((engine.folder / f"latency-{row}").read_bytes())
@@ -174,13 +186,12 @@ def _on_time(engine: Engine, seconds: int) -> float:
 def _sell_off(engine: Engine, run: Runtime) -> int:
     """Wait until every hold is over, then buy what is left. Return how often that was claimed."""
     follow_policy(run)
-    deadline_s = time.monotonic() + REST_WITHIN_S
     print("holds: waiting for the last holds to end", file=sys.stderr)
-    for _ in every(0.2, deadline_s):
+    for _ in every(0.2, time.monotonic() + ENDED_WITHIN_S):
         engine.start_flows()
-        if not any(_live(run)):
+        if not any(insist(lambda: list(_live(run)))):
             break
-    engine.command("wait", "--idle", "--timeout", "120")
+    engine.idle()
     holding, bought = Holding(run), 0
     for turn in range(3):
         wanted = [
@@ -188,14 +199,15 @@ def _sell_off(engine: Engine, run: Runtime) -> int:
             for sku in SKUS
         ]
         for at in range(0, len(wanted), 100):
-            found = holding.create_all(wanted[at : at + 100])
+            some = wanted[at : at + 100]
+            found = insist(partial(holding.create_all, some))
             bought += len(found)
             for each in found:
                 if isinstance(each, Made):
-                    confirmed = holding.confirm(each.hold, f"o-{each.hold}")
+                    confirmed = asked(partial(holding.confirm, each.hold, f"o-{each.hold}"))
                     if not isinstance(confirmed, Confirmed):
                         raise TypeError(f"expected it to be confirmed, got {confirmed}")
-        engine.command("wait", "--idle", "--timeout", "120")
+        engine.idle()
     return bought
 
 

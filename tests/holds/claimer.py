@@ -21,11 +21,13 @@ from connectors.messages.cloudevents import STRUCTURED, structured
 from flows.runtime import signals as stop
 from flows.runtime.context import Runtime
 from flows.runtime.process import collect_rarely
+from flows.runtime.retry import insist
 from flows.runtime.session import connected
 from flows.services.holds.service import Holding
 from flows.services.holds.values import Confirmed, Made, NotDone, Released, Wanted
 from state.events.order_key import order_key
 from state.protocol.holds import Keep
+from tests.holds.asking import asked
 from tests.holds.board import Board
 from tests.holds.scene import Claims
 
@@ -56,13 +58,13 @@ class Claimer:
         """Claim so many times, in one round trip, and decide on holds made before."""
         wanted = [self._claims.draw() for _ in range(number)]
         again = [each for each in wanted if self._chance.random() < REPEATED]
-        self.settle(wanted + again, self._holding.create_all(wanted + again))
+        self.settle(wanted + again, insist(lambda: self._holding.create_all(wanted + again)))
         self.fates()
 
     def claim_one(self) -> None:
         """Claim once."""
         wanted = self._claims.draw()
-        self.settle([wanted], [self._holding.create(wanted)])
+        self.settle([wanted], [asked(lambda: self._holding.create(wanted))])
 
     def settle(self, wanted: Sequence[Wanted], found: Sequence[Made | NotDone]) -> None:
         """Count answers, and keep the holds made."""
@@ -101,25 +103,25 @@ class Claimer:
             else:
                 self._confirm(wanted.hold)
         elif draw < RELEASED:
-            found = self._holding.release(wanted.hold)
+            found = asked(lambda: self._holding.release(wanted.hold))
             self._count("released", int(isinstance(found, Released)))
         elif draw < PINNED_ONLY and wanted.channel:
             # As a process that dies between the pin and the log.
             now_us = self._run.clock.now_us()
             key = order_key(wanted.channel, f"o-{wanted.hold}")
             call = Keep(now_us, wanted.hold, key, now_us // 1000 + self._pin_ms)
-            shards = self._holding.holds.shards_of(wanted.hold)
-            self._holding.holds.keep(dict.fromkeys(shards, call))
+            shards = insist(lambda: self._holding.holds.shards_of(wanted.hold))
+            insist(lambda: self._holding.holds.keep(dict.fromkeys(shards, call)))
             self._count("left")
         else:
             self._count("left")
 
     def _confirm(self, hold: str) -> None:
-        found = self._holding.confirm(hold, f"o-{hold}")
+        found = asked(lambda: self._holding.confirm(hold, f"o-{hold}"))
         if isinstance(found, Confirmed):
             self._count("confirmed")
             if self._chance.random() < REPEATED:
-                again = self._holding.confirm(hold, f"o-{hold}")
+                again = asked(lambda: self._holding.confirm(hold, f"o-{hold}"))
                 self._count("repeated")
                 self._count("wrong", int(not isinstance(again, Confirmed)))
         elif found.reason != "gone":
@@ -128,7 +130,8 @@ class Claimer:
 
     def _sell(self, wanted: Wanted, made: Made) -> None:
         """Take the goods of a till's hold to the customer, if it still stands."""
-        if isinstance(self._holding.extend(wanted.hold, self._pin_ms // 1000), NotDone):
+        extended = asked(lambda: self._holding.extend(wanted.hold, self._pin_ms // 1000))
+        if isinstance(extended, NotDone):
             return
         data = {
             "location": wanted.location,
@@ -139,7 +142,7 @@ class Claimer:
         now_ms = self._run.clock.now_ms()
         value = structured(wanted.hold, "/till", "pos.sale", now_ms, data)
         message = Outgoing("pos.sales", wanted.location.encode(), value, STRUCTURED)
-        (result,) = self._run.log.append([message])
+        (result,) = insist(lambda: self._run.log.append([message]))
         self._count("sold", int(isinstance(result, Appended)))
 
     def _count(self, name: str, number: int = 1) -> None:

@@ -11,8 +11,11 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
+from tests.servers.kafka import bound_to_us
+
 ROOT: Final = Path(__file__).parents[2]
-ENDED_WITHIN_S: Final = 20.0
+ENDED_WITHIN_S: Final = 600.0
+"""A bound on what hangs: on a machine that does other things the last claims, and the last levels, come late."""
 
 Process = subprocess.Popen[bytes]
 
@@ -36,15 +39,37 @@ class Engine:
         }
 
     def start_flows(self) -> None:
-        """Start ingest and publish, those that do not run."""
+        """Start ingest and publish, those that do not run.
+
+        Raises:
+            RuntimeError: one has ended by itself.
+        """
         for role in ("ingest", "publish"):
             process = self._flows.get(role)
             if process is None or process.poll() is not None:
+                if process is not None and process.returncode != -signal.SIGKILL:
+                    raise RuntimeError(f"{role} ended with {process.returncode}: {self.said()}")
                 self._flows[role] = self._start("flows.cli", "run", role)
 
+    def idle(self) -> None:
+        """Wait until all that is in the log is applied and emitted.
+
+        Raises:
+            RuntimeError: it did not come to that.
+        """
+        self.start_flows()
+        self.command("wait", "--idle", "--timeout", f"{ENDED_WITHIN_S:g}")
+
     def start_claimers(self, number: int, seed: int, *more: str) -> None:
-        """Start claimers until so many run. Each has a row of the board of its own."""
-        self._claimers = [each for each in self._claimers if each.poll() is None]
+        """Start claimers until so many run. Each has a row of the board of its own.
+
+        Raises:
+            RuntimeError: one has ended by itself.
+        """
+        ended = [each.returncode for each in self._claimers if each.poll() is not None]
+        if any(code != -signal.SIGKILL for code in ended):
+            raise RuntimeError(f"claimers ended with {ended}: {self.said()}")
+        self._claimers = [each for each in self._claimers if each.returncode is None]
         while len(self._claimers) < number:
             self._row += 1
             args = (str(self.folder), str(self._row), str(seed + self._row), *more)
@@ -68,14 +93,14 @@ class Engine:
             each.send_signal(signal.SIGTERM)
         self.wait_for_claimers()
 
-    def wait_for_claimers(self, within_s: float = ENDED_WITHIN_S) -> None:
+    def wait_for_claimers(self) -> None:
         """Wait until all claimers have ended.
 
         Raises:
             RuntimeError: one ended with an error.
         """
         for each in self._claimers:
-            code = each.wait(within_s)
+            code = each.wait(ENDED_WITHIN_S)
             # One that had only just been started may be asked to end before it listens.
             if code not in {0, -signal.SIGKILL, -signal.SIGTERM}:
                 raise RuntimeError(f"a claimer ended with {code}: {self.said()}")
@@ -104,7 +129,7 @@ class Engine:
 
     def _start(self, module: str, *args: str) -> Process:
         return subprocess.Popen(
-            [sys.executable, "-m", module, *args],
+            [*bound_to_us(), sys.executable, "-m", module, *args],
             cwd=self.folder, env=self.env, stdin=subprocess.DEVNULL, stdout=self._said,
             stderr=self._said,
         )  # fmt: skip
@@ -121,7 +146,12 @@ def running(folder: Path) -> Iterator[Engine]:
 
 
 def every(seconds: float, until_s: float) -> Iterator[float]:
-    """Yield the time, so often, until a time."""
+    """Yield the time, so often, until what is waited for has come.
+
+    Raises:
+        TimeoutError: it has not come by a time.
+    """
     while (now_s := time.monotonic()) < until_s:
         yield now_s
         time.sleep(seconds)
+    raise TimeoutError("waited in vain")

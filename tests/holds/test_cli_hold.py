@@ -10,7 +10,8 @@ import pytest
 
 from connectors.redis.embedded import EmbeddedError, embedded
 from state.events.timestamps import rfc3339_ms
-from tests.flows.shop import ROOT, Shop, event, eventually, lines, rows, running
+from tests.flows.shop import ROOT, Shop, event, lines, rows, running
+from tests.patience import eventually
 
 PAGE = ROOT / "docs" / "guides" / "holds.md"
 
@@ -44,7 +45,6 @@ def told(shop: Shop, *args: str, code: int = 0) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(180)
 def test_a_checkout_holds_confirms_and_becomes_an_order(shop: Shop) -> None:
     held = told(shop, "create", "cart-1", "A1=4", "B1", "--channel", "shop")
     assert held["state"] == "held"
@@ -76,7 +76,6 @@ def test_a_checkout_holds_confirms_and_becomes_an_order(shop: Shop) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(180)
 def test_a_till_holds_at_its_shop_and_its_sale_uses_the_hold_up(shop: Shop) -> None:
     assert told(shop, "create", "t1", "A1=4", "--location", "s001", code=1)["state"] == "short"
     told(shop, "create", "t1", "A1=2", "--location", "s001")
@@ -92,7 +91,6 @@ def test_a_till_holds_at_its_shop_and_its_sale_uses_the_hold_up(shop: Shop) -> N
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(180)
 def test_what_is_released_can_be_had_by_others_at_once(shop: Shop) -> None:
     told(shop, "create", "a", "A1=10", "--channel", "shop")
     assert told(shop, "create", "b", "A1=3", "--channel", "shop", code=1)["state"] == "short"
@@ -103,7 +101,6 @@ def test_what_is_released_can_be_had_by_others_at_once(shop: Shop) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(180)
 def test_what_cannot_be_is_told_with_what_was_expected(shop: Shop) -> None:
     for args, words in (
         (("create", "a", "A1=x", "--channel", "shop"), "expected SKU or SKU=QUANTITY"),
@@ -120,7 +117,6 @@ def test_what_cannot_be_is_told_with_what_was_expected(shop: Shop) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(180)
 def test_the_page_goes_as_shown(shop: Shop) -> None:
     shown = re.findall(r"^\$ penstock (.+)\n(\{.+\})$", PAGE.read_text(), re.MULTILINE)
     assert len(shown) == PAGE.read_text().count("$ penstock ") == 6
@@ -136,8 +132,7 @@ def test_the_page_goes_as_shown(shop: Shop) -> None:
         assert found == [expected]
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(180)
+@pytest.mark.quiet
 def test_channels_learn_of_a_lapse_within_a_fifth_of_a_second(shop: Shop) -> None:
     whole = {"A1": 10, "B1": 5, "B7": 5}
     with running(shop, ("run", "publish")):

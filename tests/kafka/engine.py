@@ -20,6 +20,7 @@ from flows.ingest.reader import GROUP
 from state.protocol.keys import Keys
 from state.store.shards import Store
 from tests.flows.shop import Shop
+from tests.patience import PATIENCE_S
 from tests.servers.kafka import Kafka
 
 PARTITIONS = frozenset(Partition(topic, n) for topic in INPUT_TOPICS for n in range(4))
@@ -64,9 +65,9 @@ class KafkaShop(Shop):
 
     def shares(self) -> Shares:
         """Who reads what now; nothing while the group is on its way to another order."""
-        asked = self._admin.describe_consumer_groups([self.group], request_timeout=30)
+        asked = self._admin.describe_consumer_groups([self.group], request_timeout=PATIENCE_S)
         try:
-            told = asked[self.group].result(40)
+            told = asked[self.group].result(PATIENCE_S + 10)
         except KafkaException:
             # The first group of a broker waits for its coordinator.
             return {}
@@ -89,11 +90,11 @@ class KafkaShop(Shop):
 
         return until(self.shares, is_so)
 
-    def until_idle(self, within_s: float = 40) -> None:
+    def until_idle(self, within_s: float = PATIENCE_S) -> None:
         done = self.penstock("wait", "--idle", "--timeout", str(within_s))
         assert done.returncode == 0, done.stdout + done.stderr
 
-    def until_moved_on(self, within_s: float = 30) -> float:
+    def until_moved_on(self, within_s: float = PATIENCE_S) -> float:
         """Wait until every partition has moved on from where it is; return how many seconds that took."""
         began_s, before = time.monotonic(), self.applied()
         until(self.applied, lambda now: all(now[p] > at for p, at in before.items()), within_s)
@@ -111,7 +112,9 @@ class KafkaShop(Shop):
         return [dict(zip(head, row, strict=True)) for row in table]
 
 
-def until(look: Callable[[], Seen], is_so: Callable[[Seen], bool], within_s: float = 30) -> Seen:
+def until(
+    look: Callable[[], Seen], is_so: Callable[[Seen], bool], within_s: float = PATIENCE_S
+) -> Seen:
     """Look until it is so, and return what was seen; fail with it when time runs out."""
     deadline = time.monotonic() + within_s
     while not is_so(seen := look()):
@@ -123,7 +126,7 @@ def until(look: Callable[[], Seen], is_so: Callable[[Seen], bool], within_s: flo
 def end(process: subprocess.Popen[bytes], number: signal.Signals = signal.SIGTERM) -> None:
     """Send a signal that ends a process; one that was only asked must end with 0 and without a word."""
     process.send_signal(number)
-    said = process.communicate(timeout=20)
+    said = process.communicate(timeout=PATIENCE_S)
     if number == signal.SIGTERM:
         assert (process.returncode, *said) == (0, b"", b"")
 

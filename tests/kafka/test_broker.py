@@ -11,15 +11,14 @@ import pytest
 
 from connectors.log.base import LogUnavailable
 from flows.runtime.exit_codes import AWAY_EXIT, OK
-from tests.flows.shop import eventually
 from tests.kafka.engine import KafkaShop, Tell
 from tests.kafka.stream import Stream, stock_of
+from tests.patience import PATIENCE_S, eventually
 from tests.servers.kafka import free_ports
 
 pytestmark = pytest.mark.kafka
 
 AWAY_S = 5.0
-STOP_S = 30.0
 GROWTH_KB_MAX = 50 * 1024
 
 
@@ -52,7 +51,7 @@ def stopped(*processes: subprocess.Popen[bytes]) -> list[tuple[int, set[str]]]:
     """
     for process in processes:
         process.send_signal(signal.SIGTERM)
-    said = [process.communicate(timeout=STOP_S)[1] for process in processes]
+    said = [process.communicate(timeout=PATIENCE_S)[1] for process in processes]
     return [
         (process.returncode, {_event(line) for line in words.splitlines()})
         for process, words in zip(processes, said, strict=True)
@@ -65,7 +64,6 @@ def _event(line: bytes) -> str:
     return str(orjson.loads(line)["event"])
 
 
-@pytest.mark.timeout(120)
 def test_flows_outlive_a_broker_that_is_killed_and_one_that_is_stopped(
     lone_shop: KafkaShop, tell: Tell
 ) -> None:
@@ -103,7 +101,7 @@ def test_flows_outlive_a_broker_that_is_killed_and_one_that_is_stopped(
 def ready(port: int) -> tuple[int, str]:
     """What `/readyz` says: the status, and what it says of the log."""
     try:
-        with urlopen(f"http://127.0.0.1:{port}/readyz", timeout=15) as answer:
+        with urlopen(f"http://127.0.0.1:{port}/readyz", timeout=PATIENCE_S) as answer:
             return answer.status, orjson.loads(answer.read())["checks"]["log"]
     except HTTPError as error:
         with error:

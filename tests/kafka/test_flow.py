@@ -89,6 +89,7 @@ def ends(shop: KafkaShop) -> dict[Partition, int]:
     return {Partition("pos.sales", n): end for n, end in shop.log.end_offsets("pos.sales").items()}
 
 
+@pytest.mark.quiet
 @pytest.mark.parametrize("command", [("run",), ("run", "ingest"), ("tail", "pos.sales")])
 def test_a_kafka_that_is_not_there_is_told_soon_and_in_words(
     tmp_path: Path, command: tuple[str, ...]

@@ -8,8 +8,9 @@ import orjson
 import pytest
 
 from connectors.log.base import INPUT_TOPICS
-from tests.flows.shop import event, eventually, lines, running
+from tests.flows.shop import event, lines, running
 from tests.kafka.engine import KafkaShop, until
+from tests.patience import eventually
 
 pytestmark = pytest.mark.kafka
 

@@ -9,12 +9,13 @@ from contextlib import contextmanager
 import pytest
 
 from connectors.log.kafka.client import SESSION_MS
-from tests.flows.shop import eventually, running
+from tests.flows.shop import running
 from tests.kafka.engine import KafkaShop, Tell, end
 from tests.kafka.stream import Stream, Updates, stock_of
+from tests.patience import eventually
 from tests.servers.kafka import Kafka, running_kafka
 
-pytestmark = pytest.mark.kafka
+pytestmark = [pytest.mark.kafka, pytest.mark.quiet]
 
 INGEST, PUBLISH = ("run", "ingest"), ("run", "publish")
 NORMAL_S = 1.5

@@ -7,16 +7,15 @@ import signal
 import pytest
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from connectors.log.base import AppendFailed, Outgoing, Partition, partition_of
+from connectors.log.base import AppendFailed, LogUnavailable, Outgoing, Partition, partition_of
 from connectors.log.kafka.log import KafkaLog
 from flows.runtime.session import TOPICS
-from tests.flows.shop import event, eventually, lines, running
+from tests.flows.shop import event, lines, running
 from tests.kafka.engine import PARTITIONS, KafkaShop, until
 from tests.kafka.stream import as_message
+from tests.patience import PATIENCE_S, eventually
 
 pytestmark = pytest.mark.kafka
-
-FOUND_S = 30.0
 
 
 def sale(number: int | str) -> Outgoing:
@@ -27,6 +26,14 @@ def sale(number: int | str) -> Outgoing:
 
 def put(log: KafkaLog, *messages: Outgoing) -> None:
     assert not any(isinstance(result, AppendFailed) for result in log.append(messages))
+
+
+def has_leaders(shop: KafkaShop) -> bool:
+    """Say whether a broker that was started again serves the sales."""
+    try:
+        return sum(shop.log.end_offsets("pos.sales").values()) > 0
+    except LogUnavailable:
+        return False
 
 
 def on_hand(shop: KafkaShop, sku: str) -> int:
@@ -95,7 +102,7 @@ def test_an_input_that_would_lose_events_is_refused_at_the_start(
     shop = kafka_shop
     admin = AdminClient({"bootstrap.servers": shop.kafka.bootstrap})
     wanted = NewTopic(shop.name("pos.sales"), 4, 1, config={setting: value})
-    admin.create_topics([wanted])[wanted.topic].result(10)
+    admin.create_topics([wanted])[wanted.topic].result(PATIENCE_S)
     assert refused(shop) == f"penstock ingest: pos.sales: {told}\n"
 
 
@@ -113,7 +120,7 @@ def test_partitions_that_are_added_are_read_without_a_restart(kafka_shop: KafkaS
             ends = shop.log.end_offsets("pos.sales")
             return all(applied[Partition("pos.sales", n)] == ends[n] - 1 for n in (4, 5))
 
-        until(shop.applied, are_applied, FOUND_S)
+        until(shop.applied, are_applied)
         assert on_hand(shop, "A") == -len(added)
         shop.until_shared(2, len(PARTITIONS) + 2)
 
@@ -131,7 +138,7 @@ def test_a_topic_made_again_stops_the_flow_and_the_next_one_reads_the_new_topic(
     shop.log.delete("pos.sales")
     shop.log.create("pos.sales", 4)
     flow.send_signal(signal.SIGCONT)
-    said = flow.communicate(timeout=30)[1].decode()
+    said = flow.communicate(timeout=PATIENCE_S)[1].decode()
     assert (flow.returncode, said.count("\n")) == (2, 1)
     assert re.match(
         r"penstock ingest: pos\.sales: expected the log \S+, got \S+: the topic was made again",
@@ -170,6 +177,7 @@ def test_a_log_that_lost_its_tail_stops_the_next_start(lone_shop: KafkaShop) -> 
     shop.kafka.stop()
     shutil.copytree(data, data.with_name("older"))
     shop.kafka.start()
+    assert eventually(lambda: has_leaders(shop))
     put(shop.log, *map(sale, range(5, 40)))
     with running(shop, ("run", "ingest")):
         assert eventually(lambda: on_hand(shop, "A") == -40)

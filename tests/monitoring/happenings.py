@@ -21,6 +21,7 @@ from state.protocol.sharding import tag_of
 from tests.faults.load import Event
 from tests.faults.stage import Stage, Worker, until
 from tests.monitoring import alerting
+from tests.patience import PATIENCE_S
 from tests.servers.prometheus import Prometheus, prometheus
 from tests.servers.redis_servers import RedisServer
 
@@ -30,7 +31,6 @@ WARM_S = 12.0
 """Longer than the windows of rare events are then: who has just begun is new no more."""
 WALK = "30%"
 """Of a core, where 1 % is usual: rounds must be shorter as `for` is, also on a machine that does other things."""
-RAISED_S, OVER_S = 60.0, 90.0
 SALES_PER_S = 5.0
 LOCATIONS = ("wh", "s1", "s2")
 SKUS = tuple(f"A{n}" for n in range(40))
@@ -166,10 +166,10 @@ class Watch:
         return self._named(f'count_over_time(ALERTS{{alertstate="firing"}}[{seconds}s])')
 
     def until_raised(self, name: str) -> None:
-        until(lambda: name in self.firing(), f"{name} among {self.firing()}", RAISED_S)
+        until(lambda: name in self.firing(), f"{name} among {self.firing()}", PATIENCE_S)
 
     def until_over(self, name: str) -> None:
-        until(lambda: name not in self.firing(), f"no {name} any more", OVER_S)
+        until(lambda: name not in self.firing(), f"no {name} any more", PATIENCE_S)
 
     def _named(self, query: str) -> set[str]:
         found = self._server.ask("query", query=query)["result"]
@@ -188,7 +188,7 @@ def watched(chain: Chain, folder: Path) -> Iterator[Watch]:
             found = server.ask("query", query=query)["result"]
             return bool(found) and int(found[0]["value"][1]) == processes
 
-        until(warm, "a Prometheus that has looked for a while", 4 * WARM_S)
+        until(warm, "a Prometheus that has looked for a while", PATIENCE_S)
         # Before the first scrape every flow was down.
         watch = Watch(server)
         assert not watch.firing(), watch.firing()

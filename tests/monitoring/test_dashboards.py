@@ -159,13 +159,11 @@ def watched(tmp_path_factory: pytest.TempPathFactory, missing: Any) -> Iterator[
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)
 def test_every_panel_has_data_while_a_demo_runs(watched: panels.Watched) -> None:
     assert panels.empty(watched) == []
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)
 def test_a_query_that_finds_nothing_is_told(
     watched: panels.Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -175,7 +173,6 @@ def test_a_query_that_finds_nothing_is_told(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)
 def test_pictures_show_every_panel_with_its_lines(watched: panels.Watched, tmp_path: Path) -> None:
     made = draw(watched, tmp_path)
     assert [path.name for path in made] == ["dashboard-truth.svg", "dashboard-flows.svg"]

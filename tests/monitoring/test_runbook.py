@@ -13,8 +13,9 @@ import pytest
 
 import monitoring.rules
 from connectors.redis.embedded import EmbeddedError, embedded
-from tests.flows.shop import event, eventually, lines
+from tests.flows.shop import event, lines
 from tests.monitoring import alerting
+from tests.patience import PATIENCE_S, eventually
 from tests.servers.kafka import ServerMissing, bound_to_us, free_ports
 from tests.servers.prometheus import prometheus
 from tests.test_readme import Terminal
@@ -97,7 +98,7 @@ class Engine(Terminal):
         """Append events, and wait until the channels know."""
         (self.folder / "events.jsonl").write_bytes(b"\n".join(map(orjson.dumps, events)))
         self.says("penstock emit events.jsonl")
-        self.says("penstock wait --idle --timeout 40")
+        self.says(f"penstock wait --idle --timeout {PATIENCE_S:g}")
 
     def here(self, command: str) -> str:
         """The command with what the page has as addresses replaced by those of this engine."""
@@ -108,7 +109,7 @@ class Engine(Terminal):
     def stop(self) -> None:
         for process in self.processes:
             process.terminate()
-            assert process.wait(20) == 0
+            assert process.wait(PATIENCE_S) == 0
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +128,6 @@ def engine(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)
 def test_every_command_of_the_runbook_runs(engine: Engine, missing: Callable[[str], None]) -> None:
     for program in ("curl", "redis-cli"):
         if shutil.which(program) is None:
@@ -137,7 +137,6 @@ def test_every_command_of_the_runbook_runs(engine: Engine, missing: Callable[[st
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
 def test_every_query_of_the_runbook_finds_something_unless_all_is_well(
     engine: Engine, tmp_path: Path, missing: Callable[[str], None]
 ) -> None:
@@ -156,7 +155,7 @@ def test_every_query_of_the_runbook_finds_something_unless_all_is_well(
             engine.trade(
                 event(9, "pos.sale", location="wh-ec", receipt="2", lines=lines(A1=1)),
             )
-            assert eventually(lambda: empty() <= EMPTY_WHEN_WELL, 60), empty() - EMPTY_WHEN_WELL
+            assert eventually(lambda: empty() <= EMPTY_WHEN_WELL), empty() - EMPTY_WHEN_WELL
     except ServerMissing as error:
         missing(str(error))
 

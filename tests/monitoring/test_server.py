@@ -9,7 +9,7 @@ from threading import Event, active_count
 import pytest
 
 from monitoring.server import AddressUnavailableError, Checks, MetricsServer, serve
-from tests.flows.shop import eventually
+from tests.patience import PATIENCE_S, eventually
 
 
 class Readiness:
@@ -38,7 +38,9 @@ def server(readiness: Readiness) -> Iterator[MetricsServer]:
 
 
 def ask(server: MetricsServer, path: str, method: str = "GET") -> tuple[int, str, bytes]:
-    with closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=5)) as connection:
+    with closing(
+        http.client.HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE_S)
+    ) as connection:
         connection.request(method, path)
         answer = connection.getresponse()
         return answer.status, answer.headers["Content-Type"], answer.read()
@@ -110,13 +112,13 @@ def test_one_who_hangs_up_before_the_answer_leaves_no_word(
 
     def slow() -> Checks:
         asked.set()
-        gone.wait(10)
+        gone.wait(PATIENCE_S)
         return {}
 
     running = serve("127.0.0.1:0", slow)
     with socket.create_connection(("127.0.0.1", running.port)) as scraper:
         scraper.sendall(b"GET /readyz HTTP/1.1\r\n\r\n")
-        assert asked.wait(10)
+        assert asked.wait(PATIENCE_S)
         # Reset, so that the answer meets nobody.
         scraper.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     gone.set()
@@ -164,7 +166,7 @@ def test_ipv6_is_served_where_the_machine_has_it(readiness: Readiness) -> None:
     except OSError:
         pytest.skip("this machine has no IPv6 loopback")
     server = serve("[::1]:0", readiness)
-    with closing(http.client.HTTPConnection("::1", server.port, timeout=5)) as connection:
+    with closing(http.client.HTTPConnection("::1", server.port, timeout=PATIENCE_S)) as connection:
         connection.request("GET", "/healthz")
         assert connection.getresponse().status == 200
     server.stop()

@@ -4,6 +4,7 @@ The jars come by Maven (`pom.xml` beside this file) and are kept in `.servers/` 
 """
 
 import os
+import random
 import shutil
 import signal
 import socket
@@ -18,10 +19,13 @@ from functools import cache
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
+from tests.patience import PATIENCE_S
+
 ROOT = Path(__file__).parents[2]
 POM = Path(__file__).with_name("pom.xml")
-START_S = 60.0
-STOP_S = 30.0
+PORTS = range(18_000, 20_000)
+START_S = PATIENCE_S
+STOP_S = PATIENCE_S
 HEAP = "-Xmx512m"
 
 TOOLS = {
@@ -80,14 +84,23 @@ def class_path() -> str:
 
 
 def free_ports(count: int) -> list[int]:
-    """Return ports of loopback that are free now."""
-    held = [socket.socket() for _ in range(count)]
-    for each in held:
-        each.bind(("127.0.0.1", 0))
-    ports = [each.getsockname()[1] for each in held]
-    for each in held:
-        each.close()
-    return ports
+    """Return ports of loopback that are free now, and that the kernel gives to nobody who does not ask for them.
+
+    Among those that it deals out, the port of a server that is away would be lost to the next connection, perhaps to
+    one of those who try to reach it.
+    """
+    found: list[int] = []
+    for port in random.sample(PORTS, len(PORTS)):
+        if len(found) == count:
+            break
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        found.append(port)
+    return found
 
 
 class Kafka:

@@ -17,10 +17,10 @@ from typing import Any, NamedTuple
 import orjson
 import yaml
 
+from tests.patience import PATIENCE_S
 from tests.servers.kafka import ServerMissing, bound_to_us, free_ports
 
-START_S = 30.0
-ASK_S = 30.0
+START_S = ASK_S = PATIENCE_S
 
 
 class Line(NamedTuple):

@@ -17,6 +17,7 @@ from connectors.redis.embedded import (
     server_program,
     socket_path,
 )
+from tests.patience import eventually
 
 ROOT = Path(__file__).parents[3]
 USER = """
@@ -71,11 +72,8 @@ def is_running(pid: int) -> bool:
     return state != "Z"
 
 
-def wait_for(condition: Callable[[], bool], seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.02)
+def wait_for(condition: Callable[[], bool]) -> None:
+    assert eventually(condition), "waited too long"
 
 
 def test_two_processes_share_one_server_and_the_first_may_go(tmp_path: Path) -> None:
@@ -88,7 +86,7 @@ def test_two_processes_share_one_server_and_the_first_may_go(tmp_path: Path) -> 
         time.sleep(0.3)
         assert connection.get("a") == b"1"
         assert server_pid(store) == pid
-    wait_for(lambda: not is_running(pid), 2)
+    wait_for(lambda: not is_running(pid))
 
 
 def test_the_server_stops_when_all_its_users_are_killed(tmp_path: Path) -> None:
@@ -101,14 +99,14 @@ def test_the_server_stops_when_all_its_users_are_killed(tmp_path: Path) -> None:
     assert is_running(pid)
     for user in users:
         end(user, kill=True)
-    wait_for(lambda: not is_running(pid), 2)
+    wait_for(lambda: not is_running(pid))
 
 
 def test_data_and_identity_survive_a_clean_stop(tmp_path: Path) -> None:
     with embedded(tmp_path) as store, client(store) as connection:
         identity, pid = store.identity, server_pid(store)
         connection.set("a", "1")
-    wait_for(lambda: not is_running(pid), 2)
+    wait_for(lambda: not is_running(pid))
     with embedded(tmp_path) as store, client(store) as connection:
         assert connection.get("a") == b"1"
         assert server_pid(store) != pid
@@ -130,7 +128,7 @@ def test_a_killed_server_is_started_again_under_a_new_identity(tmp_path: Path) -
     with embedded(tmp_path) as store:
         identity, pid = store.identity, server_pid(store)
         os.kill(pid, signal.SIGKILL)
-        wait_for(lambda: not is_running(pid), 2)
+        wait_for(lambda: not is_running(pid))
         with embedded(tmp_path) as again:
             assert server_pid(again) != pid
             assert again.identity == store.identity != identity
@@ -143,7 +141,7 @@ def test_a_killed_keeper_takes_its_server_along_and_the_identity_changes(tmp_pat
         status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
         keeper = next(int(line.split()[1]) for line in status.splitlines() if "PPid" in line)
         os.kill(keeper, signal.SIGKILL)
-        wait_for(lambda: not is_running(pid), 2)
+        wait_for(lambda: not is_running(pid))
     with embedded(tmp_path) as store, client(store) as connection:
         assert connection.ping()
         assert store.identity != identity
@@ -175,7 +173,7 @@ def test_any_folder_will_do(tmp_path: Path, name: str) -> None:
     with embedded(tmp_path / name) as store, client(store) as connection:
         assert connection.get("a") == b"1"
         pid = server_pid(store)
-    wait_for(lambda: not is_running(pid), 2)
+    wait_for(lambda: not is_running(pid))
     if not Path(store.socket).is_relative_to(tmp_path):
         Path(store.socket).parent.rmdir()
 

@@ -2,13 +2,24 @@
 
 import orjson
 
-from tests.flows.shop import Shop, event, eventually, last_fault, lines, rows, running
+from tests.flows.shop import Shop, event, last_fault, lines, rows, running
+from tests.patience import PATIENTLY, eventually
 
 
 def test_an_adjustment_tells_the_figures_before_and_after(stocked: Shop) -> None:
     with running(stocked, ("run", "ingest")):
         done = stocked.penstock(
-            "adjust", "A", "s1", "-2", "--reason", "damaged", "--by", "y.lin", "--note", "fell"
+            "adjust",
+            "A",
+            "s1",
+            "-2",
+            "--reason",
+            "damaged",
+            "--by",
+            "y.lin",
+            "--note",
+            "fell",
+            *PATIENTLY,
         )
         (found,) = rows(done)
     assert (found["before"], found["after"]) == (3, 1)
@@ -37,7 +48,9 @@ def test_what_is_done_by_hand_while_events_set_the_clock_happens_then_and_not_to
     shop.emit(received | {"time": "2011-07-04T10:00:00+00:00"})
     with running(shop, ("run", "ingest")):
         assert eventually(lambda: shop.penstock("stock", "A").returncode == 0)
-        adjusted = shop.penstock("adjust", "A", "wh", "1", "--reason", "found", "--by", "y.lin")
+        adjusted = shop.penstock(
+            "adjust", "A", "wh", "1", "--reason", "found", "--by", "y.lin", *PATIENTLY
+        )
         assert (rows(adjusted)[0]["after"], has(6)) == (6, True)
         assert shop.penstock("import", str(counted)).returncode == 0
         assert eventually(lambda: has(8))

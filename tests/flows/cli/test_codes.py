@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.flows.shop import CONFIG, Shop, event, eventually, last_fault, lines, rows, running
+from tests.flows.shop import CONFIG, Shop, event, last_fault, lines, rows, running
+from tests.patience import eventually
 
 WITH_CODES = CONFIG + "sources:\n  - {prefix: /pos/, system: pos, codes: codes.csv}\n"
 

@@ -4,7 +4,8 @@ import orjson
 import pytest
 
 from tests.flows.cli.opening import POSITIONS, opening
-from tests.flows.shop import Shop, eventually, rows, running
+from tests.flows.shop import Shop, rows, running
+from tests.patience import eventually
 
 
 @pytest.fixture

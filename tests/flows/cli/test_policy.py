@@ -9,8 +9,8 @@ import orjson
 import pytest
 
 from tests.flows.shop import Shop, event, lines, rows
+from tests.patience import PATIENCE_S
 
-WAIT_S = 30
 CHANGED = """
 categories: [{id: a, skus: ["A*"]}]
 policies: {overrides: [{category: a, channel: shop, buffer: {units: 4}}]}
@@ -105,7 +105,7 @@ def test_who_and_why_are_asked_for(shop: Shop) -> None:
 
 
 def await_that(process: subprocess.Popen[bytes], is_so: Callable[[], bool]) -> None:
-    ends_s = time.monotonic() + WAIT_S
+    ends_s = time.monotonic() + PATIENCE_S
     while not is_so():
         assert process.poll() is None
         assert time.monotonic() < ends_s
@@ -137,5 +137,5 @@ def test_a_running_program_brings_its_file_in_force_again(
     await_that(process, lambda: len(history()) == 2)
     assert (history()[0]["by"], history()[0]["why"]) == ("reload", why)
     process.terminate()
-    assert process.wait(WAIT_S) == 0
+    assert process.wait(PATIENCE_S) == 0
     assert levels(shop, "A") == {"shopee": 9, "shop": 6}

@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 import orjson
 import pytest
 
-from tests.flows.shop import Shop, event, eventually, last_fault, lines, running
+from tests.flows.shop import Shop, event, last_fault, lines, running
+from tests.patience import PATIENTLY, eventually
 
 
 @pytest.mark.slow
@@ -26,7 +27,9 @@ def test_a_list_of_another_system_is_compared_and_then_made_true(stocked: Shop) 
             ("s1", "C", 1),
         ]
         assert stocked.penstock(*base, "--apply").returncode == 2
-        mended = stocked.penstock(*base, "--apply", "--reason", "correction", "--by", "y.lin")
+        mended = stocked.penstock(
+            *base, "--apply", "--reason", "correction", "--by", "y.lin", *PATIENTLY
+        )
         assert mended.returncode == 0, mended.stderr
         assert last_fault(mended).endswith("differ=3 counted_since=0 events=2 applied=2")
     assert {each["location"]: each["on_hand"] for each in stocked.stock("A")["positions"]} == {

@@ -20,7 +20,8 @@ import pytest
 
 from monitoring import metrics
 from monitoring.server import MetricsServer, serve
-from tests.flows.shop import Shop, event, eventually, lines, rows, running
+from tests.flows.shop import Shop, event, lines, rows, running
+from tests.patience import PATIENCE_S, eventually
 from tests.servers.prometheus import neighbours
 
 STYLE = re.compile(rb"\x1b\[[0-9;]*m")
@@ -87,7 +88,7 @@ def test_two_flows_are_shown_with_what_they_did(shop: Shop) -> None:
             if any(each["publish"]["updates_per_s"] for each in told):
                 break
         watch.send_signal(signal.SIGTERM)
-        assert (watch.wait(10), watch.stderr.read() if watch.stderr else b"") == (0, b"")
+        assert (watch.wait(PATIENCE_S), watch.stderr.read() if watch.stderr else b"") == (0, b"")
     assert any(each["ingest"]["events_per_s"].get("applied") for each in told)
     assert any(each["publish"]["log_to_emitted"]["p99_s"] for each in told)
     assert {process["address"] for process in told[-1]["processes"]} <= {
@@ -152,7 +153,7 @@ class Screen:
             stdin=self.theirs, stdout=self.theirs, stderr=self.theirs, start_new_session=True,
         )  # fmt: skip
 
-    def shows(self, word: bytes, within_s: float = 15.0) -> bool:
+    def shows(self, word: bytes, within_s: float = PATIENCE_S) -> bool:
         """Wait until a word was shown."""
         deadline = time.monotonic() + within_s
         while word not in STYLE.sub(b"", self.seen):
@@ -162,7 +163,7 @@ class Screen:
             self.seen += os.read(self.ours, 65_536)
         return True
 
-    def ends(self, within_s: float = 15.0) -> int | None:
+    def ends(self, within_s: float = PATIENCE_S) -> int | None:
         """Return the exit code, None if it goes on. What it still writes is read, or it would wait for that."""
 
         def over() -> bool:

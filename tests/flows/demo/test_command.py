@@ -107,7 +107,6 @@ def topics_of(kafka: Kafka) -> list[str]:
 
 
 @pytest.mark.kafka
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -129,7 +128,6 @@ def test_on_kafka_and_redis_it_ends_as_on_the_embedded_store(
 
 
 @pytest.mark.cluster
-@pytest.mark.timeout(300)
 def test_on_kafka_and_a_cluster_it_ends_as_on_the_embedded_store(
     tmp_path: Path, kafka: Kafka, redis_cluster: RedisCluster
 ) -> None:

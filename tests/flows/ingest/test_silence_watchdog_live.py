@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from tests.flows.shop import Shop, event, eventually, lines, rows
+from tests.flows.shop import Shop, event, lines, rows
+from tests.patience import PATIENCE_S, eventually
 
 CONFIG = """
 version: 1
@@ -28,7 +29,7 @@ def shown(shop: Shop) -> list[tuple[int, int]]:
     return [(row["value"]["data"]["levels"]["shop"], row["timestamp_ms"]) for row in told]
 
 
-@pytest.mark.slow
+@pytest.mark.quiet
 def test_a_silent_shop_is_left_out_promptly_and_counts_again_with_its_first_event(
     shop: Shop,
 ) -> None:
@@ -44,7 +45,7 @@ def test_a_silent_shop_is_left_out_promptly_and_counts_again_with_its_first_even
     finally:
         for process in flows:
             process.terminate()
-        said = [process.communicate(timeout=20)[1].decode() for process in flows]
+        said = [process.communicate(timeout=PATIENCE_S)[1].decode() for process in flows]
     assert [process.returncode for process in flows] == [0, 0]
     assert [text.count("location ") for text in said] == [2, 0]
     first, _, third = sorted(messages(shop, "wms.receipts"), key=lambda row: row["timestamp_ms"])

@@ -9,7 +9,7 @@ from connectors.redis.embedded import Embedded
 from flows.publish import policy_rollout
 from flows.services.policy.activate import activate
 from state.store.policy_history import By
-from tests.flows.harness import Engine, engine
+from tests.flows.harness import Engine, Waited, engine
 from tests.flows.shop import CONFIG, lines
 
 SKUS = 400
@@ -35,6 +35,12 @@ def slowly(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(policy_rollout, "REQUEUED_PER_S", 40)
 
 
+@pytest.fixture
+def passing() -> Waited:
+    """Seconds decide here what comes up meanwhile: they are those that somebody waited, not those that work took."""
+    return Waited()
+
+
 def told(e: Engine) -> list[dict[str, Any]]:
     return e.told("stock.updates")
 
@@ -58,9 +64,9 @@ def due(e: Engine) -> dict[str, float]:
 
 
 def test_what_may_fall_is_told_first_and_the_rest_in_its_turn(
-    valkey: Embedded, config: Path
+    valkey: Embedded, config: Path, passing: Waited
 ) -> None:
-    with engine(valkey, config) as e:
+    with engine(valkey, config, passing) as e:
         stocked(e)
         before = change(e, config, CONFIG + SPREAD)
         e.publish(1)
@@ -77,12 +83,12 @@ def test_what_may_fall_is_told_first_and_the_rest_in_its_turn(
 
 
 def test_a_process_that_starts_with_another_file_hastens_what_falls_by_it(
-    valkey: Embedded, config: Path
+    valkey: Embedded, config: Path, passing: Waited
 ) -> None:
-    with engine(valkey, config) as e:
+    with engine(valkey, config, passing) as e:
         stocked(e)
     config.write_text(CONFIG + SPREAD)
-    with engine(valkey, config) as e:
+    with engine(valkey, config, passing) as e:
         before = len(told(e))
         e.publish(1)
         assert {update["sku"] for update in told(e)[before:]} == {
@@ -90,8 +96,10 @@ def test_a_process_that_starts_with_another_file_hastens_what_falls_by_it(
         }
 
 
-def test_a_policy_that_only_gives_hastens_nothing(valkey: Embedded, config: Path) -> None:
-    with engine(valkey, config) as e:
+def test_a_policy_that_only_gives_hastens_nothing(
+    valkey: Embedded, config: Path, passing: Waited
+) -> None:
+    with engine(valkey, config, passing) as e:
         stocked(e)
         before = change(e, config, CONFIG.replace("units: 1", "units: 0"))
         e.publish(2)
@@ -103,9 +111,9 @@ def test_a_policy_that_only_gives_hastens_nothing(valkey: Embedded, config: Path
 
 
 def test_when_every_sku_may_fall_all_come_up_at_once_and_each_is_claimed_once(
-    valkey: Embedded, config: Path
+    valkey: Embedded, config: Path, passing: Waited
 ) -> None:
-    with engine(valkey, config) as e:
+    with engine(valkey, config, passing) as e:
         stocked(e)
         before = change(e, config, CONFIG.replace("units: 1", "units: 2"))
         assert e.publish() == SKUS
@@ -114,10 +122,10 @@ def test_when_every_sku_may_fall_all_come_up_at_once_and_each_is_claimed_once(
 
 
 def test_what_had_not_come_up_when_another_policy_followed_comes_up_at_once_all_the_same(
-    valkey: Embedded, config: Path
+    valkey: Embedded, config: Path, passing: Waited
 ) -> None:
     """The second policy gives back half of what the first took, which most SKUs have not even told."""
-    with engine(valkey, config) as e:
+    with engine(valkey, config, passing) as e:
         stocked(e)
         before = change(e, config, CONFIG + "policies: {network_threshold: 2}\n")
         e.now_s += 1

@@ -8,16 +8,8 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.flows.shop import (
-    Shop,
-    end_state_alone,
-    event,
-    eventually,
-    lines,
-    rows,
-    running,
-    trading,
-)
+from tests.flows.shop import Shop, end_state_alone, event, lines, rows, running, trading
+from tests.patience import PATIENCE_S, eventually
 
 
 class Process(NamedTuple):
@@ -49,7 +41,7 @@ def test_two_of_each_flow_end_where_one_of_each_does(shop: Shop, tmp_path: Path)
     shop.emit(*events)
     roles = ("ingest", "publish") * 2
     with running(shop, *(("run", role) for role in roles)):
-        assert shop.penstock("wait", "--idle", "--timeout", "40").returncode == 0
+        assert shop.penstock("wait", "--idle", "--timeout", f"{PATIENCE_S:g}").returncode == 0
 
     assert shop.end_state() == end_state_alone(tmp_path / "alone", events)
     assert shop.stock("A1")["unrouted"] > 0
@@ -64,7 +56,7 @@ def test_bytewax_runs_the_same_flow(shop: Shop, workers: tuple[str, ...]) -> Non
         assert shop.stock("A")["available"] == 5
     finally:
         flow.send_signal(signal.SIGTERM)
-        said = flow.communicate(timeout=20)[1]
+        said = flow.communicate(timeout=PATIENCE_S)[1]
     assert (flow.returncode, said) == (0, b"")
 
 
@@ -74,7 +66,7 @@ def test_a_flow_that_is_asked_to_stop_ends_cleanly(shop: Shop, number: signal.Si
     flow = shop.start("run")
     assert eventually(lambda: shop.penstock("stock", "A").returncode == 0)
     flow.send_signal(number)
-    said = flow.communicate(timeout=20)[1]
+    said = flow.communicate(timeout=PATIENCE_S)[1]
     assert (flow.returncode, said) == (0, b"")
 
 
@@ -86,7 +78,7 @@ def test_flows_that_are_stopped_before_they_have_a_handler_end_cleanly(
     assert eventually(lambda: len(children_of(flow)) == 2)
     for child in children_of(flow):
         os.kill(child.pid, number)
-    said = flow.communicate(timeout=20)[1]
+    said = flow.communicate(timeout=PATIENCE_S)[1]
     assert (flow.returncode, said) == (0, b"")
 
 
@@ -98,7 +90,7 @@ def test_a_hangup_before_they_have_a_handler_does_not_end_flows(shop: Shop) -> N
         os.kill(pid, signal.SIGHUP)
     assert eventually(lambda: shop.penstock("stock", "A").returncode == 0)
     flow.send_signal(signal.SIGTERM)
-    said = flow.communicate(timeout=20)[1]
+    said = flow.communicate(timeout=PATIENCE_S)[1]
     assert (flow.returncode, said) == (0, b"")
 
 
@@ -109,8 +101,8 @@ def test_flows_do_not_outlive_the_run_that_started_them(shop: Shop) -> None:
     children = {each.pid for each in children_of(flow)}
     assert len(children) == 2
     flow.kill()
-    flow.communicate(timeout=20)
-    assert eventually(lambda: not children & {each.pid for each in processes()}, 10)
+    flow.communicate(timeout=PATIENCE_S)
+    assert eventually(lambda: not children & {each.pid for each in processes()})
 
 
 def test_a_killed_flow_is_noticed_and_the_other_one_stopped(shop: Shop) -> None:
@@ -119,7 +111,7 @@ def test_a_killed_flow_is_noticed_and_the_other_one_stopped(shop: Shop) -> None:
     assert eventually(lambda: shop.penstock("stock", "A").returncode == 0)
     (publish,) = [child.pid for child in children_of(flow) if " publish" in child.command]
     os.kill(publish, signal.SIGKILL)
-    said = flow.communicate(timeout=20)[1]
+    said = flow.communicate(timeout=PATIENCE_S)[1]
     assert (flow.returncode, said) == (1, b"penstock run: a flow was ended by signal 9\n")
 
 

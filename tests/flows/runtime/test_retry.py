@@ -13,15 +13,13 @@ from connectors.log.base import LogUnavailable
 from connectors.redis.embedded import server_program
 from flows.runtime.retry import insist
 from monitoring import metrics
+from tests.patience import PATIENCE_S, eventually
 from tests.servers.redis_servers import RedisServer, until
 
-SLOW = """#!lua name=slow
-redis.register_function('slow', function(keys, args)
-  local began, turns = redis.call('TIME'), 0
-  repeat
-    local now = redis.call('TIME')
-    local spent_ms = (now[1] - began[1]) * 1000 + (now[2] - began[2]) / 1000
-  until spent_ms >= tonumber(args[1])
+ENDLESS = """#!lua name=endless
+redis.register_function('endless', function()
+  while true do
+  end
 end)
 """
 
@@ -51,9 +49,9 @@ def refused_then_done(server: RedisServer, says: str, mend: Callable[[], Any]) -
 
     thread = threading.Thread(target=insist, args=(attempt,), daemon=True)
     thread.start()
-    assert refused.wait(5)
+    assert refused.wait(PATIENCE_S)
     mend()
-    thread.join(10)
+    thread.join(PATIENCE_S)
     assert not thread.is_alive()
     assert says in met[0]
     assert server.do("GET", "key") == b"value"
@@ -132,13 +130,28 @@ def test_a_server_that_is_away_is_told_once_and_repetitions_are_counted(
 def test_a_server_that_runs_a_long_script_is_waited_for(own_server: RedisServer) -> None:
     server = own_server
     server.do("CONFIG", "SET", "busy-reply-threshold", 10)
-    server.do("FUNCTION", "LOAD", SLOW)
-    script = threading.Thread(target=server.client.execute_command, args=("FCALL", "slow", 0, 1000))
-    script.start()
-    try:
-        refused_then_done(server, "BUSY", script.join)
-    finally:
-        script.join()
+    server.do("FUNCTION", "LOAD", ENDLESS)
+    ended = threading.Event()
+
+    def run() -> None:
+        with redis.Redis(port=server.port) as client, pytest.raises(redis.ResponseError):
+            client.fcall("endless", 0)
+        ended.set()
+
+    def is_busy() -> bool:
+        try:
+            server.client.ping()
+        except redis.ResponseError as error:
+            return str(error).startswith("BUSY")
+        return False
+
+    def end() -> None:
+        server.do("FUNCTION", "KILL")
+        assert ended.wait(PATIENCE_S)
+
+    threading.Thread(target=run, daemon=True).start()
+    assert eventually(is_busy)
+    refused_then_done(server, "BUSY", end)
 
 
 def test_a_call_that_is_refused_for_good_is_not_repeated(own_server: RedisServer) -> None:

@@ -13,6 +13,7 @@ from flows.services.policy.reload import Reload
 from monitoring import metrics
 from tests.flows.harness import Engine, engine
 from tests.flows.shop import CONFIG
+from tests.patience import PATIENCE_S
 
 
 def reloads(result: str) -> float:
@@ -89,6 +90,6 @@ def test_a_hangup_in_the_moment_in_which_waiting_ends_is_not_lost(
         monkeypatch.setattr(reload, "read", note)
         thread = threading.Thread(target=reload.run, daemon=True)
         thread.start()
-        thread.join(5)
+        thread.join(PATIENCE_S)
         reload.stop()
         assert read == ["SIGHUP"]

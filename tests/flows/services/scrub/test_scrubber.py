@@ -20,7 +20,8 @@ from monitoring import metrics
 from state.protocol.sharding import shard_of
 from state.store.lease import Lease
 from tests.flows.harness import Engine, engine
-from tests.flows.shop import Shop, event, eventually, lines
+from tests.flows.shop import Shop, event, lines
+from tests.patience import PATIENCE_S, eventually
 from tests.servers.redis_servers import RedisServer, free_ports
 
 FAST = "50%"
@@ -52,7 +53,7 @@ def walker(run: Runtime) -> Iterator[Scrubber]:
         yield walk
     finally:
         walk.stop()
-        thread.join(5)
+        thread.join(PATIENCE_S)
         assert not thread.is_alive()
 
 
@@ -161,7 +162,7 @@ def test_a_server_that_is_away_is_waited_for(tmp_path: Path, config: Path) -> No
 def scraped(port: int) -> dict[str, float]:
     """What a process exports, without labels; nothing when it does not answer."""
     try:
-        with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+        with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=PATIENCE_S) as answer:
             text = answer.read().decode()
     except (URLError, ConnectionError):
         return {}
@@ -184,7 +185,7 @@ def test_when_the_process_that_walks_is_killed_another_takes_over(shop: Shop) ->
     first = next(n for n, port in enumerate(ports) if name in scraped(port))
     assert name not in scraped(ports[1 - first])
     publishers[first].kill()
-    assert eventually(lambda: name in scraped(ports[1 - first]), within_s=30)
+    assert eventually(lambda: name in scraped(ports[1 - first]))
     publishers[1 - first].terminate()
-    assert publishers[1 - first].communicate(timeout=20)[1] == b"", "it has nothing to log"
+    assert publishers[1 - first].communicate(timeout=PATIENCE_S)[1] == b"", "it has nothing to log"
     assert publishers[1 - first].returncode == 0
