@@ -1,6 +1,10 @@
 """What a run wrote, read once after it, and held against what had to come of it.
 
 A system that is wrong is shown as wrong, and its figures do not count.
+
+`tests.oracle` has no part in it. Most of the systems keep one total for each SKU: no position, no order, some no
+version. And what must come of a stream is a few sums over its plan; for the oracle its millions of events would have to
+be written down and read once more.
 """
 
 import time

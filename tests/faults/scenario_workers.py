@@ -4,6 +4,7 @@ import random
 import time
 
 from connectors.log.kafka.client import SESSION_MS
+from tests.evidence import stock
 from tests.faults.load import Trading, one_each
 from tests.faults.stage import Maker, NoProof, Proof, Role, Stage, Worker, asked, until
 
@@ -159,8 +160,8 @@ class Crew:
         (slow,) = self.stage.living("publish")
         for turn in range(FREEZES_MAX):
             self._freeze_with_claims(slow, skus, f"{name}{turn}")
-            found = self.stage.stock()
-            if claimed := sum(found[sku].open for sku in skus):
+            found = {each["sku"]: each["open"] for each in stock(self.stage.run)}
+            if claimed := sum(found[sku] for sku in skus):
                 self.claims_frozen += claimed
                 return slow
             # It had settled when it froze: all is put back, and sold again.

@@ -2,28 +2,27 @@
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Self
 from uuid import uuid4
 
-import orjson
-
 from connectors.config.settings import PREFIX, Settings
-from connectors.log.base import INPUT_TOPICS, Record, history
 from connectors.redis.embedded import _is_kept
 from flows.runtime.context import Runtime
 from flows.runtime.idle import open_work
 from flows.runtime.retry import is_away
 from flows.runtime.session import runtime
-from state.protocol.figures import SkuState
-from tests.faults.check import Consumer, Figures, Found, Stock, Told, Verdict, judge, left_open
+from tests import evidence
+from tests.faults.check import Found, Verdict, judge, left_open
 from tests.faults.load import Event, Feeder
 from tests.faults.process import Worker, asked, until
 from tests.faults.proof import NoProof, NotIdle, NotRun, Proof, Scenario, Wrong
-from tests.oracle.columns import NONE
+from tests.oracle.policy import read_policy
+from tests.oracle.stream import marked
+from tests.oracle.topics import updates_of
 from tests.patience import PATIENCE_S
 from tests.servers.kafka import Kafka
 
@@ -45,7 +44,6 @@ __all__ = [
 ROOT = Path(__file__).parents[2]
 QUIET_S = 1.0
 POLL_S = 0.05
-READ_MANY = 1_000
 
 CONFIG = """
 version: 1
@@ -243,7 +241,7 @@ class Stage:
             if error.lag or not error.due:
                 return verdict
         found = self._found()
-        if any(stock.open for stock in found.stock.values()):
+        if any(sku["open"] for sku in found.stock):
             # A repetition of a recovery may have come between; it must come to an end.
             try:
                 self.settle(within_s)
@@ -251,7 +249,6 @@ class Stage:
                 left_open(verdict, error.lag, error.due, str(error))
             found = self._found()
         verdict += judge(found)
-        found.stream.unlink()
         return verdict
 
     def require(self, within_s: float = 2 * PATIENCE_S) -> None:
@@ -275,52 +272,28 @@ class Stage:
         # Its events are counted by the last check.
         self.noted += replace(found, events=0, copies=0)
 
-    def stock(self) -> dict[str, Stock]:
-        """Return every SKU as the store has it."""
-        skus = sorted(set(self.run.store.skus()))
-        chunks = (skus[i : i + READ_MANY] for i in range(0, len(skus), READ_MANY))
-        states = (state for chunk in chunks for state in self.run.store.read_many(chunk))
-        return {state.sku: _stock(state) for state in states if state is not None}
-
-    def told(self) -> Consumer:
-        """Return what a consumer of all updates knows."""
-        consumer = Consumer()
-        for record in history(self.run.log, "stock.updates"):
-            data = orjson.loads(record.value or b"")["data"]
-            consumer.take(data["sku"], Told(data["version"], data["available"], data["levels"]))
-        return consumer
-
     def _found(self) -> Found:
-        stream = self.folder / "stream.jsonl"
-        present: set[str] = set()
-        with stream.open("wb") as lines:
-            for record in self._inputs():
-                event = self.translate(orjson.loads(record.value or b""), record.timestamp_ms)
-                kind = "duplicate" if event["id"] in present else "good"
-                present.add(event["id"])
-                row = {"kind": kind, "headers": [], "value": orjson.dumps(event).decode()}
-                lines.write(orjson.dumps(row) + b"\n")
-        confirmed = set[str]().union(*(feeder.confirmed for feeder in self.feeders))
-        counters = self.run.store.counters()
+        log, policy = self.run.log, read_policy(self.config)
+        sent = marked(
+            self.translate(evidence.event_of(record), record.timestamp_ms)
+            for record in evidence.inputs(log)
+        )
         dead = {
             (data["topic"], data["partition"], data["offset"])
-            for record in history(self.run.log, "dead.letters")
-            if (data := orjson.loads(record.value or b"")["data"])
+            for data in evidence.outputs(log, "dead.letters")
         }
+        counters = self.run.store.counters()
+        channels = [channel.id for channel in policy.channels]
         return Found(
-            stream=stream,
-            policy=self.config,
-            missing=confirmed - present,
+            sent=sent,
+            policy=policy,
+            confirmed=set[str]().union(*(feeder.confirmed for feeder in self.feeders)),
             applied=counters["applied"],
             duplicates=counters["duplicates"],
             dead=len(dead),
-            stock=self.stock(),
-            consumer=self.told(),
+            stock=list(evidence.stock(self.run)),
+            consumer=updates_of(evidence.outputs(log, "stock.updates"), channels),
         )
-
-    def _inputs(self) -> Iterator[Record]:
-        for topic in INPUT_TOPICS:
-            yield from history(self.run.log, topic)
 
 
 @dataclass(slots=True)
@@ -354,16 +327,3 @@ class Maker:
         )  # fmt: skip
         self.stages.append(self.stack.enter_context(made))
         return made
-
-
-def _stock(state: SkuState) -> Stock:
-    positions = {
-        p.location: Figures(
-            p.on_hand,
-            p.unavailable,
-            p.incoming,
-            NONE if p.counted_at_ms is None else p.counted_at_ms,
-        )
-        for p in state.positions
-    }
-    return Stock(state.version, state.unrouted, state.open, positions)

@@ -10,7 +10,6 @@ from typing import Any
 
 import orjson
 
-from connectors.log.base import history
 from flows.demo.listener import Listener
 from flows.demo.stream import DC_ID
 from flows.runtime.clock import now_ms
@@ -20,8 +19,7 @@ from state.events.timestamps import ms_rfc3339
 from tests.golive.monday import MIDNIGHT_MS, SUPPLIED, SUPPLIER, Monday
 from tests.golive.shop import Setup, Shop, append, config_of, json_lines
 from tests.golive.trader import Trader, outgoing
-from tests.golive.truth import Truth
-from tests.golive.verdict import Moments, truth_of
+from tests.golive.verdict import Moments, course_of
 from tests.patience import PATIENCE_S
 
 IDLE_S = 3 * PATIENCE_S
@@ -128,8 +126,8 @@ def compare_with_today(at: Morning) -> None:
     """Hold what another system shows against the pool: planted differences are found, and no others."""
     at.trader.wait()
     at.idle()
-    truth = truth_of(at)
-    rows = {sku: truth.levels(sku)["momo"] for sku in sorted(truth.on_hand)}
+    course = course_of(at)
+    rows = {sku: course.levels(sku)["momo"] for sku in sorted(course.on_hand)}
     planted: dict[str, int] = {}
     for n, sku in enumerate(sku for sku, level in rows.items() if level > 2):
         if len(planted) == PLANTED:
@@ -177,13 +175,13 @@ def truth_skus(at: Morning) -> dict[str, None]:
 def open_checkouts(at: Morning) -> None:
     """Let customers hold stock, some of it nearly sold out, until the evening."""
     traded = {line["sku"] for fact in at.day.facts for line in fact.data.get("lines", ())}
-    truth = truth_of(at)
+    course = course_of(at)
     hot = [
         sku
-        for sku in sorted(truth.on_hand)
+        for sku in sorted(course.on_hand)
         if sku not in traded and sku not in SUPPLIED
-        and HOT_UNITS[0] <= truth.levels(sku)["shop"] <= HOT_UNITS[1]
-        and at.silent_shop not in truth.on_hand[sku]
+        and HOT_UNITS[0] <= course.levels(sku)["shop"] <= HOT_UNITS[1]
+        and at.silent_shop not in course.on_hand[sku]
     ][:HOT_SKUS]  # fmt: skip
     at.moments.hot = hot
     stop = at.shop.folder / "closed"
@@ -378,6 +376,3 @@ def _skus(data: dict[str, object]) -> list[str]:
 
 def _last(said: str) -> str:
     return said.splitlines()[-1] if said else ""
-
-
-__all__ = ["Morning", "Truth", "history"]

@@ -10,19 +10,22 @@ from typing import Any, NamedTuple, Protocol
 
 import orjson
 
-from connectors.log.base import INPUT_TOPICS, Record, history
+from connectors.log.base import history
 from flows.demo.listener import Listener
 from flows.runtime.context import Runtime
-from state.protocol.figures import SkuState
+from tests.evidence import Json, event_of, inputs, stock
 from tests.golive.monday import Monday
 from tests.golive.shop import Shop, json_lines
-from tests.golive.truth import Rules, Truth
-from tests.oracle.stream import envelope, rfc3339_ms
+from tests.oracle.case import case_of
+from tests.oracle.compare import check_levels, check_positions, check_skus
+from tests.oracle.course import Course
+from tests.oracle.policy import policy_of
+from tests.oracle.stream import marked, rfc3339_ms
+from tests.oracle.verdict import examples
 
 LAG_MS = 20_000
 """What was told may be so much older than what the log held by then: a flow was killed in between."""
 EXAMPLES = 5
-AT_ONCE = 500
 IMPORT = "/penstock/import"
 
 
@@ -97,26 +100,26 @@ class Arrivals(NamedTuple):
     levels: dict[str, int]
 
 
-def truth_of(at: Scene) -> Truth:
-    """Work the pool out from all that is in the log by now, and from what the checkouts held."""
-    truth = Truth(
-        at.day.stock, Rules(at.rules), at.silent_shop,
+def course_of(at: Scene) -> Course:
+    """Follow the pool through all that is in the log by now, and through what the checkouts held."""
+    course = Course(
+        at.day.stock, policy_of(at.rules), at.silent_shop,
         (at.moments.silent_from_ms, at.moments.silent_to_ms),
     )  # fmt: skip
     for at_ms, what, data in sorted(_happened(at), key=lambda each: each[0]):
         if what == "held":
-            truth.hold(data["sku"], data["units"], at_ms)
+            course.hold(data["sku"], data["units"], at_ms)
         else:
-            truth.apply(what, data, at_ms)
-    return truth
+            course.apply(what, data, at_ms)
+    return course
 
 
 def judge(at: Scene) -> Verdict:
     """Judge the morning, once all is idle."""
-    truth = truth_of(at)
-    wrong = [*at.wrong, *_early(at), *_counts_differ(at), *_end_differs(at, truth)]
-    zeros = list(_false_zeros(at, truth))
-    oversold = truth.oversold()
+    course = course_of(at)
+    wrong = [*at.wrong, *_early(at), *_counts_differ(at), *_end_differs(at, course)]
+    zeros = list(_false_zeros(at, course))
+    oversold = course.oversold()
     wrong += [f"false zero: {each}" for each in zeros[:EXAMPLES]]
     wrong += [f"oversold: {sku} by {units}" for sku, units in sorted(oversold.items())[:EXAMPLES]]
     explained, pairs, unexplained = _explained(at)
@@ -126,15 +129,10 @@ def judge(at: Scene) -> Verdict:
 
 def _happened(at: Scene) -> Iterator[tuple[int, str, dict[str, Any]]]:
     """Yield `(log time, type, data)` of what took effect, and `(time, "held", {sku, units})`."""
-    seen: set[tuple[str, str]] = set()
-    for record in _in_log_order(at.run):
-        event = _event(record)
-        identity = (event["source"], event["id"])
-        if identity in seen or event["source"] == IMPORT:
-            continue
-        seen.add(identity)
-        if event["type"] != "supplier.stock" or event["id"] in at.moments.good_feeds:
-            yield record.timestamp_ms, event["type"], event["data"]
+    sent, times = _in_log_order(at)
+    for (kind, event), at_ms in zip(marked(sent), times, strict=True):
+        if kind == "good" and event["source"] != IMPORT:
+            yield at_ms, event["type"], event["data"]
     for journal in at.journals:
         for line in journal.read_bytes().splitlines() if journal.exists() else ():
             note = orjson.loads(line)
@@ -142,16 +140,18 @@ def _happened(at: Scene) -> Iterator[tuple[int, str, dict[str, Any]]]:
                 yield note["at_ms"], "held", note
 
 
-def _in_log_order(run: Runtime) -> list[Record]:
-    records = [record for topic in INPUT_TOPICS for record in history(run.log, topic)]
-    return sorted(
-        records, key=lambda each: (each.timestamp_ms, each.topic, each.partition, each.offset)
+def _in_log_order(at: Scene) -> tuple[list[Json], list[int]]:
+    """Return the events and their log times; a feed that must have been held back is empty."""
+    records = sorted(
+        inputs(at.run.log),
+        key=lambda each: (each.timestamp_ms, each.topic, each.partition, each.offset),
     )
-
-
-def _event(record: Record) -> dict[str, Any]:
-    headers = [(name, value.decode()) for name, value in record.headers]
-    return envelope({"headers": headers, "value": record.value})
+    events = map(event_of, records)
+    good = at.moments.good_feeds
+    return [
+        event if event["type"] != "supplier.stock" or event["id"] in good else {}
+        for event in events
+    ], [record.timestamp_ms for record in records]
 
 
 def _updates(at: Scene) -> Iterator[Arrivals]:
@@ -163,7 +163,7 @@ def _updates(at: Scene) -> Iterator[Arrivals]:
             yield Arrivals(data["sku"], record["timestamp_ms"], cause_ms, data["levels"])
 
 
-def _false_zeros(at: Scene, truth: Truth) -> Iterator[str]:
+def _false_zeros(at: Scene, course: Course) -> Iterator[str]:
     """Yield every zero told to a channel that had something to show all the while."""
     last: dict[tuple[str, str], int] = {}
     for update in _updates(at):
@@ -173,7 +173,7 @@ def _false_zeros(at: Scene, truth: Truth) -> Iterator[str]:
             if level or before == 0:
                 continue
             since_ms = min(update.cause_ms, update.at_ms) - LAG_MS
-            if not truth.could_be_zero(update.sku, channel, since_ms, update.at_ms):
+            if not course.could_be_zero(update.sku, channel, since_ms, update.at_ms):
                 yield f"{update.sku} on {channel} (before: {before})"
 
 
@@ -196,7 +196,7 @@ def _counts_differ(at: Scene) -> list[str]:
     """Return where what was imported is not what lay there."""
     counted: dict[str, dict[str, int]] = defaultdict(dict)
     for record in history(at.run.log, "wms.receipts"):
-        event = _event(record)
+        event = event_of(record)
         if event["source"] == IMPORT:
             data = event["data"]
             counted[data["location"]].update({x["sku"]: x["quantity"] for x in data["lines"]})
@@ -207,36 +207,19 @@ def _counts_differ(at: Scene) -> list[str]:
     ][:EXAMPLES]
 
 
-def _end_differs(at: Scene, truth: Truth) -> list[str]:
+def _end_differs(at: Scene, course: Course) -> list[str]:
     """Return where the end in the store is not that of the truth: positions, what is promised, levels emitted."""
-    found: list[str] = []
-    for sku, state in zip(truth.on_hand, _states(at.run, [*truth.on_hand]), strict=True):
-        if state is None:
-            found.append(f"{sku}: expected a SKU, got none")
-            continue
-        want = {location: units for location, units in truth.on_hand[sku].items() if units}
-        for name, expected, got in (
-            (
-                "on_hand",
-                want,
-                {each.location: each.on_hand for each in state.positions if each.on_hand},
-            ),
-            ("unrouted", truth.unrouted[sku], state.unrouted),
-            ("held", 0, state.held),
-            ("levels", truth.levels(sku), orjson.loads(state.levels or "{}")),
-        ):
-            if expected != got:
-                found.append(f"{sku}: {name}: expected {expected}, got {got}")
-    made_up = sorted(set(at.run.store.skus()) - truth.on_hand.keys())
-    found += [f"{sku}: expected none, got a SKU" for sku in made_up]
-    return found[:EXAMPLES] + (
-        [f"and {len(found) - EXAMPLES} more"] if len(found) > EXAMPLES else []
-    )
-
-
-def _states(run: Runtime, skus: list[str]) -> Iterator[SkuState | None]:
-    for first in range(0, len(skus), AT_ONCE):
-        yield from run.store.read_many(skus[first : first + AT_ONCE])
+    policy = policy_of(at.rules)
+    case = case_of(marked(_in_log_order(at)[0]), policy, stock(at.run))
+    expected, snapshot = case.expected, case.snapshot
+    checks = [
+        check_positions(expected, snapshot.positions),
+        check_skus(expected, snapshot.figures),
+        check_levels(expected, snapshot.levels, policy),
+        course.check_end(expected),
+    ]
+    found, differ = examples(checks)[:EXAMPLES], sum(check.differ for check in checks)
+    return found + ([f"and {differ - EXAMPLES} more"] if differ > EXAMPLES else [])
 
 
 def _explained(at: Scene) -> tuple[int, int, list[str]]:

@@ -34,6 +34,7 @@ from tests.holds.board import Board
 from tests.holds.engine import ENDED_WITHIN_S, Engine, every, running
 from tests.holds.scene import SKUS, Stock, write_config
 from tests.holds.verify import Verdict, judge
+from tests.oracle.policy import read_policy
 
 CLAIMS, SECONDS = 1_000_000, 60
 SHORT_CLAIMS, SHORT_SECONDS = 40_000, 5
@@ -72,7 +73,7 @@ def _fight(args: argparse.Namespace) -> int:
         settings = Settings(data=folder / "data", config=folder / "penstock.yaml", metrics="off")
         run = stack.enter_context(connected(settings))
         bought = _sell_off(engine, run)
-        verdict = judge(run)
+        verdict = judge(run, read_policy(folder / "penstock.yaml"))
         wrong = board.total("wrong")
         told = {
             name: board.total(name) for name in ("made", "short", "confirmed", "sold", "released")

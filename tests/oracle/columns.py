@@ -40,7 +40,7 @@ def joined(parts: list[Ints]) -> Ints:
 
 def pack(high: Ints, low: Ints) -> Ints:
     """Two codes as one key; `low` has to be in 0..2^24-1."""
-    if low.size and not 0 <= int(low.min()) <= int(low.max()) < 1 << _LOW_BITS:
+    if (low >> _LOW_BITS).any():
         msg = f"key: expected codes 0..2^24-1, got {int(low.min())}..{int(low.max())}"
         raise InputError(msg)
     return (high << _LOW_BITS) | low

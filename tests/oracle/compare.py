@@ -1,17 +1,17 @@
-"""Stock compared: units, positions, SKUs, levels, last messages and versions."""
+"""Stock compared: units, positions, SKUs, orders, claims, levels, last messages and versions."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from tests.oracle.columns import Bools, Ints, unpack
+from tests.oracle.columns import Bools, Ints, sums_at, unpack
 from tests.oracle.expected import Expected
 from tests.oracle.levels import ABSENT
 from tests.oracle.policy import Policy
 from tests.oracle.positions import BLANK, FIELDS, Positions
-from tests.oracle.snapshot import FIGURES, Shown
-from tests.oracle.topics import Updates
-from tests.oracle.verdict import Check
+from tests.oracle.snapshot import FIGURES, Shown, Snapshot
+from tests.oracle.topics import Update, Updates
+from tests.oracle.verdict import Check, Finding
 
 
 def check_units(expected: Expected, source: dict[str, int] | None) -> tuple[Check, int, int]:
@@ -38,8 +38,10 @@ def check_positions(expected: Expected, shown: Positions) -> Check:
     check = Check("positions", compared=int(keys.size))
     differ = np.flatnonzero((want != got).any(axis=1))
     for row, sku, location in zip(differ, *unpack(keys[differ]), strict=True):
+        place = expected.skus[sku], expected.locations[location]
+        units = int(got[row, 0] - want[row, 0])
         terms = _terms(FIELDS, want[row], got[row])
-        check.found(f"{expected.skus[sku]} at {expected.locations[location]}: {terms}")
+        check.found(f"{place[0]} at {place[1]}: {terms}", Finding(*place, units))
     return check
 
 
@@ -53,13 +55,50 @@ def check_skus(expected: Expected, shown: Shown) -> Check:
     got = by_sku(shown, len(expected.skus))[:, : len(figures)]
     seen = (got != ABSENT).any(axis=1)
     for code in np.flatnonzero((want != got).any(axis=1)):
+        sku = expected.skus[code]
         if not seen[code]:
             if expected.touched[code]:
-                check.found(f"{expected.skus[code]}: expected a SKU, got none")
+                check.found(f"{sku}: expected a SKU, got none", Finding(sku))
         elif code >= expected.known:
-            check.found(f"{expected.skus[code]}: expected none, got a SKU")
+            check.found(f"{sku}: expected none, got a SKU", Finding(sku))
         else:
-            check.found(f"{expected.skus[code]}: {_terms(figures, want[code], got[code])}")
+            terms = _terms(figures, want[code], got[code])
+            units = int(got[code, 1] - want[code, 1])
+            check.found(f"{sku}: {terms}", Finding(sku, units=units))
+    return check
+
+
+def check_orders(expected: Expected, shown: Mapping[tuple[str, str], int]) -> Check:
+    """What is open of each order number and SKU, where the store keeps it; 0 may be left out."""
+    check = Check("orders")
+    for order, sku in sorted(expected.open.keys() | shown.keys()):
+        check.compared += 1
+        want, got = expected.open.get((order, sku), 0), shown.get((order, sku), 0)
+        if want != got:
+            check.found(f"{order}: {sku} open expected {want}, got {got}", Finding(sku))
+    return check
+
+
+def check_sold(expected: Expected) -> tuple[Check, int, int]:
+    """Units sold or promised that were not there, by SKU and by location; also all of them, and those nobody bought."""
+    check = Check("sold", compared=int(expected.touched.sum()))
+    sku, location = unpack(expected.positions.keys)
+    atp = expected.positions.field("atp")
+    left = sums_at(sku, atp, len(expected.skus)) - expected.unrouted
+    for code in np.flatnonzero(left < 0):
+        name = expected.skus[code]
+        check.found(f"{name}: oversold by {-left[code]}", Finding(name))
+    for row in np.flatnonzero(atp < 0):
+        place = expected.skus[sku[row]], expected.locations[location[row]]
+        check.found(f"{place[0]} at {place[1]}: oversold by {-atp[row]}", Finding(*place))
+    return check, int(-left[left < 0].sum()), int(left[left > 0].sum())
+
+
+def check_claims(snapshot: Snapshot) -> Check:
+    """Of a store at rest no SKU is left claimed: an emission is under way, or was never confirmed."""
+    check = Check("claims", compared=snapshot.figures.sku.size)
+    for sku in sorted(snapshot.open):
+        check.found(f"{sku}: its claim is left open", Finding(sku))
     return check
 
 
@@ -73,9 +112,11 @@ def check_levels(expected: Expected, shown: Shown, policy: Policy) -> Check:
         check.compared += codes.size
         wrong = _level_differs(expected.levels[:, column], got[:, column], channel.mode)
         for code in codes[wrong[codes]]:
-            place = f"{expected.skus[code]} on {channel.id}"
-            want, have = expected.levels[code, column], got[code, column]
-            check.found(f"{place}: expected {_text(want)}, got {_text(have)}")
+            sku = expected.skus[code]
+            terms = (
+                f"expected {_text(expected.levels[code, column])}, got {_text(got[code, column])}"
+            )
+            check.found(f"{sku} on {channel.id}: {terms}", Finding(sku))
     return check
 
 
@@ -85,14 +126,14 @@ def check_last_messages(expected: Expected, updates: Updates, policy: Policy) ->
     _found_extra(check, updates.extra)
     code_of = {sku: code for code, sku in enumerate(expected.skus[: expected.known])}
     for sku in sorted(updates.last.keys() - code_of.keys()):
-        check.found(f"{sku}: expected no message, got one")
+        check.found(f"{sku}: expected no message, got one", Finding(sku))
     modes = [channel.mode for channel in policy.channels]
     for code in np.flatnonzero(expected.touched):
         check.compared += 1
         sku = expected.skus[code]
         last = updates.last.get(sku)
         if last is None:
-            check.found(f"{sku}: expected a message, got none")
+            check.found(f"{sku}: expected a message, got none", Finding(sku))
             continue
         names = ["available", *expected.channels]
         want = [int(expected.available[code]), *expected.levels[code].tolist()]
@@ -101,20 +142,34 @@ def check_last_messages(expected: Expected, updates: Updates, policy: Policy) ->
             if mode == "frozen" and got[i] != ABSENT:
                 got[i] = want[i]
         if want != got:
-            check.found(f"{sku} version {last.version}: {_terms(names, want, got)}")
+            check.found(f"{sku} version {last.version}: {_terms(names, want, got)}", Finding(sku))
     return check
 
 
-def check_versions(expected: Expected, updates: Updates, figures: Shown) -> Check:
-    """Versions rise strictly in the topic, and the store is not behind the last one emitted."""
+def check_contents(updates: Updates) -> Check:
+    """One version has one content, however often it was emitted. Wants the whole topic."""
+    check = Check("contents", compared=updates.count)
+    for sku, history in sorted((updates.history or {}).items()):
+        contents: dict[int, Update] = {}
+        for update in history:
+            if contents.setdefault(update.version, update) != update:
+                check.found(f"{sku}: version {update.version} has two contents", Finding(sku))
+    return check
+
+
+def check_versions(
+    expected: Expected, updates: Updates, figures: Shown, *, one_emits: bool = True
+) -> Check:
+    """The store is not behind the last version emitted; if one process emits, versions rise strictly in the topic."""
     check = Check("versions", compared=updates.count)
-    for sku in sorted(updates.falling):
-        check.found(f"{sku}: expected versions that rise, got one that does not")
+    for sku in sorted(updates.falling) if one_emits else ():
+        check.found(f"{sku}: expected versions that rise, got one that does not", Finding(sku))
     stored = by_sku(figures, len(expected.skus))[:, FIGURES.index("version")]
     for code, sku in enumerate(expected.skus):
         last = updates.last.get(sku)
         if last and stored[code] != ABSENT and stored[code] < last.version:
-            check.found(f"{sku}: expected at least {last.version} stored, got {stored[code]}")
+            terms = f"expected at least {last.version} stored, got {stored[code]}"
+            check.found(f"{sku}: {terms}", Finding(sku))
     return check
 
 
@@ -138,7 +193,7 @@ def _level_differs(want: Ints, got: Ints, mode: str) -> Bools:
 
 def _found_extra(check: Check, extra: list[tuple[str, str]]) -> None:
     for sku, channel in extra:
-        check.found(f"{sku} on {channel}: expected no level, got one")
+        check.found(f"{sku} on {channel}: expected no level, got one", Finding(sku))
 
 
 def _terms(names: Iterable[str], want: Iterable[int], got: Iterable[int]) -> str:

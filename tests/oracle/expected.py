@@ -1,6 +1,7 @@
 """All answers of one stream under one policy, put together from the rules' own modules."""
 
-from dataclasses import dataclass
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -32,21 +33,35 @@ class Expected:
     levels: Ints
     velocity: Floats
     units: Ints
+    open: dict[tuple[str, str], int]
+    """(order number, SKU) -> units still to be shipped, where there are any."""
+
+    def without(self, skus: AbstractSet[str]) -> "Expected":
+        """The same, with nothing expected of some SKUs."""
+        kept = np.array([sku not in skus for sku in self.skus], dtype=bool)
+        return replace(self, touched=self.touched & kept)
+
+
+def netting(policy: Policy, names: Names) -> Ints:
+    """The suppliers whose figures are net of orders, by code."""
+    return ints(
+        sorted(names.location[name] for name, at in policy.locations.items() if at.nets_orders)
+    )
 
 
 def work_out(stream: Stream, policy: Policy, names: Names, known: int) -> Expected:
     """Apply every rule; `known` is how many SKUs the stream has named."""
     skus = len(names.sku)
-    netted = [names.location[name] for name, at in policy.locations.items() if at.nets_orders]
-    positions = recompute_positions(stream, names, ints(sorted(netted)))
+    positions = recompute_positions(stream, names, netting(policy, names))
     orders = recompute_orders(stream)
     demand = all_demand(stream, orders)
     unrouted = np.zeros(skus, dtype=np.int64)
-    for code, units in orders.unrouted.items():
-        unrouted[code] = units
+    for (_, code), units in orders.open.items():
+        unrouted[code] += units
     touched = np.zeros(skus, dtype=bool)
     touched[unpack(positions.keys)[0]] = True
     touched[orders.placed.sku] = True
+    order_names, sku_names = list(names.order), list(names.sku)
     units_per_day = velocity(demand, stream.newest_ms, skus)
     by_channel = pool_levels(positions, unrouted, policy, names, stream.newest_ms, units_per_day)
     shown = [
@@ -54,7 +69,7 @@ def work_out(stream: Stream, policy: Policy, names: Names, known: int) -> Expect
         for channel in policy.channels
     ]
     return Expected(
-        skus=list(names.sku),
+        skus=sku_names,
         locations=list(names.location),
         known=known,
         touched=touched,
@@ -65,4 +80,5 @@ def work_out(stream: Stream, policy: Policy, names: Names, known: int) -> Expect
         levels=np.column_stack(shown) if shown else np.zeros((skus, 0), dtype=np.int64),
         velocity=units_per_day,
         units=sums_at(demand.sku, demand.units, skus),
+        open={(order_names[o], sku_names[code]): units for (o, code), units in orders.open.items()},
     )

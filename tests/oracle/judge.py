@@ -6,6 +6,7 @@ from typing import Any
 
 import orjson
 
+from tests.oracle.case import case_of
 from tests.oracle.compare import (
     check_last_messages,
     check_levels,
@@ -15,10 +16,9 @@ from tests.oracle.compare import (
     check_versions,
 )
 from tests.oracle.compare_ads import check_ads
-from tests.oracle.expected import work_out
 from tests.oracle.policy import read_policy
-from tests.oracle.snapshot import read_snapshot
-from tests.oracle.stream import Names, read_stream
+from tests.oracle.snapshot import stock_in
+from tests.oracle.stream import sent_in
 from tests.oracle.topics import count_dead, read_signals, read_updates
 from tests.oracle.units import source_units
 from tests.oracle.verdict import Counters, Totals, report
@@ -45,18 +45,15 @@ def judge(files: Files) -> dict[str, Any]:
     Raises:
         InputError: a file is not in the form that its reader's docstring gives.
     """
-    names = Names()
     policy = read_policy(files.config)
-    channels = [channel.id for channel in policy.channels]
-    stream = read_stream(files.stream, names)
-    known = len(names.sku)
-    snapshot = read_snapshot(files.snapshot, names, channels)
+    case = case_of(sent_in(files.stream), policy, stock_in(files.snapshot))
     signals = read_signals(files.signals)
     wanted = {sku for _, sku in signals.by_key}
+    channels = [channel.id for channel in policy.channels]
     updates = read_updates(files.updates, channels, wanted, folded=files.folded)
     counters = Counters(**orjson.loads(files.counters.read_bytes()))
 
-    expected = work_out(stream, policy, names, known)
+    stream, snapshot, expected = case.stream, case.snapshot, case.expected
     units, missing, surplus = check_units(expected, source_units(files.source_units))
     checks = [
         units,

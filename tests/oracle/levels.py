@@ -39,22 +39,28 @@ def pool_levels(
     names: Names,
     now_ms: int,
     units_per_day: Floats,
+    skus: Ints | None = None,
 ) -> dict[str, Ints]:
-    """The level of each SKU on each channel, by its stock alone, shadow or frozen or not."""
-    sku, location = unpack(positions.keys)
-    above_floor = np.maximum(positions.field("atp") - _floors(sku, location, policy, names), 0)
+    """The level of each SKU on each channel, by its stock alone, shadow or frozen or not.
+
+    With `skus` there may be several rows of one SKU: keys and `unrouted` go by row, `skus` says whose a row is.
+    """
+    row, location = unpack(positions.keys)
+    skus = np.arange(unrouted.size) if skus is None else skus
+    floors = _floors(skus[row], location, policy, names)
+    above_floor = np.maximum(positions.field("atp") - floors, 0)
     levels: dict[str, Ints] = {}
     for channel in policy.channels:
         places = [(name, policy.location(name)) for name in names.location]
         eligible = np.array([_is_eligible(channel, name, place) for name, place in places], bool)
-        pool = sums_at(sku, np.where(eligible[location], above_floor, 0), unrouted.size)
+        pool = sums_at(row, np.where(eligible[location], above_floor, 0), unrouted.size)
         pool -= unrouted + policy.network_threshold
-        pool -= _locked_for_others(channel, policy, names, now_ms, unrouted.size)
-        share = _figure(channel, "share_bp", 10_000, policy, names)
-        level = pool * share // 10_000 - _buffer(channel, policy, names, units_per_day)
-        sold_out = level <= _figure(channel, "cutoff", 0, policy, names)
-        packs = level // _pack(channel, names)
-        cap = _figure(channel, "cap", _UNCAPPED, policy, names)
+        pool -= _locked_for_others(channel, policy, names, now_ms)[skus]
+        share = _figure(channel, "share_bp", 10_000, policy, names)[skus]
+        level = pool * share // 10_000 - _buffer(channel, policy, names, units_per_day)[skus]
+        sold_out = level <= _figure(channel, "cutoff", 0, policy, names)[skus]
+        packs = level // _pack(channel, names)[skus]
+        cap = _figure(channel, "cap", _UNCAPPED, policy, names)[skus]
         level = np.where(sold_out, 0, np.minimum(packs, cap))
         levels[channel.id] = np.maximum(level, 0) if channel.mode != "zero" else np.zeros_like(pool)
     return levels
@@ -140,10 +146,8 @@ def _fewest(risk: float, mean: float) -> int:
     return count
 
 
-def _locked_for_others(
-    channel: Channel, policy: Policy, names: Names, now_ms: int, skus: int
-) -> Ints:
-    locked = np.zeros(skus, dtype=np.int64)
+def _locked_for_others(channel: Channel, policy: Policy, names: Names, now_ms: int) -> Ints:
+    locked = np.zeros(len(names.sku), dtype=np.int64)
     for campaign in policy.campaigns:
         runs = campaign.start_ms <= now_ms < campaign.end_ms
         if runs and campaign.channel != channel.id and campaign.sku in names.sku:

@@ -2,7 +2,7 @@
 
 Of a line ``open = max(0, asked - cancelled - shipped)``; 0 once a cancel without lines voids the
 order. The first placing of an order wins. Nothing is routed, so all that is open is unrouted.
-A fact that names no channel belongs to every order of its number.
+Two channels may use one order number: a fact that names no channel counts once against all of them.
 """
 
 from collections import Counter
@@ -25,9 +25,9 @@ class Demand:
 
 @dataclass(frozen=True, slots=True)
 class Orders:
-    """Open units by SKU code, and the lines of placed orders as demand."""
+    """Open units by (order number, SKU) code where there are any, and the lines of placed orders as demand."""
 
-    unrouted: dict[int, int]
+    open: dict[tuple[int, int], int]
     placed: Demand
 
 
@@ -55,7 +55,7 @@ def recompute_orders(stream: Stream) -> Orders:
             if shipments.order[row] != NONE:
                 _add(gone, (int(shipments.order[row]), int(shipments.channel[row])), lines)
 
-    unrouted: Counter[int] = Counter()
+    left: Counter[tuple[int, int]] = Counter()
     for (number, channel), lines in asked.items():
         if (number, channel) in voided or (number, NONE) in voided:
             continue
@@ -63,10 +63,11 @@ def recompute_orders(stream: Stream) -> Orders:
         for sku, units in lines:
             units_by_sku[sku] += units
         for sku, units in units_by_sku.items():
-            left = units - gone[number, channel, sku] - gone[number, NONE, sku]
-            unrouted[sku] += max(0, left)
+            left[number, sku] += max(0, units - gone[number, channel, sku])
+    is_open = {key: units - gone[key[0], NONE, key[1]] for key, units in left.items()}
     columns = ints(placed).reshape(-1, 3)
-    return Orders(dict(unrouted), Demand(columns[:, 0], columns[:, 1], columns[:, 2]))
+    demand = Demand(columns[:, 0], columns[:, 1], columns[:, 2])
+    return Orders({key: units for key, units in is_open.items() if units > 0}, demand)
 
 
 def _add(

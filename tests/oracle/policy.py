@@ -108,7 +108,11 @@ class Policy:
 
 def read_policy(path: Path) -> Policy:
     """Read a penstock.yaml that the engine's own lint has passed."""
-    document = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    return policy_of(yaml.safe_load(path.read_text(encoding="utf-8")) or {}, path.parent)
+
+
+def policy_of(document: dict[str, Any], folder: Path = Path()) -> Policy:
+    """Read the document itself; files that it names lie in `folder`."""
     rules = document.get("policies") or {}
     return Policy(
         locations={
@@ -123,9 +127,7 @@ def read_policy(path: Path) -> Policy:
         floors=dict(rules.get("floors") or {}),
         overrides=tuple(_override(each) for each in rules.get("overrides") or ()),
         categories={
-            each["id"]: Category(
-                tuple(each.get("skus") or ()), _listed(path.parent, each.get("file"))
-            )
+            each["id"]: Category(tuple(each.get("skus") or ()), _listed(folder, each.get("file")))
             for each in document.get("categories") or ()
         },
         network_threshold=rules.get("network_threshold", 0),

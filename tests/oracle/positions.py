@@ -41,7 +41,9 @@ class Positions:
 
 
 @dataclass(frozen=True, slots=True)
-class _Moves:
+class Moves:
+    """One row for each line that moves stock, by the time of its event; `key` is ``pack(sku, location)``."""
+
     key: Ints
     time_ms: Ints
     on_hand: Ints
@@ -50,7 +52,7 @@ class _Moves:
 
 def recompute_positions(stream: Stream, names: Names, netted: Ints) -> Positions:
     """Every position that an event touched; `netted` are suppliers whose figures are net of orders."""
-    moves = _moves(stream, names, netted)
+    moves = movements(stream, names, netted)
     count_keys, counted_at, counted = _newest_counts(stream)
     incoming_keys, incoming = _incoming(stream)
     keys = np.unique(np.concatenate([moves.key, count_keys, incoming_keys]))
@@ -76,25 +78,27 @@ def recompute_positions(stream: Stream, names: Names, netted: Ints) -> Positions
     )
 
 
-def _moves(stream: Stream, names: Names, netted: Ints) -> _Moves:
+def movements(stream: Stream, names: Names, netted: Ints) -> Moves:
     """One row for each line that moves stock, with its signs."""
-    parts: list[_Moves] = []
+    parts: list[Moves] = []
 
     def add(batch: Batch, on_hand: Ints, unavailable: Ints | None = None) -> None:
         add_at(batch, batch.location, on_hand, unavailable)
 
     def add_at(batch: Batch, place: Ints, on_hand: Ints, unavailable: Ints | None = None) -> None:
+        if not on_hand.size:
+            return
         unavailable = np.zeros_like(on_hand) if unavailable is None else unavailable
         moved = (on_hand != 0) | (unavailable != 0)
         key = pack(batch.sku[moved], batch.spread(place)[moved])
         time_ms = batch.spread(batch.time_ms)[moved]
-        parts.append(_Moves(key, time_ms, on_hand[moved], unavailable[moved]))
+        parts.append(Moves(key, time_ms, on_hand[moved], unavailable[moved]))
 
     sales, shipments = stream.batch("pos.sale"), stream.batch("wms.shipment")
     add(sales, -sales.quantity)
     shipped = pack(shipments.sku, shipments.spread(shipments.location))
     happened_ms = shipped_at_ms(stream, netted)
-    parts.append(_Moves(shipped, happened_ms, -shipments.quantity, 0 * shipments.quantity))
+    parts.append(Moves(shipped, happened_ms, -shipments.quantity, 0 * shipments.quantity))
     back = stream.batch("pos.return")
     add(back, back.quantity, back.quantity * back.damaged)
     back, counted = stream.batch("order.returned"), returned_units(stream, names)
@@ -108,9 +112,7 @@ def _moves(stream: Stream, names: Names, netted: Ints) -> _Moves:
     quality = stream.batch("wms.quality")
     hold, release, scrap = (quality.at_stage(stage) for stage in ("hold", "release", "scrap"))
     add(quality, -quality.quantity * scrap, quality.quantity * (hold - release - scrap))
-    return _Moves(
-        *(joined([getattr(part, column) for part in parts]) for column in _Moves.__slots__)
-    )
+    return Moves(*(joined([getattr(part, column) for part in parts]) for column in Moves.__slots__))
 
 
 def _newest_counts(stream: Stream) -> tuple[Ints, Ints, Ints]:

@@ -33,6 +33,8 @@ def first_placings(stream: Stream, orders: set[int]) -> Asked:
 def returned_units(stream: Stream, names: Names) -> Ints:
     """For each line of `order.returned` the units of it that count."""
     back = stream.batch("order.returned")
+    if not back.sku.size:
+        return back.quantity
     order, time_ms = back.spread(back.order).tolist(), back.spread(back.time_ms).tolist()
     location = back.spread(back.location).tolist()
     text = list(names.location)

@@ -1,6 +1,7 @@
-"""What the engine's store says: one line a SKU, as ``penstock stock`` prints it, into columns."""
+"""What the engine's store says: one object a SKU, as ``penstock stock`` prints it, into columns."""
 
 from array import array
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,18 +31,22 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The whole store at the end of a run."""
+    """The whole store at the end of a run.
+
+    `open` are the SKUs that somebody has claimed and not settled, where the objects have the extra member ``open``.
+    """
 
     figures: Shown
     levels: Shown
     positions: Positions
     ads: dict[tuple[str, str], str]
+    open: set[str]
 
 
 class LevelRows:
     """Collects ``{channel: quantity}`` objects into rows of a fixed order of channels."""
 
-    def __init__(self, channels: list[str]) -> None:
+    def __init__(self, channels: Sequence[str]) -> None:
         self.channels = channels
         self.known = set(channels)
         self.extra: list[tuple[str, str]] = []
@@ -53,40 +58,47 @@ class LevelRows:
         return [levels.get(channel, ABSENT) for channel in self.channels]
 
 
-def read_snapshot(path: Path, names: Names, channels: list[str]) -> Snapshot:
-    """Read all lines; numbers SKUs and locations that the stream does not know, too.
+def stock_in(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the objects of a file of JSON lines."""
+    with path.open("rb") as lines:
+        yield from map(orjson.loads, lines)
+
+
+def snapshot_of(stock: Iterable[dict[str, Any]], names: Names, channels: list[str]) -> Snapshot:
+    """Read all SKUs; numbers SKUs and locations that the stream does not know, too.
 
     Raises:
-        InputError: a SKU on two lines, or a location twice within a SKU.
+        InputError: a SKU twice, or a location twice within a SKU.
     """
     codes, figures, levels = array("q"), array("q"), array("q")
     position_sku, position_location, fields = array("q"), array("q"), array("q")
     ads: dict[tuple[str, str], str] = {}
-    rows = LevelRows(channels)
-    with path.open("rb") as lines:
-        for line in lines:
-            item: dict[str, Any] = orjson.loads(line)
-            code = names.sku[item["sku"]]
-            codes.append(code)
-            figures.extend([item[name] for name in FIGURES])
-            levels.extend(rows.row(item["sku"], item["levels"]))
-            for each in item["positions"]:
-                position_sku.append(code)
-                position_location.append(names.location[each["location"]])
-                fields.extend(_fields(each))
-            for ad in item["ads"]:
-                ads[ad["rule"], item["sku"]] = ad["state"]
-    _require_distinct(path, ints(codes), names.sku)
+    rows, left_open = LevelRows(channels), set[str]()
+    for item in stock:
+        code = names.sku[item["sku"]]
+        codes.append(code)
+        figures.extend([item[name] for name in FIGURES])
+        levels.extend(rows.row(item["sku"], item["levels"]))
+        for each in item["positions"]:
+            position_sku.append(code)
+            position_location.append(names.location[each["location"]])
+            fields.extend(_fields(each))
+        for ad in item["ads"]:
+            ads[ad["rule"], item["sku"]] = ad["state"]
+        if item.get("open"):
+            left_open.add(item["sku"])
+    _require_distinct(codes, names.sku)
     keys = pack(ints(position_sku), ints(position_location))
     order = np.argsort(keys)
     if (np.diff(keys[order]) == 0).any():
-        raise InputError(f"{path.name}: expected each location once a SKU, got one twice")
+        raise InputError("snapshot: expected each location once a SKU, got one twice")
     positions = Positions(keys[order], ints(fields).reshape(-1, len(FIELDS))[order])
     return Snapshot(
         Shown(ints(codes), ints(figures).reshape(-1, len(FIGURES)), []),
-        Shown(ints(codes), ints(levels).reshape(-1, len(channels)), rows.extra),
+        Shown(ints(codes), ints(levels).reshape(len(codes), len(channels)), rows.extra),
         positions,
         ads,
+        left_open,
     )
 
 
@@ -99,7 +111,7 @@ def _fields(position: dict[str, Any]) -> list[int]:
     return [*(position[name] for name in FIELDS[:-1]), counted_at]
 
 
-def _require_distinct(path: Path, codes: Ints, skus: Codes) -> None:
-    if np.unique(codes).size != codes.size:
-        twice = int(np.flatnonzero(np.bincount(codes) > 1)[0])
-        raise InputError(f"{path.name}: expected each SKU once, got {list(skus)[twice]!r} twice")
+def _require_distinct(codes: "array[int]", skus: Codes) -> None:
+    if len(set(codes)) != len(codes):
+        twice = int(np.flatnonzero(np.bincount(ints(codes)) > 1)[0])
+        raise InputError(f"snapshot: expected each SKU once, got {list(skus)[twice]!r} twice")

@@ -1,15 +1,15 @@
-"""The dumped stream, read once into columns: one batch for each type of event.
+"""The input stream, read once into columns: one batch for each type of event.
 
 Only what takes effect is kept: the first message of each (source, id) that is not marked bad.
 """
 
 import base64
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import orjson
@@ -19,6 +19,13 @@ from tests.oracle.columns import NONE, Codes, InputError, Ints, ints
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MS = timedelta(milliseconds=1)
 STAGES = ("shipped", "received", "lost", "hold", "release", "scrap")
+
+
+class Sent(NamedTuple):
+    """A message of the inputs. `kind` is good, duplicate or bad; of a bad one the event is never read."""
+
+    kind: str
+    event: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +92,7 @@ class Stream:
 
     def batch(self, event_type: str) -> Batch:
         """The events of a type; empty when the stream has none."""
-        return self.batches.get(event_type) or _Builder().built()
+        return self.batches.get(event_type, _EMPTY)
 
 
 class _Builder:
@@ -120,35 +127,62 @@ class _Builder:
         return Batch(**{name: ints(column) for name, column in self.columns.items()})
 
 
+_EMPTY = _Builder().built()
+
+
+def sent_in(path: Path) -> Iterator[Sent]:
+    """Yield the messages of a dump of ``{key, headers, value, kind, ...}`` lines."""
+    with path.open("rb") as lines:
+        for line in lines:
+            message = orjson.loads(line)
+            is_read = message["kind"] in {"good", "duplicate"}
+            yield Sent(message["kind"], envelope(message) if is_read else {})
+
+
+def marked(events: Iterable[dict[str, Any]]) -> Iterator[Sent]:
+    """Mark the first event of each (source, id) good, later ones as duplicates, and empty ones as bad."""
+    seen: set[tuple[str, str]] = set()
+    for event in events:
+        identity = (event["source"], event["id"]) if event else None
+        if identity is None:
+            yield Sent("bad", event)
+        else:
+            yield Sent("duplicate" if identity in seen else "good", event)
+            seen.add(identity)
+
+
 def read_stream(path: Path, names: Names) -> Stream:
-    """Read a dump of ``{key, headers, value, kind: good|duplicate|bad, ...}`` lines.
+    """Read a dump, as `stream_of` reads messages."""
+    return stream_of(sent_in(path), names)
+
+
+def stream_of(sent: Iterable[Sent], names: Names) -> Stream:
+    """Read messages in the order of the log.
 
     Raises:
-        InputError: a line of another kind, a good event sent twice, or a duplicate of nothing.
+        InputError: a message of another kind, a good event sent twice, or a duplicate of nothing.
     """
     builders: dict[str, _Builder] = {}
     seen: set[tuple[str, str]] = set()
     counts = {"good": 0, "duplicate": 0, "bad": 0}
     newest_ms = 0
-    with path.open("rb") as lines:
-        for number, line in enumerate(lines, start=1):
-            message = orjson.loads(line)
-            kind = message["kind"]
-            if kind not in counts:
-                raise InputError(f"{path.name}:{number}: kind: expected a known one, got {kind!r}")
-            counts[kind] += 1
-            if kind == "bad":
-                continue
-            event = envelope(message)
-            identity = (event["source"], event["id"])
-            if (identity in seen) != (kind == "duplicate"):
-                raise InputError(f"{path.name}:{number}: {identity} is marked {kind} but is not")
-            if kind == "duplicate":
-                continue
-            seen.add(identity)
-            time_ms = rfc3339_ms(event["time"])
-            newest_ms = max(newest_ms, time_ms)
-            builders.setdefault(event["type"], _Builder()).add(time_ms, event["data"], names)
+    for number, (kind, event) in enumerate(sent, start=1):
+        if kind not in counts:
+            raise InputError(f"stream:{number}: kind: expected a known one, got {kind!r}")
+        counts[kind] += 1
+        if kind == "bad":
+            continue
+        identity = (event["source"], event["id"])
+        if (identity in seen) != (kind == "duplicate"):
+            raise InputError(f"stream:{number}: {identity} is marked {kind} but is not")
+        if kind == "duplicate":
+            continue
+        seen.add(identity)
+        time_ms = rfc3339_ms(event["time"])
+        newest_ms = max(newest_ms, time_ms)
+        if event["type"] not in builders:
+            builders[event["type"]] = _Builder()
+        builders[event["type"]].add(time_ms, event["data"], names)
     batches = {event_type: builder.built() for event_type, builder in builders.items()}
     return Stream(batches, newest_ms, counts["good"], counts["duplicate"], counts["bad"])
 

@@ -148,6 +148,14 @@ def test_two_channels_may_use_one_order_number(tmp_path: Path) -> None:
     assert got.unrouted("A") == 3
 
 
+def test_a_fact_that_names_no_channel_counts_once_against_all_orders_of_its_number(
+    tmp_path: Path,
+) -> None:
+    part = event("order.cancelled", {"order": "o1", "lines": [line("A", 4)]})
+    got = answers(tmp_path, [placed("o1", 3), placed("o1", 8, "momo"), part])
+    assert got.unrouted("A") == 3 + 8 - 4
+
+
 def returned(order: str, units: int, time: str = NOON, condition: str = "sellable") -> Json:
     back = line("A", units, condition=condition)
     return event("order.returned", at("s1", back, order=order), time)

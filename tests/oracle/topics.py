@@ -5,7 +5,8 @@ one with the highest version.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,14 +32,39 @@ class Update:
 class Updates:
     """The last message of each SKU, and the SKUs whose versions do not rise.
 
-    `history` has all messages of the SKUs asked for; None when the file was folded.
+    `wanted` are the SKUs of which `history` has all messages, None = all SKUs; `history` is None when the file
+    was folded.
     """
 
+    rows: LevelRows
+    wanted: AbstractSet[str] | None = None
+    history: dict[str, list[Update]] | None = field(default_factory=dict)
     last: dict[str, Update] = field(default_factory=dict)
     falling: set[str] = field(default_factory=set)
-    extra: list[tuple[str, str]] = field(default_factory=list)
-    history: dict[str, list[Update]] | None = None
+    late: int = 0
+    """Messages behind one with a higher version; a consumer ignores them."""
     count: int = 0
+
+    @property
+    def extra(self) -> list[tuple[str, str]]:
+        """(SKU, channel) of levels on channels that are not."""
+        return sorted(set(self.rows.extra))
+
+    def take(self, data: dict[str, Any], *, count: int = 1, rises: bool = True) -> None:
+        """Take the data of one message, in the order of the topic."""
+        sku = data["sku"]
+        levels = tuple(self.rows.row(sku, data["levels"]))
+        update = Update(data["version"], data["available"], levels)
+        last = self.last.get(sku)
+        if (last and update.version <= last.version) or not rises:
+            self.falling.add(sku)
+        if last is None or update.version > last.version:
+            self.last[sku] = update
+        else:
+            self.late += update.version < last.version
+        self.count += count
+        if self.history is not None and (self.wanted is None or sku in self.wanted):
+            self.history.setdefault(sku, []).append(update)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +86,14 @@ class Signals:
     resumes: int = 0
 
 
+def updates_of(told: Iterable[dict[str, Any]], channels: Sequence[str]) -> Updates:
+    """Take the data of stock updates in the order of the topic, and keep all of them."""
+    updates = Updates(LevelRows(channels))
+    for data in told:
+        updates.take(data)
+    return updates
+
+
 def read_updates(path: Path, channels: list[str], wanted: set[str], *, folded: bool) -> Updates:
     """Read stock.updates in the order of the topic.
 
@@ -70,29 +104,22 @@ def read_updates(path: Path, channels: list[str], wanted: set[str], *, folded: b
         wanted: the SKUs to keep all messages of.
         folded: how to read the file.
     """
-    updates = Updates(history=None if folded else {})
-    rows = LevelRows(channels)
+    updates = Updates(LevelRows(channels), wanted, None if folded else {})
     for message, event in _messages(path, {"stock.updated"}):
-        data = event["data"]
-        sku = data["sku"]
-        levels = tuple(rows.row(sku, data["levels"]))
-        update = Update(data["version"], data["available"], levels)
-        last = updates.last.get(sku)
-        if (last and update.version <= last.version) or not message.get("versions_rise", True):
-            updates.falling.add(sku)
-        if last is None or update.version > last.version:
-            updates.last[sku] = update
-        updates.count += message["count"] if folded else 1
-        if updates.history is not None and sku in wanted:
-            updates.history.setdefault(sku, []).append(update)
-    updates.extra = sorted(set(rows.extra))
+        count = message["count"] if folded else 1
+        updates.take(event["data"], count=count, rises=message.get("versions_rise", True))
     return updates
 
 
 def read_signals(path: Path) -> Signals:
-    """Read ads.signals; a message delivered again counts once."""
+    """Read ads.signals, as `signals_of` reads events."""
+    return signals_of(event for _, event in _messages(path, set(_STATES)))
+
+
+def signals_of(events: Iterable[dict[str, Any]]) -> Signals:
+    """Read the events of ads.signals; one delivered again counts once."""
     found: dict[tuple[str, str], dict[tuple[int, str], Signal]] = defaultdict(dict)
-    for _, event in _messages(path, set(_STATES)):
+    for event in events:
         data, state = event["data"], _STATES[event["type"]]
         signal = Signal(data["version"], state, data["level"], data["days_of_cover"])
         found[data["rule"], data["sku"]][signal.version, state] = signal

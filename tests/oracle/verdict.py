@@ -3,23 +3,43 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import chain, zip_longest
-from typing import Any
+from typing import Any, NamedTuple
 
 _EXAMPLES_MAX = 20
 
 
+class Finding(NamedTuple):
+    """Where something differs: a SKU, perhaps at a location.
+
+    `units` are those found less those expected, on hand at the location or, without one, of open orders; 0 where
+    neither differs.
+    """
+
+    sku: str
+    location: str = ""
+    units: int = 0
+
+
 @dataclass(slots=True)
 class Check:
-    """How many things were compared, how many differ, and the first of those in words."""
+    """How many things were compared, how many differ and where, and the first of those in words."""
 
     name: str
     compared: int = 0
     differ: int = 0
     examples: list[str] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    """Where; a difference that concerns no SKU is left out."""
 
-    def found(self, text: str) -> None:
+    @property
+    def skus(self) -> set[str]:
+        """The SKUs that differ."""
+        return {finding.sku for finding in self.findings}
+
+    def found(self, text: str, *where: Finding) -> None:
         """Count one difference, and keep its line for the reader if there is room."""
         self.differ += 1
+        self.findings += where
         if len(self.examples) < _EXAMPLES_MAX:
             self.examples.append(f"{self.name}: {text}")
 
@@ -72,7 +92,7 @@ def report(totals: Totals, counters: Counters, checks: Sequence[Check]) -> dict[
         "pauses": totals.pauses,
         "resumes": totals.resumes,
         "updates": totals.updates,
-        "examples": _fair_share([check.examples for check in checks]),
+        "examples": examples(checks),
         "checks": {
             check.name: {"compared": check.compared, "differ": check.differ} for check in checks
         },
@@ -88,7 +108,7 @@ def is_clean(outcome: dict[str, Any]) -> bool:
     )
 
 
-def _fair_share(examples: list[list[str]]) -> list[str]:
+def examples(checks: Sequence[Check]) -> list[str]:
     """One of each check in turn, so that a flood in one does not hide the others."""
-    turns = chain.from_iterable(zip_longest(*examples))
+    turns = chain.from_iterable(zip_longest(*(check.examples for check in checks)))
     return [text for text in turns if text is not None][:_EXAMPLES_MAX]

@@ -1,20 +1,34 @@
-"""What must hold when a run has come to rest."""
+"""What must hold when a run has come to rest: the checks of `tests.oracle`, fed with the modelled log and shards."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any
-
-import orjson
+from collections.abc import Iterator
+from itertools import chain
 
 from connectors.log.base import INPUT_TOPICS, Partition, Record
-from state.events.timestamps import rfc3339_ms
+from flows.runtime.active_policy import ActivePolicy
+from state.events.codes import CodeTable
 from state.protocol.sharding import shard_of
-from tests.simulation.consumer import Consumer, ad_states, data_of
+from state.store.policy import PolicyRecord
+from tests.evidence import Json, event_of, shown
+from tests.oracle.case import Case, case_of
+from tests.oracle.compare import (
+    check_contents,
+    check_last_messages,
+    check_levels,
+    check_orders,
+    check_positions,
+    check_skus,
+    check_versions,
+)
+from tests.oracle.compare_ads import check_ads
+from tests.oracle.stream import marked
+from tests.oracle.topics import signals_of, updates_of
+from tests.oracle.verdict import Check
+from tests.simulation.consumer import Consumer, data_of
 from tests.simulation.log import Broker
 from tests.simulation.rules import Rule
 from tests.simulation.scenario import Scenario
-from tests.simulation.shop import LOCATIONS, SKUS, TILL, levels_of
+from tests.simulation.shop import CHANNELS, DOCUMENTS, SKUS, TILL
 from tests.simulation.store import Servers
-from tests.simulation.truth import Fact, Truth, truth_of
 from tests.simulation.world import Violation
 
 SOON_MS = 60_000
@@ -58,128 +72,82 @@ def judge(
     """
     every = [r for p, records in broker.records.items() if p.topic in INPUT_TOPICS for r in records]
     bad = {message.id for message in scenario.messages if message.is_bad}
-    truth = truth_of(_facts(every, bad, servers))
+    events = [_event(record, bad, servers) for record in every]
+    case = case_of(marked(events), DOCUMENTS[servers.variant], _stock(servers))
+    checks = (
+        check_positions(case.expected, case.snapshot.positions),
+        check_orders(case.expected, _open_orders(servers)),
+        check_skus(case.expected, case.snapshot.figures),
+        *_told(case, servers, broker, Consumer(rule.consumer, scenario.forgets), early=early),
+    )
+    planted = [record for record, event in zip(every, events, strict=True) if not event]
     differs = [
-        *_stock(truth, servers),
-        *_told(truth, servers, broker, scenario, rule, early=early),
-        *_dead_letters(every, bad, broker),
-        *_versions(servers, broker),
+        *chain.from_iterable(check.examples for check in checks),
+        *_dead_letters(planted, broker),
     ]
     if differs:
         raise Violation("; ".join(differs[:4]))
 
 
-def _facts(records: list[Record], bad: set[str], servers: Servers) -> Iterator[Fact]:
-    """Yield each distinct good event once."""
-    seen: set[str] = set()
-    for record in records:
-        if _is_bytes(record):
-            continue
-        event = orjson.loads(record.value or b"")
-        if event["id"] in seen | bad:
-            continue
-        seen.add(event["id"])
-        data = dict(event["data"])
-        if "counted_at" in data:
-            data["counted_at"] = rfc3339_ms(data["counted_at"])
-        lines = tuple(
-            (_sku(line["sku"], event["source"], record.timestamp_ms, servers), line["quantity"])
-            for line in data.get("lines", ())
-        )
-        yield Fact(event["type"], rfc3339_ms(event["time"]), data, lines)
+def _event(record: Record, bad: set[str], servers: Servers) -> Json:
+    """Return an event in our own SKUs; one that belongs on dead.letters is empty."""
+    if record.value is None or record.value.startswith(b"{not"):
+        return {}
+    event = event_of(record)
+    if event["id"] in bad:
+        return {}
+    if event["source"] == TILL:
+        for line in event["data"]["lines"]:
+            line["sku"] = _sku(line["sku"], record.timestamp_ms, servers)
+    return event
 
 
-def _sku(code: str, source: str, timestamp_ms: int, servers: Servers) -> str:
+def _sku(code: str, timestamp_ms: int, servers: Servers) -> str:
     """Return what a code meant when the log took the message."""
-    if source != TILL:
-        return code
     rows = [row for row in servers.codes if row.code == code and row.valid_from_ms <= timestamp_ms]
     return rows[-1].sku
 
 
-def _is_bytes(record: Record) -> bool:
-    return record.value is None or record.value.startswith(b"{not")
+def _stock(servers: Servers) -> Iterator[Json]:
+    found = PolicyRecord(servers.revision, servers.policy, servers.sums_revision)
+    states = (shard.pool.read(sku) for shard in servers.shards for sku in shard.pool.skus)
+    return shown(states, ActivePolicy(found, CodeTable()))
 
 
-def _stock(truth: Truth, servers: Servers) -> Iterator[str]:
-    for sku in SKUS:
-        pool = servers.shards[shard_of(sku, len(servers.shards))].pool
-        found = pool.skus.get(sku)
-        for location in LOCATIONS:
-            position = found.positions.get(location) if found else None
-            got = (
-                (position.on_hand, position.unavailable, position.incoming)
-                if position
-                else (0, 0, 0)
-            )
-            wanted = truth.position(sku, location)
-            if got != wanted:
-                yield f"{sku} at {location}: expected (on_hand, unavailable, incoming) {wanted}, got {got}"
-        for order in sorted(truth.orders()):
-            record = pool.orders.get(order)
-            is_open = record.unrouted.get(sku, 0) if record else 0
-            if is_open != truth.open(order, sku):
-                yield f"order {order}: expected {truth.open(order, sku)} of {sku} open, got {is_open}"
-        kept = [found.held, *(p.reserved for p in found.positions.values())] if found else []
-        if any(kept):
-            yield f"{sku}: expected nothing held and reserved, got {kept}"
-        unrouted = sum(truth.open(order, sku) for order in truth.orders())
-        if (found.unrouted if found else 0) != unrouted:
-            yield f"{sku}: expected {unrouted} unrouted, got {found.unrouted if found else 0}"
+def _open_orders(servers: Servers) -> dict[tuple[str, str], int]:
+    return {
+        (order, sku): units
+        for shard in servers.shards
+        for order, record in shard.pool.orders.items()
+        for sku, units in record.unrouted.items()
+    }
 
 
 def _told(
-    truth: Truth, servers: Servers, broker: Broker, scenario: Scenario, rule: Rule, *, early: bool
-) -> Iterator[str]:
-    consumer = Consumer(rule.consumer)
-    consumer.take_all(broker.records[Partition("stock.updates", 0)], scenario.forgets)
-    ads = ad_states(broker.records[Partition("ads.signals", 0)])
-    for sku in SKUS:
-        shard = servers.shards[shard_of(sku, len(servers.shards))]
-        pool = shard.pool
-        if early and shard.epoch > 1:
-            continue
-        if sku not in pool.skus:
-            if sku in consumer.levels:
-                yield f"{sku}: told, and not known"
-            continue
-        atp = {}
-        for location in LOCATIONS:
-            on_hand, unavailable, _ = truth.position(sku, location)
-            atp[location] = on_hand - unavailable
-        unrouted = sum(truth.open(order, sku) for order in truth.orders())
-        wanted: Mapping[str, int] = levels_of(servers.variant, atp, unrouted)
-        got = consumer.levels.get(sku)
-        if got != wanted:
-            yield f"{sku}: consumers should keep {wanted}, keep {got} of version {consumer.versions.get(sku)}"
-        available = sum(max(0, units) for units in atp.values()) - unrouted
-        if consumer.available.get(sku) != available:
-            yield f"{sku}: expected {available} available, told {consumer.available.get(sku)}"
-        kept = orjson.loads(pool.outs[sku].ads)
-        state = next(iter(kept.values()))[0] if kept else "active"
-        if ads.get(sku, "active") != state:
-            yield f"{sku}: its ads are {state}, told {ads.get(sku)}"
+    case: Case, servers: Servers, broker: Broker, consumer: Consumer, *, early: bool
+) -> Iterator[Check]:
+    """Compare what the outside keeps, and what it was told."""
+    shards = {sku: servers.shards[shard_of(sku, len(servers.shards))] for sku in SKUS}
+    told = [data_of(record) for record in broker.records[Partition("stock.updates", 0)]]
+    signals = signals_of(map(event_of, broker.records[Partition("ads.signals", 0)]))
+    left_out = {sku for sku in SKUS if early and shards[sku].epoch > 1}
+    expected = case.expected.without(left_out)
+    kept = updates_of(
+        (each for each in consumer.keeps(told) if each["sku"] not in left_out), CHANNELS
+    )
+    yield check_last_messages(expected, kept, case.policy)
+    yield from check_ads(expected, case.policy, case.snapshot, signals, None)
+    yield check_levels(expected, case.snapshot.levels, case.policy)
+    yield check_versions(expected, kept, case.snapshot.figures, one_emits=False)
+    # A shard that went back when nobody could know may give a version out again.
+    yield check_contents(
+        updates_of((each for each in told if not shards[each["sku"]].was_late), CHANNELS)
+    )
 
 
-def _dead_letters(records: list[Record], bad: set[str], broker: Broker) -> Iterator[str]:
-    wanted = {
-        (record.topic, record.partition, record.offset)
-        for record in records
-        if _is_bytes(record) or orjson.loads(record.value or b"")["id"] in bad
-    }
+def _dead_letters(planted: list[Record], broker: Broker) -> Iterator[str]:
+    wanted = {(record.topic, record.partition, record.offset) for record in planted}
     letters = map(data_of, broker.records[Partition("dead.letters", 0)])
     got = {(data["topic"], data["partition"], data["offset"]) for data in letters}
     if got != wanted:
         yield f"dead letters: missing {sorted(wanted - got)}, not planted {sorted(got - wanted)}"
-
-
-def _versions(servers: Servers, broker: Broker) -> Iterator[str]:
-    """One version, one content: of every SKU, unless its shard went back and could not be known to."""
-    contents: dict[tuple[str, int], Any] = {}
-    for record in broker.records[Partition("stock.updates", 0)]:
-        data = data_of(record)
-        sku, content = data["sku"], (data["available"], data["levels"])
-        if servers.shards[shard_of(sku, len(servers.shards))].was_late:
-            continue
-        if contents.setdefault((sku, data["version"]), content) != content:
-            yield f"{sku}: version {data['version']} was told with two contents"

@@ -1,7 +1,10 @@
 """The shop of the simulation: what it sells where, under which policies, and under which codes."""
 
+from typing import Any
+
 from state.events.codes import CodeRow
 from state.policy.document import AdRule, Campaign, Channel, Floors, Location, Policy, Source
+from tests.oracle.policy import policy_of
 
 SKUS = ("A", "B", "C", "D")
 LOCATIONS = ("wh", "s1", "s2")
@@ -62,13 +65,19 @@ FIRST_CODES = tuple(
 )
 
 
-def levels_of(variant: int, atp: dict[str, int], unrouted: int) -> dict[str, int]:
-    """Return the level of each channel, from the available units by location. Written apart from the engine."""
+def document(variant: int) -> dict[str, Any]:
+    """Return what decides on levels once campaigns are over, as a penstock.yaml says it: for the judge."""
     floor, buffer = VARIANTS[variant]
-    given = {
-        where: max(0, units - (floor if KIND[where] == "store" else 0))
-        for where, units in atp.items()
+    some = {"kinds": ["warehouse", "store"], "exclude": ["s2"]}
+    return {
+        "locations": [{"id": where, "kind": kind} for where, kind in KIND.items()],
+        "policies": {"floors": {"store": floor}},
+        "channels": [
+            {"id": "shop"},
+            {"id": "web", "locations": some, "buffer": {"units": buffer}},
+        ],
+        "ads": [{"rule": RULE, "channel": "shop", "pause_at": PAUSE_AT, "resume_at": RESUME_AT}],
     }
-    shop = sum(given.values()) - unrouted
-    web = sum(units for where, units in given.items() if where != "s2") - unrouted - buffer
-    return {"shop": max(0, shop), "web": max(0, web)}
+
+
+DOCUMENTS = tuple(policy_of(document(variant)) for variant in range(len(VARIANTS)))

@@ -38,11 +38,12 @@ def manner(violation: str) -> str:
     """Return in what way a run failed, without its names and figures."""
     told = (
         "never comes to rest",
-        "consumers should keep",
+        "last_messages",
         "dead letters",
-        "two contents",
-        "its ads",
-        " open, got",
+        "contents",
+        "ad_states",
+        "signals",
+        "orders",
     )
     return next(
         (each for each in told if each in violation.split("; ", maxsplit=1)[0]),
