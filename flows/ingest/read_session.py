@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from connectors.log.base import Partition, Record
 from flows.ingest.arrivals import Arrivals
 from flows.ingest.consumer_lag import ConsumerLag
-from state.protocol.common import Lost
+from state.protocol.common import Behind
 from state.protocol.pack import Chain
 
 
@@ -22,7 +22,7 @@ class ReadSession:
     log_ids: dict[str, str]
     chains: dict[Partition, Chain] = field(default_factory=dict)
     outstanding: int = 0
-    behind: dict[int, Lost] = field(default_factory=dict)
+    behind: dict[int, Behind] = field(default_factory=dict)
     """Shards that turned out to be behind, with their watermarks. Not empty = the session is dead."""
     due_age_ms: int = 0
     """At the last answer, how long the SKU had been due that had been due longest."""
@@ -31,7 +31,7 @@ class ReadSession:
     in_flight: Callable[[], object] | None = None
     """Waits for the answers to the batch that was sent last, if nothing has waited for them yet."""
 
-    def lose(self, shard: int, lost: Lost) -> None:
+    def lose(self, shard: int, lost: Behind) -> None:
         """Note that a shard is behind this session."""
         self.behind[shard] = lost
 

@@ -156,7 +156,7 @@ class Reader:
         """Drop the session: recover the shards that are behind, then resume from the watermarks as they are."""
         session = self._session
         for shard, lost in sorted(session.behind.items()):
-            _log.warning("shard went back", shard=shard, marks=lost.marks)
+            _log.warning("shard went back", shard=shard, marks=lost.watermarks)
             recover(self.runtime, shard, 1)
         metrics.REWINDS.inc()
         session.lag.drop()

@@ -25,7 +25,7 @@ from flows.runtime.retry import insist, insistent
 from flows.runtime.shard_tick import tick
 from monitoring import metrics
 from state.protocol.claim import Claim, Claimed
-from state.protocol.common import Refused
+from state.protocol.common import StalePolicy
 
 TICK_S = 1.0
 CLAIM_MAX = 128
@@ -38,7 +38,7 @@ class Asked:
 
     policy: ActivePolicy
     business_ms: int
-    answers: Callable[[], Mapping[int, Claimed | Refused]]
+    answers: Callable[[], Mapping[int, Claimed | StalePolicy]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,13 +116,13 @@ class Claimer:
         for shard, reply in replies.items():
             if shard in moved:
                 continue
-            if isinstance(reply, Refused):
+            if isinstance(reply, StalePolicy):
                 refused = True
                 metrics.REFUSED_CLAIMS.inc()
                 insist(partial(follow_policy, self.runtime))
                 continue
             self._newest_ms = max(self._newest_ms, reply.business_ms)
-            metrics.HOLDS.labels("lapsed").inc(reply.lapsed)
+            metrics.HOLDS.labels("lapsed").inc(reply.expired)
             more = more or len(reply.due) + len(reply.stale) >= CLAIM_MAX
             if reply.stale:
                 insist(partial(rebuild, self.runtime, shard, reply.stale))

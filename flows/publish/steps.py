@@ -69,7 +69,7 @@ def guard(runtime: Runtime, decided: Decided) -> Decided:
 def _decisions(runtime: Runtime, claims: Claims, rules: Compiled) -> Decisions:
     policy = claims.policy
     gates = tuple(channel for channel, _ in policy.gates)
-    decide_one = Moment(rules, claims.business_ms, policy.place, gates, runtime.push_lags).decide
+    decide_one = Moment(rules, claims.business_ms, policy.locate, gates, runtime.push_lags).decide
     return [
         (shard, decide_one(due, recovered=claimed.recovered))
         for shard, claimed in claims.by_shard.items()

@@ -16,7 +16,7 @@ from flows.runtime.context import Runtime
 from flows.runtime.retry import insist
 from monitoring import metrics
 from state.protocol.apply import Part
-from state.protocol.common import Lost
+from state.protocol.common import Behind
 from state.protocol.control import AFRESH, REPETITION, Recover, Tick
 
 RECOVER_CHUNK: Final = 500
@@ -31,7 +31,7 @@ class Ticks:
 
     servers: Sequence[str]
     """The identity of each shard's server."""
-    behind: dict[int, Lost] = field(default_factory=dict)
+    behind: dict[int, Behind] = field(default_factory=dict)
     """Shards whose watermark lies below what the parts begin after."""
     business_ms: int = 0
     """The newest event time that any shard has seen."""
@@ -58,7 +58,7 @@ def tick(
     calls = calls_of(runtime, servers, parts, business_ms, pace_us)
     ticks = Ticks(servers)
     for shard, reply in insist(lambda: runtime.store.tick(calls)).items():
-        if isinstance(reply, Lost):
+        if isinstance(reply, Behind):
             if parts is None:
                 raise TypeError("a tick without parts cannot be behind")
             ticks.behind[shard] = reply

@@ -11,7 +11,7 @@ from state.events.ops import (
     INCOMING,
     MOVE,
     NETTED,
-    PLACE,
+    ORDER,
     RETURN,
     SHIP,
     VOID,
@@ -20,14 +20,14 @@ from state.memory.holds import Holds
 from state.memory.orders import Answers, Back, OrderRecord
 from state.memory.sku import Before, SkuRecord
 from state.protocol.apply import Apply, ShardEvent, ShardOp
-from state.protocol.common import Place
+from state.protocol.common import LocationTerms
 
 VOID_SUMS = -1
 """The revision of no sums: what moves under it moves none."""
 
 
 @dataclass(slots=True)
-class Run:
+class ApplyRun:
     """The events of one call, applied in order. `before` gathers the SKUs that they touch."""
 
     call: Apply
@@ -63,7 +63,7 @@ class Run:
         elif op[0] == INCOMING:
             location = self.call.places[op[2]].location
             sku.announce(location, self._refer(op[3], op[1], location, op[4]))
-        elif op[0] == PLACE:
+        elif op[0] == ORDER:
             record = self.orders[op[2]]
             before = record.answers(op[1])
             if record.place(op[3], event.hash, event.time_ms, op[1], op[4]):
@@ -95,7 +95,12 @@ class Run:
             self._settle(sku, op[2], before, record.answers(op[1]), place)
 
     def _settle(
-        self, sku: SkuRecord, order: str, before: Answers, now: Answers, place: Place | None = None
+        self,
+        sku: SkuRecord,
+        order: str,
+        before: Answers,
+        now: Answers,
+        place: LocationTerms | None = None,
     ) -> None:
         """Move the figures from what an order answered for before to what it answers for now.
 
@@ -110,7 +115,7 @@ class Run:
             where, revision = place, self.call.sums_revision
             if where is None or where.location != location:
                 sku.revision = 0
-                where, revision = Place(location, 0, 0, 0), VOID_SUMS
+                where, revision = LocationTerms(location, 0, 0, 0), VOID_SUMS
             self.absorbed += sku.move(where, time_ms, on_hand, unavailable, revision)
         if now.beyond > before.beyond:
             sku.alerts[f"overreturned:{order}"] = f"{now.beyond} {sku.last}"

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from state.events.order_key import ordered_by, parts
 from state.memory.orders import OrderRecord
 from state.memory.sku import PositionRecord, SkuRecord
-from state.protocol.common import Place
+from state.protocol.common import LocationTerms
 from state.protocol.holds import (
     ABSENT_HOLD,
+    EXPIRED,
     IS_PINNED,
-    LAPSED,
     SOLD,
     WAS_RELEASED,
     Conflict,
@@ -32,7 +32,7 @@ from state.protocol.holds import (
     PoolLine,
     Release,
     Short,
-    Stale,
+    StaleSums,
 )
 
 Touch = Callable[[str], SkuRecord]
@@ -47,7 +47,7 @@ class HoldRecord:
     expiry_ms: int
     by: str
     shards: tuple[int, ...]
-    lines: dict[tuple[str, str], tuple[int, Place, int]]
+    lines: dict[tuple[str, str], tuple[int, LocationTerms, int]]
     """(SKU, location) -> units, and the place that they were taken from with the revision of its sums."""
     order: str = ""
     """The order that it is pinned for."""
@@ -63,7 +63,7 @@ class HoldRecord:
 
 
 @dataclass(slots=True)
-class Moved:
+class MovedSkus:
     """The SKUs that a call which changes holds alone has moved. It is no event: no alert names it."""
 
     skus: dict[str, SkuRecord]
@@ -104,7 +104,7 @@ class Holds:
             return Ended(self.ended[request.hold])
         could, stale = _look(skus, request, sums_revision)
         if stale:
-            return Stale(tuple(stale))
+            return StaleSums(tuple(stale))
         wanted = [line.quantity for line in request.lines]
         if not request.partial and any(n < q for n, q in zip(could, wanted, strict=True)):
             return Short(tuple(could))
@@ -113,9 +113,9 @@ class Holds:
         for at, line in enumerate(request.lines):
             units = granted[at]
             if units:
-                place = Place("", 0, 0, 0)
+                place = LocationTerms("", 0, 0, 0)
                 if isinstance(line, LocationLine):
-                    place = Place(request.location, line.klass, line.floor, line.base)
+                    place = LocationTerms(request.location, line.klass, line.floor, line.base)
                 record.lines[line.sku, request.location] = (units, place, sums_revision)
                 _move(touch(line.sku), units, place, sums_revision)
         self.records[request.hold] = record
@@ -154,7 +154,7 @@ class Holds:
             if record.expiry_ms <= now_ms
         )[:limit]
         for _, _, hold in over:
-            self._finish(hold, LAPSED, touch)
+            self._finish(hold, EXPIRED, touch)
         return len(over)
 
     def consume(self, hold: str, order: str, touch: Touch) -> None:
@@ -216,7 +216,7 @@ def _of_pool(sku: SkuRecord, line: PoolLine) -> int:
     return level if level > rule.cutoff else 0
 
 
-def _move(sku: SkuRecord, units: int, place: Place, revision: int) -> None:
+def _move(sku: SkuRecord, units: int, place: LocationTerms, revision: int) -> None:
     """Take units for a hold, or give them back if below 0."""
     if not place.location:
         sku.held += units

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from state.demand.velocity import BUCKET_DAYS
 from state.durations import DAY_MS
 from state.protocol.claim import Gate
-from state.protocol.common import Place
+from state.protocol.common import LocationTerms
 from state.protocol.figures import MOVEMENTS_KEPT, MOVEMENTS_WINDOW_MS, Position
 from state.rules.exclusions import uncounted
 
@@ -131,7 +131,9 @@ class SkuRecord:
         self.cause_ms = min(self.cause_ms, log_ms) if self.cause_ms else log_ms
         self.last = last
 
-    def move(self, place: Place, time_ms: int, delta: int, unavailable: int, revision: int) -> bool:
+    def move(
+        self, place: LocationTerms, time_ms: int, delta: int, unavailable: int, revision: int
+    ) -> bool:
         """Move the figures of one position. Return whether a count had seen the movement."""
         before = self._position(place.location)
         absorbed = bool(delta and before.counted and time_ms <= before.counted[0])
@@ -140,7 +142,7 @@ class SkuRecord:
         self._put(place, after, revision)
         return absorbed
 
-    def count(self, place: Place, time_ms: int, quantity: int, revision: int) -> None:
+    def count(self, place: LocationTerms, time_ms: int, quantity: int, revision: int) -> None:
         """Lay a count under the movements newer than it. An older count changes nothing."""
         before = self._position(place.location)
         if before.counted and (-time_ms, quantity) >= (-before.counted[0], before.counted[1]):
@@ -149,7 +151,7 @@ class SkuRecord:
             self.alerts[f"drift:{place.location}"] = f"{time_ms} {self.last}"
         self._put(place, before.laid_on(time_ms, quantity), revision)
 
-    def reserve(self, place: Place, units: int, revision: int) -> None:
+    def reserve(self, place: LocationTerms, units: int, revision: int) -> None:
         """Take units of a position, or give them back; sums of another revision than the place are given up."""
         if self.revision != revision:
             self.revision = 0
@@ -165,7 +167,7 @@ class SkuRecord:
         day = time_ms // DAY_MS
         self.demand[day] = self.demand.get(day, 0) + units
 
-    def rebuild(self, places: Mapping[str, Place], revision: int) -> bool:
+    def rebuild(self, places: Mapping[str, LocationTerms], revision: int) -> bool:
         """Make the sums anew. Do nothing, and say so, when there is stock at a location not listed."""
         if any(p.contribution(0) for where, p in self.positions.items() if where not in places):
             return False
@@ -223,7 +225,7 @@ class SkuRecord:
     def _position(self, location: str) -> PositionRecord:
         return self.positions.get(location) or PositionRecord()
 
-    def _put(self, place: Place, after: PositionRecord, revision: int) -> None:
+    def _put(self, place: LocationTerms, after: PositionRecord, revision: int) -> None:
         """Store a position, and move the sums by the difference if they are of this revision."""
         before = self._position(place.location)
         self.positions[place.location] = after
@@ -234,6 +236,6 @@ class SkuRecord:
                 after.contribution(0) - before.contribution(0),
             )
 
-    def _add(self, place: Place, contribution: int, base: int) -> None:
+    def _add(self, place: LocationTerms, contribution: int, base: int) -> None:
         self.sums[place.klass] = self.sums.get(place.klass, 0) + contribution
         self.base += place.base * base

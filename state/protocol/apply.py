@@ -8,7 +8,7 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 import msgspec
 
 from state.events import ops
-from state.protocol.common import Place
+from state.protocol.common import LocationTerms
 
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -22,7 +22,7 @@ ShardOp: TypeAlias = (
     ShardMove
     | ShardCount
     | ShardIncoming
-    | ops.Place
+    | ops.Order
     | ops.Cancel
     | ops.Void
     | ops.Ship
@@ -72,7 +72,7 @@ class Apply(NamedTuple):
     sums_revision: int
     """The revision of the policy that class sums belong to: see `state/policy/sums_digest.py`."""
     guard_ms: int
-    places: tuple[Place, ...]
+    places: tuple[LocationTerms, ...]
     parts: tuple[Part, ...]
 
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from state.events.ops import CONSUME, COUNT, INCOMING, MOVE, NETTED, RETURN, VOID, Op
 from state.protocol.apply import Apply, Part, ShardEvent, ShardOp
-from state.protocol.common import Place
+from state.protocol.common import LocationTerms
 from state.protocol.sharding import shard_of
 
 MEMO_MAX = 1 << 18
@@ -55,7 +55,7 @@ class Chain:
 
         For a tick. Only true when every call handed out so far was acknowledged.
         """
-        facts = [Part(self.mark, last, self.position) for last in self.last]
+        facts = [Part(self.watermark, last, self.position) for last in self.last]
         self.last = [self.position] * len(self.last)
         return facts
 
@@ -80,7 +80,7 @@ class Packer:
     def pack(
         self,
         batch: Iterable[tuple[Chain, int, Sequence[NormalEvent]]],
-        place: Callable[[str, str], Place],
+        place: Callable[[str, str], LocationTerms],
         now_us: int,
         sums_revision: int,
     ) -> dict[int, Apply]:
@@ -89,7 +89,7 @@ class Packer:
         `batch` holds for each partition its chain, the last offset read (also of events that were
         rejected) and its good events in offset order.
         """
-        tables: list[dict[Place, int]] = [{} for _ in range(self.shards)]
+        tables: list[dict[LocationTerms, int]] = [{} for _ in range(self.shards)]
         parts: list[list[Part]] = [[] for _ in range(self.shards)]
         for chain, position, events in batch:
             by_shard: list[list[ShardEvent]] = [[] for _ in range(self.shards)]
@@ -98,7 +98,7 @@ class Packer:
             for shard, mine in enumerate(by_shard):
                 if mine:
                     upto = mine[-1].offset
-                    parts[shard].append(Part(chain.mark, chain.last[shard], upto, tuple(mine)))
+                    parts[shard].append(Part(chain.watermark, chain.last[shard], upto, tuple(mine)))
                     chain.last[shard] = upto
             chain.position = position
         return {
@@ -111,8 +111,8 @@ class Packer:
         self,
         event: NormalEvent,
         by_shard: list[list[ShardEvent]],
-        tables: list[dict[Place, int]],
-        place: Callable[[str, str], Place],
+        tables: list[dict[LocationTerms, int]],
+        place: Callable[[str, str], LocationTerms],
     ) -> None:
         known = self._shard_of
         offset, digest, slice_, time_ms, log_ms, event_ops = event
@@ -127,7 +127,7 @@ class Packer:
             by_shard[shard].append(tuple.__new__(ShardEvent, values))
             return
         split: dict[int, list[ShardOp]] = {}
-        table: dict[Place, int] = {}
+        table: dict[LocationTerms, int] = {}
         mine: list[ShardOp] = []
         order, last = "", None
         for op in event_ops:

@@ -9,11 +9,11 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TypeAlias
 
 from state.protocol.claim import Due, Gate
-from state.protocol.common import Place
+from state.protocol.common import LocationTerms
 from state.protocol.figures import Position
 from state.rules.levels import Figures
 
-Locate: TypeAlias = Callable[[str, str], Place]
+Locate: TypeAlias = Callable[[str, str], LocationTerms]
 """The terms of a SKU at a location."""
 
 

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Literal, NamedTuple
 
 from state.policy.compiled import Compiled
-from state.protocol.common import Place
+from state.protocol.common import LocationTerms
 from state.protocol.figures import Position, SkuState
 from state.rules.exclusions import figures_of
 from state.rules.level_steps import Step, steps
@@ -131,9 +131,9 @@ class Explainer:
             silent=self._silent, unrouted=state.unrouted, held=state.held,
         )  # fmt: skip
 
-    def _locate(self, sku: str, location: str) -> Place:
+    def _locate(self, sku: str, location: str) -> LocationTerms:
         name, klass, floor, base = self._compiled.place(sku, location)
-        return Place(name, self._class[klass], floor, base)
+        return LocationTerms(name, self._class[klass], floor, base)
 
     def _steps(
         self, state: SkuState, figures: Figures, channel: str, last: Mapping[str, int] | None
@@ -154,7 +154,7 @@ class Explainer:
         compiled, location, atp = self._compiled, position.location, position.atp
         where = compiled.locations.get(location)
         kind, region = ("", "") if where is None else (where.kind, where.region)
-        floor, why = compiled.place(sku, location)[2], self.why_not(channel, location)
+        floor, why = compiled.locate(sku, location)[2], self.why_not(channel, location)
         return Contribution(
             location, kind, region, position.on_hand, position.reserved, position.unavailable,
             atp, floor, _floor_by(compiled, kind, floor), position.counted_at_ms is not None,

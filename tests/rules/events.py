@@ -10,7 +10,7 @@ from state.events.codes import CodeTable
 from state.memory.orders import OrderRecord
 from state.memory.shard import MemoryShard
 from state.protocol.apply import Applied, Apply, ShardEvent
-from state.protocol.common import Lost
+from state.protocol.common import Behind
 from state.store.shards import Store
 from tests.rules.means import InWorker, Rule, Simulated, Traced
 from tests.rules.source import in_library
@@ -30,7 +30,7 @@ class NoGuard(MemoryShard):
 class EventsAreCut(MemoryShard):
     """Half of the lines of an event in one call, the others in the next."""
 
-    def apply(self, call: Apply) -> Applied | Lost:
+    def apply(self, call: Apply) -> Applied | Behind:
         reply = super().apply(_halves(call, 0))
         super().apply(_halves(call, 1))
         return reply
@@ -41,12 +41,12 @@ class FailsHalfWay(MemoryShard):
 
     calls: int = 0
 
-    def apply(self, call: Apply) -> Applied | Lost:
+    def apply(self, call: Apply) -> Applied | Behind:
         self.calls += 1
-        if self.calls % 6 == 0 and self._lost(call.parts) is None:
-            marks = dict(self.marks)
+        if self.calls % 6 == 0 and self._behind(call.parts) is None:
+            marks = dict(self.watermarks)
             super().apply(_halves(call, 0))
-            self.marks = marks
+            self.watermarks = marks
             raise redis.exceptions.OutOfMemoryError("half way")
         return super().apply(call)
 
@@ -54,7 +54,7 @@ class FailsHalfWay(MemoryShard):
 class GuardOfLines(MemoryShard):
     """The second line of an event meets the hash of the first."""
 
-    def apply(self, call: Apply) -> Applied | Lost:
+    def apply(self, call: Apply) -> Applied | Behind:
         parts = tuple(
             part._replace(events=tuple(event._replace(ops=event.ops[:1]) for event in part.events))
             for part in call.parts
@@ -67,7 +67,7 @@ class GuardIsLookedUpFirst(MemoryShard):
 
     before: dict[int, set[str]]
 
-    def apply(self, call: Apply) -> Applied | Lost:
+    def apply(self, call: Apply) -> Applied | Behind:
         self.before = {name: set(hashes) for name, hashes in self.seen.items()}
         return super().apply(call)
 

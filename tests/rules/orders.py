@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from state.memory.apply import Run
+from state.memory.apply import ApplyRun
 from state.memory.orders import OrderRecord
 from state.memory.sku import SkuRecord
 from tests.rules.means import Patch, Rule, Simulated, Traced
@@ -37,7 +37,7 @@ def _last_count_wins(self: SkuRecord, place: Any, time_ms: int, *args: int) -> N
 
 
 def _incoming_of_one_message(
-    _self: Run, _reference: str, _sku: str, _location: str, delta: int
+    _self: ApplyRun, _reference: str, _sku: str, _location: str, delta: int
 ) -> int:
     return max(0, delta)
 
@@ -52,7 +52,7 @@ def _cancel_by_number(self: OrderRecord, _channel: str, *args: Any) -> None:
 
 CANCEL_VOIDS: tuple[Patch, ...] = ((OrderRecord, "cancel", _cancel_voids),)
 MOVEMENTS_BY_ARRIVAL: tuple[Patch, ...] = ((SkuRecord, "count", _count_forgets_movements),)
-INCOMING_BY_MESSAGE: tuple[Patch, ...] = ((Run, "_refer", _incoming_of_one_message),)
+INCOMING_BY_MESSAGE: tuple[Patch, ...] = ((ApplyRun, "_refer", _incoming_of_one_message),)
 NO_CHANNEL: tuple[Patch, ...] = (
     (OrderRecord, "place", _place_by_number),
     (OrderRecord, "cancel", _cancel_by_number),

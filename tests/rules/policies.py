@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from state.memory.shard import MemoryShard
 from state.memory.sku import SkuRecord
 from state.protocol.claim import Claim, Claimed, Settle
-from state.protocol.common import Place, Refused
+from state.protocol.common import LocationTerms, StalePolicy
 from tests.rules.means import Rule, Simulated, Traced
 from tests.simulation.profiles import CHANGING
 from tests.state import traces
@@ -22,18 +22,20 @@ class OldPolicySettles(MemoryShard):
 class AnyPolicyClaims(OldPolicySettles):
     """Settles them for good, too: looked at again, what an old policy said would be put right."""
 
-    def claim(self, call: Claim) -> Claimed | Refused:
+    def claim(self, call: Claim) -> Claimed | StalePolicy:
         return super().claim(call._replace(revision=max(call.revision, self.revision)))
 
 
 class SumsOfAllFloors(MemoryShard):
-    def claim(self, call: Claim) -> Claimed | Refused:
+    def claim(self, call: Claim) -> Claimed | StalePolicy:
         for sku in self.skus.values():
             sku.revision = call.sums_revision
         return super().claim(call)
 
 
-def _rebuild_what_was_seen(self: SkuRecord, places: Mapping[str, Place], revision: int) -> bool:
+def _rebuild_what_was_seen(
+    self: SkuRecord, places: Mapping[str, LocationTerms], revision: int
+) -> bool:
     self.sums, self.base, self.revision = {}, 0, revision
     for location, place in places.items():
         if position := self.positions.get(location):

@@ -2,7 +2,7 @@
 
 from flows.publish.claimer import Claimer
 from state.memory.shard import MemoryShard
-from state.protocol.common import Lost
+from state.protocol.common import Behind
 from state.protocol.control import Recover, Tick, Ticked
 from tests.rules.means import InWorker, Rule, Simulated, Traced
 from tests.simulation.profiles import GOING_BACK, GOING_BACK_TWICE
@@ -19,7 +19,7 @@ class NoRecovery(MemoryShard):
 
 
 class EmptyIsNew(MemoryShard):
-    def tick(self, call: Tick) -> Ticked | Lost:
+    def tick(self, call: Tick) -> Ticked | Behind:
         self.server = self.server or call.server
         return super().tick(call)
 

@@ -2,7 +2,7 @@
 
 from state.memory.shard import MemoryShard
 from state.protocol.apply import Applied, Apply, Part
-from state.protocol.common import ABSENT, Lost
+from state.protocol.common import ABSENT, Behind
 from state.protocol.control import Tick, Ticked
 from state.protocol.pack import Chain
 from tests.rules.means import InWorker, Rule, Simulated, Traced
@@ -23,30 +23,30 @@ def _unfenced(parts: tuple[Part, ...]) -> tuple[Part, ...]:
 
 
 class MarksAreFree(MemoryShard):
-    def tick(self, call: Tick) -> Ticked | Lost:
+    def tick(self, call: Tick) -> Ticked | Behind:
         return super().tick(call._replace(parts=_unfenced(call.parts)))
 
 
 class CallsBuildOnNothing(MemoryShard):
-    def apply(self, call: Apply) -> Applied | Lost:
+    def apply(self, call: Apply) -> Applied | Behind:
         return super().apply(call._replace(parts=_unfenced(call.parts)))
 
 
 class NeverLost(MemoryShard):
-    def _lost(self, parts: tuple[Part, ...]) -> Lost | None:
-        return super()._lost(parts[:0])
+    def _behind(self, parts: tuple[Part, ...]) -> Behind | None:
+        return super()._behind(parts[:0])
 
 
 class MarksAreSet(MemoryShard):
-    def _raise_marks(self, parts: tuple[Part, ...]) -> None:
-        self.marks.update({part.mark: part.upto for part in parts})
+    def _raise_watermarks(self, parts: tuple[Part, ...]) -> None:
+        self.watermarks.update({part.watermark: part.upto for part in parts})
 
 
 class MarksMustBeEqual(MemoryShard):
-    def _lost(self, parts: tuple[Part, ...]) -> Lost | None:
-        stands = ((part, self.marks.get(part.mark, ABSENT)) for part in parts)
-        apart = tuple((part.mark, mark) for part, mark in stands if mark != part.after)
-        return Lost(apart) if apart else None
+    def _behind(self, parts: tuple[Part, ...]) -> Behind | None:
+        stands = ((part, self.watermarks.get(part.watermark, ABSENT)) for part in parts)
+        apart = tuple((part.watermark, mark) for part, mark in stands if mark != part.after)
+        return Behind(apart) if apart else None
 
 
 def _marks_of_the_first(self: SimStore) -> list[dict[str, int]]:

@@ -44,6 +44,6 @@ def levels_now(state: SkuState, policy: ActivePolicy, now: AsOf) -> dict[str, in
 def figures_now(state: SkuState, policy: ActivePolicy) -> Figures:
     """Return the figures that levels are derived from, without stock at silent locations."""
     return figures_of(
-        state.sku, state.positions, policy.place, len(policy.compiled.classes),
+        state.sku, state.positions, policy.locate, len(policy.compiled.classes),
         silent=policy.silent, unrouted=state.unrouted, held=state.held,
     )  # fmt: skip

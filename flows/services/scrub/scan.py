@@ -15,7 +15,7 @@ import orjson
 from flows.runtime.active_policy import ActivePolicy, zero_guards
 from flows.runtime.context import Runtime
 from flows.services.scrub.proof import RECORDS, Proof
-from state.protocol.inspect import AskPromises, Fault, Inspect, Paused, encode_places
+from state.protocol.inspect import AskPromises, Inspect, Paused, Violation, encode_places
 
 KEYS: Final = 400
 """Keys that one call goes over."""
@@ -42,7 +42,7 @@ class Findings:
     """By ad rule, SKUs."""
     paused_sold_out_ms: Counter[str] = field(default_factory=Counter)
     """By ad rule, over SKUs with nothing to sell, business time that passed since the scan before."""
-    faults: list[Fault] = field(default_factory=list)
+    faults: list[Violation] = field(default_factory=list)
     suspects: frozenset[str] = frozenset()
 
 
@@ -101,7 +101,7 @@ class Scan:
         for hold, expiry_ms in oldest:
             if expiry_ms < now_ms - HOLD_LATE_MS:
                 said = (f"ended at {expiry_ms}", f"it lives at {now_ms}")
-                self.findings.faults.append(Fault(hold, "held", *said))
+                self.findings.faults.append(Violation(hold, "held", *said))
 
     def _look(self, skus_min: int, records_min: int) -> Iterator[None]:
         """Look at what was gathered, where it is enough for a call."""
@@ -150,7 +150,7 @@ class Scan:
         key = (policy.sums_revision, kin)
         if key not in self._places:
             known = {*policy.compiled.locations, *self._unlisted}
-            self._places[key] = encode_places([policy.place(sku, each) for each in sorted(known)])
+            self._places[key] = encode_places([policy.locate(sku, each) for each in sorted(known)])
         return self._places[key]
 
     def _count_paused(self, policy: ActivePolicy, paused: Paused) -> None:
