@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from connectors.log.base import Partition, Record
 from flows.ingest.arrivals import Heard
 from flows.ingest.consumer_lag import Lag
-from state.protocol.common import Lost
+from state.protocol.common import Behind
 from state.protocol.pack import Chain
 
 
@@ -17,7 +17,7 @@ class Run:
     log_ids: dict[str, str]
     chains: dict[Partition, Chain] = field(default_factory=dict)
     outstanding: int = 0
-    behind: dict[int, Lost] = field(default_factory=dict)
+    behind: dict[int, Behind] = field(default_factory=dict)
     """Shards that turned out to be behind, with what they said. Not empty = the run is dead."""
     due_age_ms: int = 0
     """How long the SKU was due, at the last answer, that had been due longest."""
@@ -26,7 +26,7 @@ class Run:
     flight: Callable[[], object] | None = None
     """Waits for the answers to the batch that was sent last, if nobody has yet."""
 
-    def lose(self, shard: int, lost: Lost) -> None:
+    def lose(self, shard: int, lost: Behind) -> None:
         """Note that a shard is behind this run."""
         self.behind[shard] = lost
 

@@ -37,7 +37,7 @@ from flows.runtime.context import Runtime
 from flows.runtime.idle import Idle
 from flows.runtime.retry import insist
 from monitoring import metrics
-from state.protocol.common import ABSENT, Lost
+from state.protocol.common import ABSENT, Behind
 from state.protocol.control import REPETITION, Tick
 from state.protocol.pack import Chain
 
@@ -167,7 +167,7 @@ class Reader:
         }  # fmt: skip
         again = False
         for shard, reply in insist(lambda: runtime.store.tick(calls)).items():
-            if isinstance(reply, Lost):
+            if isinstance(reply, Behind):
                 run.lose(shard, reply)
                 continue
             self._business_ms = max(self._business_ms, reply.business_ms)
@@ -192,7 +192,7 @@ class Reader:
     def _start_again(self) -> None:
         """Drop the run: recover the shards that are behind, then resume from the marks as they are."""
         for shard, lost in sorted(self._run.behind.items()):
-            _log.warning("shard went back", shard=shard, marks=lost.marks)
+            _log.warning("shard went back", shard=shard, marks=lost.watermarks)
             self.runtime.recover(shard, 1)
         metrics.REWINDS.inc()
         self._run.lag.drop()

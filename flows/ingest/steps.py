@@ -30,7 +30,7 @@ from state.events.messages import Event
 from state.events.normalise import effects
 from state.events.rejection import Rejection
 from state.protocol.apply import Applied, Apply
-from state.protocol.common import Lost
+from state.protocol.common import Behind
 from state.protocol.pack import NormalEvent, Packer, rounds
 from state.protocol.sharding import event_hash
 
@@ -175,7 +175,7 @@ def _sent(runtime: Runtime, packer: Packer, normal: Normal) -> Callable[[], Outc
         for partition, offset in batch.upto.items()
         if (chain := run.chains.get(partition)) is not None
     ]
-    packed = packer.pack(by_chain, policy.place, runtime.clock.now_us(), policy.sums_revision)
+    packed = packer.pack(by_chain, policy.locate, runtime.clock.now_us(), policy.sums_revision)
     turns = list(rounds(packed))
     answers = insistent(partial(runtime.store.begin_apply, turns))
     return lambda: _applied(runtime, normal, turns, answers)
@@ -185,7 +185,7 @@ def _applied(
     runtime: Runtime,
     normal: Normal,
     turns: Sequence[Mapping[int, Apply]],
-    answers: Callable[[], list[dict[int, Applied | Lost]]],
+    answers: Callable[[], list[dict[int, Applied | Behind]]],
 ) -> Outcome:
     """Wait until every shard has answered, and take down what became of the batch."""
     run = normal.batch.run
@@ -194,14 +194,14 @@ def _applied(
     due_since_ms: dict[int, int] = {}
     for calls, replies in zip(turns, answers(), strict=True):
         for shard, reply in replies.items():
-            if isinstance(reply, Lost):
+            if isinstance(reply, Behind):
                 run.lose(shard, reply)
                 continue
             absorbed += reply.absorbed
             due_since_ms[shard] = reply.oldest_due_ms
             for part, event in reply.duplicates:
                 fact = calls[shard].parts[part]
-                duplicates.add((fact.mark, fact.events[event].offset))
+                duplicates.add((fact.watermark, fact.events[event].offset))
     run.outstanding -= 1
     run.lag.applied(normal.batch.upto)
     oldest_ms = min(filter(None, due_since_ms.values()), default=0)

@@ -23,7 +23,7 @@ from flows.runtime.retry import insist, insistent
 from flows.services.policy.rebuild_sums import rebuild
 from monitoring import metrics
 from state.protocol.claim import Claim, Claimed
-from state.protocol.common import Lost, Refused
+from state.protocol.common import Behind, StalePolicy
 from state.protocol.control import REPETITION, Tick
 
 TICK_S = 1.0
@@ -56,7 +56,7 @@ class _Asked:
 
     policy: PolicyInForce
     business_ms: int
-    answers: Callable[[], Mapping[int, Claimed | Refused]]
+    answers: Callable[[], Mapping[int, Claimed | StalePolicy]]
 
 
 class Claimer:
@@ -116,13 +116,13 @@ class Claimer:
         for shard, reply in replies.items():
             if shard in moved:
                 continue
-            if isinstance(reply, Refused):
+            if isinstance(reply, StalePolicy):
                 refused = True
                 metrics.REFUSED_CLAIMS.inc()
                 insist(runtime.follow_policy)
                 continue
             self._newest_ms = max(self._newest_ms, reply.business_ms)
-            metrics.HOLDS.labels("lapsed").inc(reply.lapsed)
+            metrics.HOLDS.labels("lapsed").inc(reply.expired)
             self.more = self.more or len(reply.due) + len(reply.stale) >= CLAIM_MAX
             if reply.stale:
                 insist(partial(rebuild, runtime, shard, reply.stale))
@@ -246,7 +246,7 @@ class Claimer:
         replies = insist(lambda: runtime.store.tick(calls))
         due, oldest_ms, touching = 0, 0, False
         for shard, reply in replies.items():
-            if isinstance(reply, Lost):
+            if isinstance(reply, Behind):
                 raise TypeError("a tick without parts cannot be behind")
             if reply.recover:
                 _log.warning("shard recovers", shard=shard, repetition=reply.recover == REPETITION)

@@ -145,7 +145,7 @@ class _Moment:
     def __init__(self, runtime: Runtime, claims: Claims, rules: Compiled) -> None:
         policy = claims.policy
         self.compiled = rules
-        self.place = policy.place
+        self.locate = policy.locate
         self.gates = tuple(channel for channel, _ in policy.gates)
         self.moves = Moves(limits(policy))
         self.resynced = [
@@ -180,7 +180,7 @@ class _Moment:
         )
         figures = Figures(due.base, due.unrouted, due.held, sums)
         if due.silent:
-            figures = without_silent(figures, due, self.place)
+            figures = without_silent(figures, due, self.locate)
         available, levels = derive_levels(
             self.compiled, figures, due.sku, self.business_ms, last, due.demand, self.lags
         )

@@ -11,7 +11,7 @@ from state.policy.channel_rules import goes_by_lag
 from state.policy.compiled import Compiled, compiled
 from state.policy.overlay import Overlay, laid_over, silent
 from state.protocol.claim import Gate
-from state.protocol.common import Place
+from state.protocol.common import LocationTerms
 from state.store import policy as policy_store
 
 
@@ -35,18 +35,18 @@ class PolicyInForce:
         self.codes = codes(self.compiled, table)
         self._class = {name: index for index, name in enumerate(self.compiled.classes)}
         self.goes_by_lag = goes_by_lag(self.compiled)
-        self.place: Callable[[str, str], Place]
-        """The place of a SKU at a location."""
+        self.locate: Callable[[str, str], LocationTerms]
+        """Class, floor and base of a location, for a SKU."""
         if found.policy.overrides:
-            self.place = lru_cache(maxsize=1 << 17)(self._place)
+            self.locate = lru_cache(maxsize=1 << 17)(self._locate)
         else:
             # Only an override tells SKUs apart; without any, one entry serves all SKUs of a location.
-            anywhere = lru_cache(maxsize=1 << 17)(partial(self._place, ""))
-            self.place = lambda _sku, location: anywhere(location)
+            anywhere = lru_cache(maxsize=1 << 17)(partial(self._locate, ""))
+            self.locate = lambda _sku, location: anywhere(location)
 
-    def _place(self, sku: str, location: str) -> Place:
-        where, name, floor, base = self.compiled.place(sku, location)
-        return Place(where, self._class[name], floor, base)
+    def _locate(self, sku: str, location: str) -> LocationTerms:
+        where, name, floor, base = self.compiled.locate(sku, location)
+        return LocationTerms(where, self._class[name], floor, base)
 
 
 def _gates(rules: Compiled, overlay: Overlay) -> Iterator[tuple[str, Gate]]:

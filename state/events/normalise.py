@@ -37,7 +37,7 @@ from state.events.ops import (
     INCOMING,
     MOVE,
     NETTED,
-    PLACE,
+    ORDER,
     RETURN,
     SHIP,
     VOID,
@@ -315,7 +315,7 @@ def _quality(data: Quality, lines: _Lines) -> Iterator[Op]:
 
 def _order_placed(data: OrderPlaced, lines: _Lines) -> Iterator[Op]:
     for sku, quantity in lines.summed(data.lines):
-        yield PLACE, sku, data.order, data.channel, quantity
+        yield ORDER, sku, data.order, data.channel, quantity
     if data.hold:
         yield CONSUME, "", data.hold, order_key(data.channel, data.order)
 

@@ -8,7 +8,7 @@ are integers.
     (MOVE,     sku, location, d_on_hand, d_unavailable, demand)
     (COUNT,    sku, location, counted_at_ms, quantity)
     (INCOMING, sku, location, reference, delta)
-    (PLACE,    sku, order, channel, quantity)
+    (ORDER,    sku, order, channel, quantity)
     (CANCEL,   sku, order, channel, quantity)
     (VOID,     "",  order, channel)
     (SHIP,     sku, order, channel, quantity, location)
@@ -30,7 +30,7 @@ __all__ = [
     "MOVE",
     "NETTED",
     "OP_SIZES",
-    "PLACE",
+    "ORDER",
     "RETURN",
     "SHIP",
     "VOID",
@@ -42,7 +42,7 @@ __all__ = [
     "Move",
     "Netted",
     "Op",
-    "Place",
+    "Order",
     "Return",
     "Ship",
     "Void",
@@ -58,7 +58,7 @@ COUNT: Final = 1
 INCOMING: Final = 2
 """Signed change of what is under way to a location under a reference: + announced, - received."""
 
-PLACE: Final = 3
+ORDER: Final = 3
 """An order asks for `quantity` units. The demand of an order is counted from here."""
 
 CANCEL: Final = 4
@@ -90,7 +90,7 @@ itself: it counts as having happened when the order was placed, if that was earl
 Move: TypeAlias = tuple[Literal[0], str, str, int, int, int]
 Count: TypeAlias = tuple[Literal[1], str, str, int, int]
 Incoming: TypeAlias = tuple[Literal[2], str, str, str, int]
-Place: TypeAlias = tuple[Literal[3], str, str, str, int]
+Order: TypeAlias = tuple[Literal[3], str, str, str, int]
 Cancel: TypeAlias = tuple[Literal[4], str, str, str, int]
 Void: TypeAlias = tuple[Literal[5], str, str, str]
 Ship: TypeAlias = tuple[Literal[6], str, str, str, int, str]
@@ -99,7 +99,7 @@ Return: TypeAlias = tuple[Literal[8], str, str, int, int, str]
 Close: TypeAlias = tuple[Literal[9], str, str, str]
 Netted: TypeAlias = tuple[Literal[10], str, str, str, int, str]
 Op: TypeAlias = (
-    Move | Count | Incoming | Place | Cancel | Void | Ship | Consume | Return | Close | Netted
+    Move | Count | Incoming | Order | Cancel | Void | Ship | Consume | Return | Close | Netted
 )
 
 OP_SIZES: Final[Mapping[int, int]] = {

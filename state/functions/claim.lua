@@ -8,14 +8,14 @@
 --                           a location was not counted
 -- Returns  an array, not msgpack, for it holds packed figures as they are in Redis (figures.lua); one of
 --          ["REFUSED", revision] the caller's policy is older than the shard's
---          ["OK", generation, recovered, business_ms, stale, due, alerts, lapsed, looked]
+--          ["OK", generation, recovered, business_ms, stale, due, alerts, expired, looked]
 --            recovered  1 if this shard has been through a recovery
 --            stale      SKUs whose sums were made under another sums_revision; they come back after the lease, or once
 --                       rebuilt
 --            due        in one list: sku, head, what was emitted last; the version in the head is the token, its `open`
 --                       holds flags: 1 open, + 2 what was emitted can be trusted, + 4 nothing ever was
 --            alerts     in one list: sku, [alert, text, ...], for those that have any
---            lapsed     holds whose time was over; their units are back in the pool, and in these figures
+--            expired    holds whose time was over; their units are back in the pool, and in these figures
 --            looked     in one list: sku, [closed gate (from 0), ...], [silent location, position, ...], for those that
 --                       have any
 --
@@ -132,7 +132,7 @@ local function claim(keys, args)
   local now_ms = floor(now_us / 1000)
   take_over(keys[1], meta, revision)
   wake(prefix, business_ms, now_ms, limit)
-  local lapsed = holds.sweep(prefix, now_us, meta.floor, CLAIM_SWEEP_MAX)
+  local expired = holds.sweep(prefix, now_us, meta.floor, CLAIM_SWEEP_MAX)
 
   local due, stale, alerts, lease, n = {}, {}, {}, {}, 0
   local asked = asked_of(silent, gates)
@@ -148,7 +148,7 @@ local function claim(keys, args)
   wide('ZADD', prefix .. 'due', lease)
   local recovered = meta.recovered and 1 or 0
   return {
-    'OK', meta.generation, recovered, max(business_ms, meta.t), stale, due, alerts, lapsed, asked.looked,
+    'OK', meta.generation, recovered, max(business_ms, meta.t), stale, due, alerts, expired, asked.looked,
   }
 end
 

@@ -9,7 +9,7 @@
 local holds = {} -- what other files use of this one
 
 do
-  local ENDED_MS, LAPSED, SOLD -- from state/protocol/holds.py
+  local ENDED_MS, EXPIRED, SOLD -- from state/protocol/holds.py
   local BY_ORDER -- from state/events/order_key.py
   local ITEM = '^(.-)\31(.*)$' -- of a field: SKU, location
   local TERMS = '^(%S+) (%S+) (%S+) (%S+) (%S+)$' -- units, class, floor, base, revision of the sums
@@ -136,7 +136,7 @@ do
     local run = holds.run_of(prefix, now_us, version_floor, 0)
     for _, hold in ipairs(expired) do
       local record = holds.of(run, hold)
-      if record then holds.finish(run, record, LAPSED) else call('ZREM', prefix .. 'holds', hold) end
+      if record then holds.finish(run, record, EXPIRED) else call('ZREM', prefix .. 'holds', hold) end
     end
     holds.write_all(run)
     return #expired

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from state.events.order_key import ordered_by, parts
 from state.memory.orders import OrderRecord
 from state.memory.sku import PositionRecord, SkuRecord
-from state.protocol.common import Place
+from state.protocol.common import LocationTerms
 from state.protocol.holds import (
     ABSENT_HOLD,
+    EXPIRED,
     IS_PINNED,
-    LAPSED,
     SOLD,
     WAS_RELEASED,
     Conflict,
@@ -32,7 +32,7 @@ from state.protocol.holds import (
     PoolLine,
     Release,
     Short,
-    Stale,
+    StaleSums,
 )
 
 Touch = Callable[[str], SkuRecord]
@@ -47,8 +47,8 @@ class HoldRecord:
     expiry_ms: int
     by: str
     shards: tuple[int, ...]
-    lines: dict[tuple[str, str], tuple[int, Place, int]]
-    """(SKU, location) -> units, and the place that they were taken from with the revision of its sums."""
+    lines: dict[tuple[str, str], tuple[int, LocationTerms, int]]
+    """(SKU, location) -> units, and the terms that they were taken under, with the revision of their sums."""
     order: str = ""
     """The order that it is pinned for."""
 
@@ -63,7 +63,7 @@ class HoldRecord:
 
 
 @dataclass(slots=True)
-class Moved:
+class MovedSkus:
     """The SKUs that a call which changes holds alone has moved. It is no event: no alert names it."""
 
     skus: dict[str, SkuRecord]
@@ -104,7 +104,7 @@ class Holds:
             return Ended(self.ended[request.hold])
         could, stale = _look(skus, request, sums_revision)
         if stale:
-            return Stale(tuple(stale))
+            return StaleSums(tuple(stale))
         wanted = [line.quantity for line in request.lines]
         if not request.partial and any(n < q for n, q in zip(could, wanted, strict=True)):
             return Short(tuple(could))
@@ -113,11 +113,11 @@ class Holds:
         for at, line in enumerate(request.lines):
             units = granted[at]
             if units:
-                place = Place("", 0, 0, 0)
+                terms = LocationTerms("", 0, 0, 0)
                 if isinstance(line, LocationLine):
-                    place = Place(request.location, line.klass, line.floor, line.base)
-                record.lines[line.sku, request.location] = (units, place, sums_revision)
-                _move(touch(line.sku), units, place, sums_revision)
+                    terms = LocationTerms(request.location, line.klass, line.floor, line.base)
+                record.lines[line.sku, request.location] = (units, terms, sums_revision)
+                _move(touch(line.sku), units, terms, sums_revision)
         self.records[request.hold] = record
         return Held(request.expiry_ms, granted)
 
@@ -154,7 +154,7 @@ class Holds:
             if record.expiry_ms <= now_ms
         )[:limit]
         for _, _, hold in over:
-            self._finish(hold, LAPSED, touch)
+            self._finish(hold, EXPIRED, touch)
         return len(over)
 
     def consume(self, hold: str, order: str, touch: Touch) -> None:
@@ -174,8 +174,8 @@ class Holds:
         ]
 
     def _finish(self, hold: str, how: str, touch: Touch) -> None:
-        for (sku, _), (units, place, revision) in self.records.pop(hold).lines.items():
-            _move(touch(sku), -units, place, revision)
+        for (sku, _), (units, terms, revision) in self.records.pop(hold).lines.items():
+            _move(touch(sku), -units, terms, revision)
         if how:
             self.ended[hold] = how
 
@@ -207,18 +207,18 @@ def _of_pool(sku: SkuRecord, line: PoolLine) -> int:
     """Return what the channel of a line may show at this moment."""
     rule = line.rule
     pool = sum(sku.sums.get(klass, 0) for klass in rule.classes)
-    for place in rule.silent:
-        position = sku.positions.get(place.location)
-        if position and place.klass in rule.classes:
-            pool -= position.contribution(place.floor)
+    for terms in rule.silent:
+        position = sku.positions.get(terms.location)
+        if position and terms.klass in rule.classes:
+            pool -= position.contribution(terms.floor)
     pool -= sku.unrouted + sku.held + rule.kept
     level = pool * rule.share_bp // 10_000 - rule.buffer
     return level if level > rule.cutoff else 0
 
 
-def _move(sku: SkuRecord, units: int, place: Place, revision: int) -> None:
+def _move(sku: SkuRecord, units: int, terms: LocationTerms, revision: int) -> None:
     """Take units for a hold, or give them back if below 0."""
-    if not place.location:
+    if not terms.location:
         sku.held += units
         return
-    sku.reserve(place, units, revision)
+    sku.reserve(terms, units, revision)

@@ -7,13 +7,13 @@ keeps nothing that expires by the server's clock; `now` comes with every call.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from state.memory.apply import Run
-from state.memory.holds import Holds, Moved
+from state.memory.apply import ApplyRun
+from state.memory.holds import Holds, MovedSkus
 from state.memory.orders import OrderRecord
 from state.memory.sku import SkuRecord
 from state.protocol.apply import Applied, Apply, Part, ShardEvent
 from state.protocol.claim import Claim, Claimed, Due, Hasten, Settle
-from state.protocol.common import ABSENT, Lost, Refused
+from state.protocol.common import ABSENT, Behind, StalePolicy
 from state.protocol.control import (
     AFRESH,
     AGAIN_MS,
@@ -58,7 +58,7 @@ class OutRecord:
 class MemoryShard:
     """One shard of the pool."""
 
-    marks: dict[str, int] = field(default_factory=dict)
+    watermarks: dict[str, int] = field(default_factory=dict)
     seen: dict[int, set[str]] = field(default_factory=dict)
     """The duplicate guard: hashes by slice of the log timestamp."""
     skus: dict[str, SkuRecord] = field(default_factory=dict)
@@ -81,18 +81,18 @@ class MemoryShard:
     applied: int = 0
     duplicates: int = 0
 
-    def apply(self, call: Apply) -> Applied | Lost:
-        """Apply the events that no earlier call brought. Nothing is done when a mark is behind."""
-        if lost := self._lost(call.parts):
-            return lost
+    def apply(self, call: Apply) -> Applied | Behind:
+        """Apply the events that no earlier call brought. Nothing is done when a watermark is behind."""
+        if behind := self._behind(call.parts):
+            return behind
         oldest_due_ms = min(self._due_by(call.now_us // 1000), default=0)
         duplicates: list[tuple[int, int]] = []
-        run = Run(call, self.skus, self.orders, self.references, self.holds)
+        run = ApplyRun(call, self.skus, self.orders, self.references, self.holds)
         replayed = 0
         for i, part in enumerate(call.parts):
-            mark = self.marks.get(part.mark, ABSENT)
+            watermark = self.watermarks.get(part.watermark, ABSENT)
             for j, event in enumerate(part.events):
-                if event.offset <= mark:
+                if event.offset <= watermark:
                     replayed += 1
                 elif self._known(event):
                     self.duplicates += event.home
@@ -101,22 +101,22 @@ class MemoryShard:
                 else:
                     self.applied += event.home
                     self.business_ms = max(self.business_ms, event.time_ms)
-                    run.apply(part.mark, event)
+                    run.apply(part.watermark, event)
         for name, before in run.before.items():
             self.skus[name].finish(before, call.sums_revision)
             self._raise_version(name, call.now_us)
             if not before.queued:
                 self._make_due(name, call.now_us)
-        self._raise_marks(call.parts)
+        self._raise_watermarks(call.parts)
         return Applied(tuple(duplicates), run.absorbed, replayed, oldest_due_ms)
 
-    def tick(self, call: Tick) -> Ticked | Lost:
+    def tick(self, call: Tick) -> Ticked | Behind:
         """Move the marks without events; notice another server, an old recovery, a new policy."""
-        if lost := self._lost(call.parts):
-            return lost
+        if behind := self._behind(call.parts):
+            return behind
         now_ms = call.now_us // 1000
         due = self._due_by(now_ms)
-        self._raise_marks(call.parts)
+        self._raise_watermarks(call.parts)
         recover = 0
         if self.server != call.server:
             recover = BEGIN
@@ -151,13 +151,13 @@ class MemoryShard:
                 self._make_due(name, call.now_us)
         return self.generation
 
-    def claim(self, call: Claim) -> Claimed | Refused:
+    def claim(self, call: Claim) -> Claimed | StalePolicy:
         """Take the SKUs that are due, each under a new version, a token and a lease."""
         if call.revision < self.revision:
-            return Refused(self.revision)
+            return StalePolicy(self.revision)
         now_ms = call.now_us // 1000
         self._take_over(call.revision)
-        lapsed = self.sweep(call.now_us, CLAIM_SWEEP_MAX)
+        expired = self.sweep(call.now_us, CLAIM_SWEEP_MAX)
         awake = sorted((at, name) for name, at in self.look.items() if at <= call.business_ms)
         for _, name in awake[: call.limit]:
             self._make_due(name, call.now_us)
@@ -173,7 +173,7 @@ class MemoryShard:
                 stale.append(name)
         business_ms = max(call.business_ms, self.business_ms)
         return Claimed(
-            self.generation, self.recovered, business_ms, tuple(due), tuple(stale), lapsed
+            self.generation, self.recovered, business_ms, tuple(due), tuple(stale), expired
         )
 
     def settle(self, now_us: int, revision: int, items: tuple[Settle, ...]) -> int:
@@ -186,12 +186,12 @@ class MemoryShard:
                 self._settle_sku(out, now_us, revision, item)
         return settled
 
-    def rebuild(self, call: Rebuild) -> int | Refused:
+    def rebuild(self, call: Rebuild) -> int | StalePolicy:
         """Make the sums of SKUs anew under the policy in force. Return of how many."""
         if call.revision < self.revision:
-            return Refused(self.revision)
+            return StalePolicy(self.revision)
         self._take_over(call.revision)
-        places = {place.location: place for place in call.places}
+        places = {terms.location: terms for terms in call.places}
         known = [name for name in call.skus if name in self.skus]
         rebuilt = 0
         for name in known:
@@ -201,13 +201,13 @@ class MemoryShard:
             self._make_due(name, call.now_us)
         return rebuilt
 
-    def hold(self, call: Hold) -> tuple[HoldAnswer, ...] | Refused:
+    def hold(self, call: Hold) -> tuple[HoldAnswer, ...] | StalePolicy:
         """Take units for holds, each all or nothing, or as much as there is."""
         if call.revision < self.revision:
-            return Refused(self.revision)
+            return StalePolicy(self.revision)
         self._take_over(call.revision)
         self.sweep(call.now_us, SWEEP_MAX)
-        moved = Moved(self.skus, call.now_us // 1000)
+        moved = MovedSkus(self.skus, call.now_us // 1000)
         answers = [
             self.holds.hold(self.skus, request, call.sums_revision, moved.touch)
             for request in call.requests
@@ -221,17 +221,17 @@ class MemoryShard:
 
     def release(self, now_us: int, items: Sequence[Release]) -> list[int]:
         """End holds."""
-        moved = Moved(self.skus, now_us // 1000)
+        moved = MovedSkus(self.skus, now_us // 1000)
         answers = [self.holds.release(item, moved.touch) for item in items]
         self._after(moved, now_us)
         return answers
 
     def sweep(self, now_us: int, limit: int) -> int:
         """End the holds whose time is over, `limit` at most. Return how many."""
-        moved = Moved(self.skus, now_us // 1000)
-        lapsed = self.holds.sweep(now_us // 1000, limit, moved.touch)
+        moved = MovedSkus(self.skus, now_us // 1000)
+        expired = self.holds.sweep(now_us // 1000, limit, moved.touch)
         self._after(moved, now_us)
-        return lapsed
+        return expired
 
     def read(self, name: str) -> SkuState | None:
         """Return all that is known of a SKU, None when nothing is."""
@@ -256,15 +256,17 @@ class MemoryShard:
             token=out.token,
         )
 
-    def _lost(self, parts: tuple[Part, ...]) -> Lost | None:
-        stands = [(part, self.marks.get(part.mark, ABSENT)) for part in parts]
-        behind = tuple((part.mark, mark) for part, mark in stands if mark < part.after)
-        return Lost(behind) if behind else None
+    def _behind(self, parts: tuple[Part, ...]) -> Behind | None:
+        stands = [(part, self.watermarks.get(part.watermark, ABSENT)) for part in parts]
+        behind = tuple(
+            (part.watermark, watermark) for part, watermark in stands if watermark < part.after
+        )
+        return Behind(behind) if behind else None
 
-    def _raise_marks(self, parts: tuple[Part, ...]) -> None:
+    def _raise_watermarks(self, parts: tuple[Part, ...]) -> None:
         for part in parts:
-            if part.upto > self.marks.get(part.mark, ABSENT):
-                self.marks[part.mark] = part.upto
+            if part.upto > self.watermarks.get(part.watermark, ABSENT):
+                self.watermarks[part.watermark] = part.upto
 
     def _known(self, event: ShardEvent) -> bool:
         """Whether the guard, or the order of the event, has met it; both have from now on."""
@@ -279,7 +281,7 @@ class MemoryShard:
         record.events.add(event.hash)
         return known
 
-    def _after(self, moved: Moved, now_us: int) -> None:
+    def _after(self, moved: MovedSkus, now_us: int) -> None:
         """Close a call that changed holds alone."""
         for name, queued in moved.queued.items():
             self.skus[name].drop_empty()

@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from state.policy.categories import Membership, matcher
-from state.policy.document import UNLISTED, Channel, Location, Place, Policy, Source
+from state.policy.document import UNLISTED, Channel, Location, Policy, Source, Terms
 
 MEMO_MAX = 1 << 17
 _WILD = re.compile(r"[*?\[]")
@@ -61,8 +61,8 @@ class Compiled:
             )
             for channel in policy.channels
         }
-        self._by_location: dict[str, Place] = {}
-        self._by_sku: dict[tuple[str, str], Place] = {}
+        self._by_location: dict[str, Terms] = {}
+        self._by_sku: dict[tuple[str, str], Terms] = {}
 
     def knows_location(self, location: str) -> bool:
         """Say whether events may name this location: it is listed, or unknown ones are created."""
@@ -95,7 +95,7 @@ class Compiled:
         """
         return self._eligible[channel]
 
-    def place(self, sku: str, location: str) -> Place:
+    def locate(self, sku: str, location: str) -> Terms:
         """Return `(location, class, floor, base)` of a position.
 
         `floor` is in units. `base` is 1 when the stock counts for `available`, 0 for `platform` and
@@ -108,7 +108,7 @@ class Compiled:
         )
 
     def kind_of(self, sku: str) -> tuple[bool, ...]:
-        """Return what tells SKUs apart: those with equal answers have the same place at every location."""
+        """Return what tells SKUs apart: those with equal answers have the same terms at every location."""
         return tuple(override.matches_sku(sku) for override in self._overrides)
 
     def sellable_from(self, channel: str) -> tuple[str, ...]:
@@ -116,11 +116,11 @@ class Compiled:
         rules = self.channels[channel]
         return tuple(each.id for each in self.locations.values() if self._may_sell(rules, each))
 
-    def all_places(self, sku: str) -> list[Place]:
-        """Return the place of a SKU at every listed location, in the policy's order."""
-        return [self.place(sku, location) for location in self.locations]
+    def all_terms(self, sku: str) -> list[Terms]:
+        """Return the terms of a SKU at every listed location, in the policy's order."""
+        return [self.locate(sku, location) for location in self.locations]
 
-    def _find(self, sku: str, location: str) -> Place:
+    def _find(self, sku: str, location: str) -> Terms:
         if len(self._by_location) + len(self._by_sku) >= MEMO_MAX:
             self._by_location.clear()
             self._by_sku.clear()

@@ -16,7 +16,7 @@ Kind = Literal["warehouse", "store", "dropship", "dark_store", "platform"]
 Mode = Literal["shadow", "live", "frozen", "zero"]
 Answer = Literal["reject", "create"]
 Opening = Literal["assumed", "counted"]
-Place = tuple[str, str, int, int]
+Terms = tuple[str, str, int, int]
 
 SELLING_KINDS: tuple[Kind, ...] = ("warehouse", "store", "dropship", "dark_store")
 """The kinds that a channel may name. `platform` stock belongs to its own channel and no other."""

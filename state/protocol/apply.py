@@ -8,7 +8,7 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 import msgspec
 
 from state.events import ops
-from state.protocol.common import Place
+from state.protocol.common import LocationTerms
 
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -22,7 +22,7 @@ ShardOp: TypeAlias = (
     ShardMove
     | ShardCount
     | ShardIncoming
-    | ops.Place
+    | ops.Order
     | ops.Cancel
     | ops.Void
     | ops.Ship
@@ -31,7 +31,7 @@ ShardOp: TypeAlias = (
     | ops.Close
     | ShardNetted
 )
-"""An op as a shard gets it: where the op names a location, the index of its place in the call."""
+"""An op as a shard gets it: where the op names a location, the index of its terms in the call."""
 
 
 class ShardEvent(NamedTuple):
@@ -58,8 +58,8 @@ EVENT_VALUES: Final = len(ShardEvent._fields) - 2
 class Part(NamedTuple):
     """A fact about one partition: `events` are all its events of this shard in (after, upto]."""
 
-    mark: str
-    """`<log id>/<partition>`"""
+    watermark: str
+    """The watermark that it moves: `<log id>/<partition>`."""
     after: int
     upto: int
     events: tuple[ShardEvent, ...] = ()
@@ -72,7 +72,7 @@ class Apply(NamedTuple):
     sums_revision: int
     """The revision of the policy that class sums belong to: see `state/policy/sums_digest.py`."""
     guard_ms: int
-    places: tuple[Place, ...]
+    places: tuple[LocationTerms, ...]
     parts: tuple[Part, ...]
 
 
@@ -95,7 +95,7 @@ def encode_apply(call: Apply) -> bytes:
     slices: dict[int, list[str]] = {}
     parts: list[tuple[str, int, int, list[int]]] = []
     events = 0
-    for mark, after, upto, mine in call.parts:
+    for watermark, after, upto, mine in call.parts:
         runs: list[int] = []
         current = None
         for offset, digest, slice_, time_ms, log_ms, home, order, event_ops in mine:
@@ -115,7 +115,7 @@ def encode_apply(call: Apply) -> bytes:
             lines += (offset, time_ms, log_ms, home, order, sum(map(len, event_ops)))
             for op in event_ops:
                 lines += op
-        parts.append((mark, after, upto, runs))
+        parts.append((watermark, after, upto, runs))
         events += len(mine)
     places: list[int | str] = []
     for location, klass, floor, base in call.places:

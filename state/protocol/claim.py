@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 import msgspec
 
 from state.events.order_key import US
-from state.protocol.common import Refused
+from state.protocol.common import StalePolicy
 from state.protocol.figures import Position, decode_head, decode_position, emitted_of
 
 OPEN: Final = 1
@@ -82,7 +82,7 @@ class Claimed(NamedTuple):
     due: tuple[Due, ...]
     stale: tuple[str, ...]
     """SKUs whose class sums were made under another policy: rebuild them."""
-    lapsed: int = 0
+    expired: int = 0
     """Holds whose time was over: their units are back in the pool."""
 
 
@@ -126,11 +126,11 @@ def encode_settle(now_us: int, revision: int, items: Sequence[Settle]) -> bytes:
     return _encode((now_us, revision, flat))
 
 
-def decode_claimed(reply: Sequence[Any]) -> Claimed | Refused:
+def decode_claimed(reply: Sequence[Any]) -> Claimed | StalePolicy:
     """Return what `claim.lua` answered."""
     if reply[0] == b"REFUSED":
-        return Refused(reply[1])
-    _, generation, recovered, business_ms, stale, due, alerts, lapsed, looked = reply
+        return StalePolicy(reply[1])
+    _, generation, recovered, business_ms, stale, due, alerts, expired, looked = reply
     by_sku = dict(zip(alerts[::2], alerts[1::2], strict=True))
     around = dict(zip(looked[::3], zip(looked[1::3], looked[2::3], strict=True), strict=True))
     return Claimed(
@@ -144,7 +144,7 @@ def decode_claimed(reply: Sequence[Any]) -> Claimed | Refused:
             )
         ),
         tuple(sku.decode() for sku in stale),
-        lapsed,
+        expired,
     )
 
 

@@ -10,8 +10,8 @@ ABSENT: Final = -1
 _encode = msgspec.msgpack.Encoder().encode
 
 
-class Place(NamedTuple):
-    """A location as the policy in force sees it."""
+class LocationTerms(NamedTuple):
+    """A location as the active policy sees it."""
 
     location: str
     klass: int
@@ -21,13 +21,13 @@ class Place(NamedTuple):
     """1 when its stock counts for `available`, 0 for stock in a platform's own warehouse."""
 
 
-class Lost(NamedTuple):
-    """The shard is behind what the call builds on: `marks` is where it really stands."""
+class Behind(NamedTuple):
+    """The shard is behind what the call builds on: what it was sent may have rolled back. Nothing was done."""
 
-    marks: tuple[tuple[str, int], ...]
+    watermarks: tuple[tuple[str, int], ...]
 
 
-class Refused(NamedTuple):
+class StalePolicy(NamedTuple):
     """The caller's policy is older than the shard's."""
 
     revision: int

@@ -3,7 +3,7 @@
 from typing import Final, NamedTuple
 
 from state.protocol.apply import Part
-from state.protocol.common import Place
+from state.protocol.common import LocationTerms
 
 BEGIN: Final = 1
 REPETITION: Final = 2
@@ -71,6 +71,6 @@ class Rebuild(NamedTuple):
     now_us: int
     revision: int
     sums_revision: int
-    places: tuple[Place, ...]
+    places: tuple[LocationTerms, ...]
     """Of every location where the caller saw any of the SKUs. One that has come to another since is left as it is."""
     skus: tuple[str, ...]

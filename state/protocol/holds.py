@@ -5,9 +5,9 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 import msgspec
 
-from state.protocol.common import Place, Refused
+from state.protocol.common import LocationTerms, StalePolicy
 
-LAPSED: Final = "lapsed"
+EXPIRED: Final = "lapsed"
 RELEASED: Final = "released"
 SOLD: Final = "sold"
 """How a hold may have ended; when an order used it up: `ordered_by`."""
@@ -33,7 +33,7 @@ class PoolRule(NamedTuple):
     cutoff: int
     """At or below this there is nothing."""
     classes: tuple[int, ...]
-    silent: tuple[Place, ...] = ()
+    silent: tuple[LocationTerms, ...] = ()
     """Locations whose stock does not count now."""
 
 
@@ -97,7 +97,7 @@ class Short(NamedTuple):
     """What there would be, by line."""
 
 
-class Stale(NamedTuple):
+class StaleSums(NamedTuple):
     """Sums of these SKUs were made under another policy: rebuild them, ask again."""
 
     skus: tuple[str, ...]
@@ -111,7 +111,7 @@ class Ended(NamedTuple):
     """There was a hold of this name, or may have been."""
 
     how: str
-    """LAPSED, RELEASED, SOLD, as `ordered_by` says, or "" when it is not known any more."""
+    """EXPIRED, RELEASED, SOLD, as `ordered_by` says, or "" when it is not known any more."""
 
 
 class HeldLine(NamedTuple):
@@ -178,7 +178,7 @@ class HoldState(NamedTuple):
     lines: tuple[HeldLine, ...]
 
 
-HoldAnswer: TypeAlias = Held | Short | Stale | Conflict | Ended
+HoldAnswer: TypeAlias = Held | Short | StaleSums | Conflict | Ended
 KeepAnswer: TypeAlias = Kept | Placed | Pinned | Ended
 
 
@@ -209,10 +209,10 @@ def encode_release(now_us: int, items: Sequence[Release]) -> bytes:
     return _encode((now_us, [each for item in items for each in item]))
 
 
-def decode_hold(reply: bytes) -> tuple[HoldAnswer, ...] | Refused:
+def decode_hold(reply: bytes) -> tuple[HoldAnswer, ...] | StalePolicy:
     """Return what `penstock_hold` answered."""
     status, rest = _decode(reply)
-    return Refused(rest) if status == "REFUSED" else tuple(map(_answer, rest))
+    return StalePolicy(rest) if status == "REFUSED" else tuple(map(_answer, rest))
 
 
 def _answer(reply: list[Any]) -> HoldAnswer:
@@ -222,7 +222,7 @@ def _answer(reply: list[Any]) -> HoldAnswer:
         case ["SHORT", units]:
             return Short(tuple(units))
         case ["STALE", skus]:
-            return Stale(tuple(skus))
+            return StaleSums(tuple(skus))
         case ["ENDED", how]:
             return Ended(how)
         case _:

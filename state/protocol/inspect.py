@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from state.protocol.common import Place
+from state.protocol.common import LocationTerms
 from state.protocol.figures import emitted_of
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -25,7 +25,7 @@ class Inspect(NamedTuple):
     skus: tuple[str, ...]
 
 
-class Fault(NamedTuple):
+class Violation(NamedTuple):
     """Figures of a SKU that do not agree with each other."""
 
     sku: str
@@ -55,7 +55,7 @@ class Inspected(NamedTuple):
     promised: dict[str, int]
     """Units promised to customers by SKU, where there are any."""
     paused: tuple[Paused, ...]
-    faults: tuple[Fault, ...]
+    faults: tuple[Violation, ...]
     unlisted: dict[str, str]
     """SKU -> a location with stock that was not among the places: it was not looked at."""
 
@@ -83,7 +83,7 @@ class Promises(NamedTuple):
     """Of each SKU asked for its version, 0 when it is not known, and the units that it says are promised."""
 
 
-def encode_places(places: Sequence[Place]) -> bytes:
+def encode_places(places: Sequence[LocationTerms]) -> bytes:
     """Return the second argument of `inspect.lua`."""
     return _encode(places)
 
@@ -98,7 +98,7 @@ def decode_inspected(reply: Sequence[Any]) -> Inspected:
         negative,
         dict(_pairs(promised)),
         tuple(Paused(sku, *emitted_of(text)) for sku, text in _pairs(paused)),
-        tuple(Fault(*faults[i : i + 4]) for i in range(0, len(faults), 4)),
+        tuple(Violation(*faults[i : i + 4]) for i in range(0, len(faults), 4)),
         dict(_pairs(unlisted)),
     )
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from state.events.ops import CONSUME, COUNT, INCOMING, MOVE, NETTED, RETURN, VOID, Op
 from state.protocol.apply import Apply, Part, ShardEvent, ShardOp
-from state.protocol.common import Place
+from state.protocol.common import LocationTerms
 from state.protocol.sharding import shard_of
 
 MEMO_MAX = 1 << 18
@@ -38,24 +38,24 @@ class Chain:
     """One partition in one reading run.
 
     `position` is the last offset read, `last` the newest `upto` handed to each shard. Both start
-    at the resume position, the minimum of the marks over all shards.
+    at the resume position, the minimum of the watermarks over all shards.
     """
 
-    mark: str
+    watermark: str
     position: int
     last: list[int] = field(default_factory=list)
 
     @classmethod
-    def starting(cls, mark: str, resume: int, shards: int) -> "Chain":
+    def starting(cls, watermark: str, resume: int, shards: int) -> "Chain":
         """Return the chain of a run that begins behind the offset `resume`."""
-        return cls(mark, resume, [resume] * shards)
+        return cls(watermark, resume, [resume] * shards)
 
     def catch_up(self) -> list[Part]:
         """Return a fact for each shard, in order: it has nothing between its last and the position.
 
         For a tick. Only true when every call handed out so far was acknowledged.
         """
-        facts = [Part(self.mark, last, self.position) for last in self.last]
+        facts = [Part(self.watermark, last, self.position) for last in self.last]
         self.last = [self.position] * len(self.last)
         return facts
 
@@ -80,7 +80,7 @@ class Packer:
     def pack(
         self,
         batch: Iterable[tuple[Chain, int, Sequence[NormalEvent]]],
-        place: Callable[[str, str], Place],
+        locate: Callable[[str, str], LocationTerms],
         now_us: int,
         sums_revision: int,
     ) -> dict[int, Apply]:
@@ -89,16 +89,16 @@ class Packer:
         `batch` holds for each partition its chain, the last offset read (also of events that were
         rejected) and its good events in offset order.
         """
-        tables: list[dict[Place, int]] = [{} for _ in range(self.shards)]
+        tables: list[dict[LocationTerms, int]] = [{} for _ in range(self.shards)]
         parts: list[list[Part]] = [[] for _ in range(self.shards)]
         for chain, position, events in batch:
             by_shard: list[list[ShardEvent]] = [[] for _ in range(self.shards)]
             for event in events:
-                self._split(event, by_shard, tables, place)
+                self._split(event, by_shard, tables, locate)
             for shard, mine in enumerate(by_shard):
                 if mine:
                     upto = mine[-1].offset
-                    parts[shard].append(Part(chain.mark, chain.last[shard], upto, tuple(mine)))
+                    parts[shard].append(Part(chain.watermark, chain.last[shard], upto, tuple(mine)))
                     chain.last[shard] = upto
             chain.position = position
         return {
@@ -111,8 +111,8 @@ class Packer:
         self,
         event: NormalEvent,
         by_shard: list[list[ShardEvent]],
-        tables: list[dict[Place, int]],
-        place: Callable[[str, str], Place],
+        tables: list[dict[LocationTerms, int]],
+        locate: Callable[[str, str], LocationTerms],
     ) -> None:
         known = self._shard_of
         offset, digest, slice_, time_ms, log_ms, event_ops = event
@@ -120,14 +120,14 @@ class Packer:
             # A sale of one thing, the most common event, without tables for the many shards of the others.
             _, sku, location, on_hand, unavailable, sold = event_ops[0]
             shard = known[sku] if sku in known else self.shard(sku)
-            places, where = tables[shard], place(sku, location)
+            places, where = tables[shard], locate(sku, location)
             at = places.setdefault(where, len(places))
             moved = ((MOVE, sku, at, on_hand, unavailable, sold),)
             values = (offset, digest, slice_, time_ms, log_ms, 1, "", moved)
             by_shard[shard].append(tuple.__new__(ShardEvent, values))
             return
         split: dict[int, list[ShardOp]] = {}
-        table: dict[Place, int] = {}
+        table: dict[LocationTerms, int] = {}
         mine: list[ShardOp] = []
         order, last = "", None
         for op in event_ops:
@@ -142,8 +142,8 @@ class Packer:
                 table = tables[shard]
                 mine = split[shard] if shard in split else split.setdefault(shard, [])
             if op[0] == MOVE or op[0] == INCOMING or op[0] == COUNT:
-                # An op that names a location carries the index of its place on the wire.
-                where = place(sku, op[2])
+                # An op that names a location carries the index of its terms on the wire.
+                where = locate(sku, op[2])
                 at = table.get(where, -1)
                 if at < 0:
                     at = table[where] = len(table)
@@ -154,7 +154,7 @@ class Packer:
                 else:
                     mine.append((COUNT, sku, at, op[3], op[4]))
             elif op[0] == RETURN or op[0] == NETTED:
-                order, where = op[2], place(sku, op[5])
+                order, where = op[2], locate(sku, op[5])
                 mine.append((*op[:5], table.setdefault(where, len(table))))
             else:
                 order = op[2]
@@ -195,17 +195,17 @@ def _pieces(call: Apply, ops_max: int) -> Iterator[Apply]:
     """Yield a call cut between events; together the pieces state what it states."""
     parts: list[Part] = []
     room = ops_max
-    for mark, after, upto, events in call.parts:
+    for watermark, after, upto, events in call.parts:
         begun, first = after, 0
         for at, event in enumerate(events):
             size = len(event.ops)
             if size > room < ops_max:
                 if at > first:
                     reached = events[at - 1].offset
-                    parts.append(Part(mark, begun, reached, events[first:at]))
+                    parts.append(Part(watermark, begun, reached, events[first:at]))
                     begun, first = reached, at
                 yield call._replace(parts=tuple(parts))
                 parts, room = [], ops_max
             room -= size
-        parts.append(Part(mark, begun, upto, events[first:]))
+        parts.append(Part(watermark, begun, upto, events[first:]))
     yield call._replace(parts=tuple(parts))

@@ -3,15 +3,17 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from state.protocol.claim import Due
-from state.protocol.common import Place
+from state.protocol.common import LocationTerms
 from state.rules.levels import Figures
 
 
-def without_silent(figures: Figures, due: Due, place: Callable[[str, str], Place]) -> Figures:
+def without_silent(
+    figures: Figures, due: Due, locate: Callable[[str, str], LocationTerms]
+) -> Figures:
     """Return the figures less what lies at silent locations."""
     sums, base = list(figures.sums), figures.base
     for position in due.silent:
-        where = place(due.sku, position.location)
+        where = locate(due.sku, position.location)
         sums[where.klass] -= max(0, position.atp - where.floor)
         base -= where.base * max(0, position.atp)
     return Figures(base, figures.unrouted, figures.held, sums)

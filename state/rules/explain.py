@@ -99,9 +99,9 @@ class Explainer:
         """Yield `(channel, level, findings)` of each channel: the same as `explain` finds, for many SKUs."""
         figures = self._figures(state)
         levels = self._levels(state, figures, last)
-        place, sku = self._compiled.place, state.sku
+        locate, sku = self._compiled.locate, state.sku
         above = [
-            (each.location, max(0, each.atp - place(sku, each.location)[2]))
+            (each.location, max(0, each.atp - locate(sku, each.location)[2]))
             for each in state.positions
         ]
         above = [(location, units) for location, units in above if units]
@@ -128,7 +128,7 @@ class Explainer:
         for position in state.positions:
             if position.location in self._silent:
                 continue
-            _, klass, floor, counts = self._compiled.place(state.sku, position.location)
+            _, klass, floor, counts = self._compiled.locate(state.sku, position.location)
             sums[self._class[klass]] += max(0, position.atp - floor)
             base += counts * max(0, position.atp)
         return Figures(base, state.unrouted, state.held, sums)
@@ -152,7 +152,7 @@ class Explainer:
         compiled, location, atp = self._compiled, position.location, position.atp
         where = compiled.locations.get(location)
         kind, region = ("", "") if where is None else (where.kind, where.region)
-        floor, why = compiled.place(sku, location)[2], self.why_not(channel, location)
+        floor, why = compiled.locate(sku, location)[2], self.why_not(channel, location)
         return Contribution(
             location, kind, region, position.on_hand, position.reserved, position.unavailable,
             atp, floor, _floor_by(compiled, kind, floor), position.counted_at_ms is not None,
@@ -163,12 +163,12 @@ class Explainer:
         """Yield where the sums kept with a SKU are not those of its positions, silent ones among them."""
         if not self._sums_revision or state.sums_revision != self._sums_revision:
             return
-        place, sku, sums = self._compiled.place, state.sku, state.sums
+        locate, sku, sums = self._compiled.locate, state.sku, state.sums
         eligible = frozenset(self._compiled.eligible(channel))
         kept = sum(sums[index] for index in eligible if index < len(sums))
         found = base = 0
         for each in state.positions:
-            _, klass, floor, counts = place(sku, each.location)
+            _, klass, floor, counts = locate(sku, each.location)
             base += counts * max(0, each.atp)
             if self._class[klass] in eligible:
                 found += max(0, each.atp - floor)

@@ -7,7 +7,7 @@ answer. Errors: as `state.store.shards` tells.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from state.protocol.common import Refused, encode_call
+from state.protocol.common import StalePolicy, encode_call
 from state.protocol.holds import (
     Hold,
     HoldAnswer,
@@ -37,7 +37,7 @@ class HoldStore:
         self.store = store
         self._waits: list[tuple[str, ...]] | None = None
 
-    def hold(self, calls: Mapping[int, Hold]) -> dict[int, tuple[HoldAnswer, ...] | Refused]:
+    def hold(self, calls: Mapping[int, Hold]) -> dict[int, tuple[HoldAnswer, ...] | StalePolicy]:
         """Ask each shard for holds. An answer stands for each request, in order."""
         packed = {shard: encode_hold(call) for shard, call in calls.items()}
         return {shard: decode_hold(reply) for shard, reply in self.store.send("hold", packed)}

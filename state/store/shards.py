@@ -20,7 +20,7 @@ import redis
 
 from state.protocol.apply import Applied, Apply, encode_apply
 from state.protocol.claim import Claim, Claimed, Hasten, Settles, decode_claimed, encode_settle
-from state.protocol.common import Lost, Refused, encode_call
+from state.protocol.common import Behind, StalePolicy, encode_call
 from state.protocol.control import Rebuild, Recover, Tick, Ticked
 from state.protocol.figures import SkuState, StoredPosition, decode_position, decode_sku
 from state.protocol.inspect import (
@@ -75,7 +75,7 @@ class Store:
             pipeline.hsetnx(meta, "server", server)
         pipeline.execute()
 
-    def apply(self, calls: Mapping[int, Apply]) -> dict[int, Applied | Lost]:
+    def apply(self, calls: Mapping[int, Apply]) -> dict[int, Applied | Behind]:
         """Apply each shard's part of a batch.
 
         Each shard answers for itself: one may be lost, the others applied.
@@ -85,7 +85,7 @@ class Store:
 
     def begin_apply(
         self, rounds: Sequence[Mapping[int, Apply]]
-    ) -> Callable[[], list[dict[int, Applied | Lost]]]:
+    ) -> Callable[[], list[dict[int, Applied | Behind]]]:
         """Send rounds of calls, one after the other; what is returned waits for the answers, round by round.
 
         The calls of a shard are run in the order of the rounds. What is returned raises as `apply` does; then
@@ -98,9 +98,9 @@ class Store:
         )
         sending_s = perf_counter() - began
 
-        def answers() -> list[dict[int, Applied | Lost]]:
+        def answers() -> list[dict[int, Applied | Behind]]:
             began = perf_counter()
-            found: list[dict[int, Applied | Lost]] = [{} for _ in rounds]
+            found: list[dict[int, Applied | Behind]] = [{} for _ in rounds]
             replies = receive()
             self._observe("apply", sending_s + perf_counter() - began)
             if any(map(_is_without_functions, replies)):
@@ -114,7 +114,7 @@ class Store:
 
         return answers
 
-    def tick(self, calls: Mapping[int, Tick]) -> dict[int, Ticked | Lost]:
+    def tick(self, calls: Mapping[int, Tick]) -> dict[int, Ticked | Behind]:
         """Tell each shard that nothing more lies in a stretch of the log; learn how it stands."""
         packed = {shard: encode_call(call) for shard, call in calls.items()}
         return {shard: _ticked(_decode(reply)) for shard, reply in self.send("tick", packed)}
@@ -148,11 +148,13 @@ class Store:
                 return cast("int", reply[2])
             call = call._replace(begin=0)
 
-    def claim(self, calls: Mapping[int, Claim]) -> dict[int, Claimed | Refused]:
+    def claim(self, calls: Mapping[int, Claim]) -> dict[int, Claimed | StalePolicy]:
         """Claim SKUs that are due, in each shard."""
         return self.begin_claim(calls)()
 
-    def begin_claim(self, calls: Mapping[int, Claim]) -> Callable[[], dict[int, Claimed | Refused]]:
+    def begin_claim(
+        self, calls: Mapping[int, Claim]
+    ) -> Callable[[], dict[int, Claimed | StalePolicy]]:
         """Send claims as `claim` does; what is returned waits for the answers, and raises as `claim` does."""
         receive = self._begin("claim", {shard: encode_call(call) for shard, call in calls.items()})
         return lambda: {shard: decode_claimed(reply) for shard, reply in receive()}
@@ -167,11 +169,11 @@ class Store:
         receive = self._begin("settle", packed)
         return lambda: sum(_decode(reply)[1] for _, reply in receive())
 
-    def rebuild(self, shard: int, call: Rebuild) -> int | Refused:
+    def rebuild(self, shard: int, call: Rebuild) -> int | StalePolicy:
         """Make the class sums of SKUs anew. Return of how many it was done."""
         ((_, packed),) = self.send("rebuild", {shard: encode_call(call)})
         reply = _decode(packed)
-        return Refused(reply[1]) if reply[0] == "REFUSED" else cast("int", reply[1])
+        return StalePolicy(reply[1]) if reply[0] == "REFUSED" else cast("int", reply[1])
 
     def inspect(self, shard: int, call: Inspect, places: bytes) -> Inspected:
         """Look at SKUs of a shard; `places` are those of its locations, encoded."""
@@ -316,15 +318,15 @@ def _is_without_functions(reply: Any) -> bool:
     return isinstance(reply, redis.ResponseError) and "Function not found" in str(reply)
 
 
-def _lost(reply: Reply) -> Lost:
-    return Lost(tuple((mark, at) for mark, at in reply[1]))
+def _lost(reply: Reply) -> Behind:
+    return Behind(tuple((mark, at) for mark, at in reply[1]))
 
 
-def _applied(reply: Reply) -> Applied | Lost:
+def _applied(reply: Reply) -> Applied | Behind:
     if reply[0] == "LOST":
         return _lost(reply)
     return Applied(tuple((part, event) for part, event in reply[1]), *reply[2:])
 
 
-def _ticked(reply: Reply) -> Ticked | Lost:
+def _ticked(reply: Reply) -> Ticked | Behind:
     return _lost(reply) if reply[0] == "LOST" else Ticked(*reply[1:])

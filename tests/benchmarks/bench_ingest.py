@@ -123,7 +123,7 @@ def _pack_and_encode(
     copy, policy = deepcopy(chain), run.policy
     began_s = process_time()
     batch = [(copy, normal.batch.upto[partition], normal.events[partition])]
-    calls = packer.pack(batch, policy.place, 1, policy.sums_revision)
+    calls = packer.pack(batch, policy.locate, 1, policy.sums_revision)
     packed_s = process_time()
     for call in calls.values():
         encode_apply(call)

@@ -19,9 +19,9 @@ from connectors.log.base import Outgoing
 from connectors.log.redis.log import RedisLog
 from flows.publish.claimer import CLAIM_MAX
 from flows.runtime.context import RECOVER_CHUNK
-from state.events.ops import COUNT, INCOMING, MOVE, PLACE, SHIP, VOID, Op
+from state.events.ops import COUNT, INCOMING, MOVE, ORDER, SHIP, VOID, Op
 from state.protocol.claim import Claim, Claimed, Settle
-from state.protocol.common import Place
+from state.protocol.common import LocationTerms
 from state.protocol.control import Recover, Tick, Ticked
 from state.protocol.keys import GUARD_ALLOWANCE_MS, Keys
 from state.protocol.pack import CALL_OPS_MAX, Chain, NormalEvent, Packer, rounds
@@ -80,7 +80,7 @@ def sale_anywhere(chance: random.Random, _n: int, sku: str) -> tuple[Op, ...]:
 
 
 def order(chance: random.Random, n: int, sku: str) -> tuple[Op, ...]:
-    return ((PLACE, sku, f"o{n}", "shop", 1),)
+    return ((ORDER, sku, f"o{n}", "shop", 1),)
 
 
 def shipment(chance: random.Random, n: int, sku: str) -> tuple[Op, ...]:
@@ -128,7 +128,7 @@ CASES: dict[str, Make] = {
     "receipts, 80 % of one SKU": hot(receipt),
     "counts, 80 % of one SKU": hot(count),
     "sales of 1000 lines, one shard": long_events(lambda sku, _n: ((MOVE, sku, SHOPS[0], -1, 0, 1),)),
-    "orders of 1000 lines, one shard": long_events(lambda sku, n: ((PLACE, sku, f"l{n}", "shop", 1),)),
+    "orders of 1000 lines, one shard": long_events(lambda sku, n: ((ORDER, sku, f"l{n}", "shop", 1),)),
     "receipts of 1000 lines, one shard": long_events(
         lambda sku, n: ((MOVE, sku, SHOPS[0], 1, 0, 0), (INCOMING, sku, SHOPS[0], f"l{n}", -1))
     ),
@@ -174,9 +174,9 @@ class Applying:
         return START_MS + self._chance.randrange(60_000)
 
 
-def place_of(_sku: str, location: str) -> Place:
+def place_of(_sku: str, location: str) -> LocationTerms:
     """Return the place of a shop: all of one class."""
-    return Place(location, 0, 0, 1)
+    return LocationTerms(location, 0, 0, 1)
 
 
 def bench(server: RedisServer, ops_max: int) -> None:

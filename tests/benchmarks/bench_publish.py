@@ -78,7 +78,7 @@ class Trade:
                     )
                 )
             batch = [(self._chain, self._offset, events)]
-            calls = self._packer.pack(batch, run.policy.place, now_us(), run.policy.sums_revision)
+            calls = self._packer.pack(batch, run.policy.locate, now_us(), run.policy.sums_revision)
             run.store.apply(calls)
 
 

@@ -25,9 +25,9 @@ import redis
 from connectors.redis.cluster import Client, ClusterClient, is_cluster
 from connectors.redis.embedded import embedded
 from connectors.redis.server import Server
-from state.events.ops import MOVE, PLACE, SHIP, Op
+from state.events.ops import MOVE, ORDER, SHIP, Op
 from state.protocol.claim import Claim, Claimed, Settle
-from state.protocol.common import Place
+from state.protocol.common import LocationTerms
 from state.protocol.keys import GUARD_ALLOWANCE_MS, Keys
 from state.protocol.pack import Chain, NormalEvent, Packer
 from state.store.shards import Store
@@ -85,7 +85,7 @@ def orders(chance: random.Random, number: int) -> tuple[Op, ...]:
     order, items = f"o{number // 2}", random.Random(number // 2)
     skus = [f"{items.randrange(SKUS):06d}" for _ in range(3)]
     if number % 2 == 0:
-        return tuple((PLACE, sku, order, "shopee", 1) for sku in skus)
+        return tuple((ORDER, sku, order, "shopee", 1) for sku in skus)
     shop = f"s{chance.randrange(SHOPS):03d}"
     return tuple(
         op
@@ -94,10 +94,10 @@ def orders(chance: random.Random, number: int) -> tuple[Op, ...]:
     )
 
 
-PLACES = {f"s{shop:03d}": Place(f"s{shop:03d}", 0, 0, 1) for shop in range(SHOPS)}
+PLACES = {f"s{shop:03d}": LocationTerms(f"s{shop:03d}", 0, 0, 1) for shop in range(SHOPS)}
 
 
-def place_of(_sku: str, location: str) -> Place:
+def place_of(_sku: str, location: str) -> LocationTerms:
     """Return the place of a shop: all of one class."""
     return PLACES[location]
 

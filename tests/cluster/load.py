@@ -16,7 +16,7 @@ from connectors.redis.server import Server
 from flows.runtime.clock import now_us
 from flows.runtime.retry import AWAY
 from state.events.ops import MOVE
-from state.protocol.common import Lost, Place
+from state.protocol.common import Behind, LocationTerms
 from state.protocol.control import Recover, Tick
 from state.protocol.keys import Keys
 from state.protocol.pack import Chain, NormalEvent, Packer
@@ -27,7 +27,7 @@ from tests.state.pools import GUARD_MS
 SHARDS = 16
 SKUS = 64
 BATCH = 40
-PLACE = Place("wh", 0, 0, 1)
+PLACE = LocationTerms("wh", 0, 0, 1)
 
 Answer = TypeVar("Answer")
 
@@ -120,8 +120,8 @@ class Load:
             [(self._chain, upto, events)], lambda _sku, _location: PLACE, now_us(), 1
         )
         replies = self.insist(lambda: self.store.apply(calls))
-        if any(isinstance(reply, Lost) for reply in replies.values()):
-            self._rewind([s for s, reply in replies.items() if isinstance(reply, Lost)])
+        if any(isinstance(reply, Behind) for reply in replies.values()):
+            self._rewind([s for s, reply in replies.items() if isinstance(reply, Behind)])
         else:
             self.applied = upto + 1
 
@@ -133,7 +133,7 @@ class Load:
         replies = self.insist(lambda: self.store.tick(calls))
         behind = []
         for shard, reply in replies.items():
-            if isinstance(reply, Lost):
+            if isinstance(reply, Behind):
                 behind.append(shard)
             elif reply.recover == 1:
                 self._recover(shard)

@@ -15,7 +15,7 @@ from flows.runtime.context import Runtime
 from flows.services.scrub.scan import Findings, Round
 from flows.services.scrub.scrubber import LeaseLost, Walk
 from state.events.codes import CodeTable
-from state.events.ops import MOVE, PLACE
+from state.events.ops import MOVE, ORDER
 from state.policy.document import Location, Policy
 from state.protocol.keys import Keys
 from state.protocol.pack import Chain, NormalEvent, Packer
@@ -44,11 +44,11 @@ def run(redis_cluster: RedisCluster, cluster_client: ClusterClient) -> Runtime:
     now_ms = now_us() // 1000
     events = []
     for n in range(SKUS):
-        ops: Any = ((MOVE, f"A{n}", "wh", 5, 0, 0), (PLACE, f"A{n}", f"o{n}", "shop", 2))
+        ops: Any = ((MOVE, f"A{n}", "wh", 5, 0, 0), (ORDER, f"A{n}", f"o{n}", "shop", 2))
         events.append(NormalEvent(n, str(n), 9, now_ms, now_ms, ops))
     chain = Chain.starting("log/0", -1, SHARDS)
     packer = Packer(SHARDS, GUARD_MS)
-    store.apply(packer.pack([(chain, SKUS - 1, events)], policy.place, now_us(), 1))
+    store.apply(packer.pack([(chain, SKUS - 1, events)], policy.locate, now_us(), 1))
     return Runtime(Settings(metrics="off"), server, keys, store, cast("Log", None), policy)
 
 

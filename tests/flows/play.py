@@ -21,7 +21,7 @@ from state.memory.shard import MemoryShard
 from state.policy.document import AdRule, Channel, Location, Policy
 from state.protocol.apply import Applied, Apply
 from state.protocol.claim import Claim, Claimed
-from state.protocol.common import ABSENT, Lost
+from state.protocol.common import ABSENT, Behind
 from state.protocol.control import Rebuild, Tick, Ticked
 from state.protocol.figures import SkuState
 from state.protocol.keys import Keys
@@ -66,9 +66,9 @@ class AnyStore(Protocol):
 
     shards: int
 
-    def apply(self, calls: Mapping[int, Apply]) -> Mapping[int, Applied | Lost]: ...
+    def apply(self, calls: Mapping[int, Apply]) -> Mapping[int, Applied | Behind]: ...
     def begin_apply(self, rounds: Sequence[Mapping[int, Apply]]) -> Callable[[], list[Any]]: ...
-    def tick(self, calls: Mapping[int, Tick]) -> Mapping[int, Ticked | Lost]: ...
+    def tick(self, calls: Mapping[int, Tick]) -> Mapping[int, Ticked | Behind]: ...
     def claim(self, calls: Mapping[int, Claim]) -> Mapping[int, Any]: ...
     def rebuild(self, shard: int, call: Rebuild) -> object: ...
     def marks(self) -> list[dict[str, int]]: ...
@@ -86,10 +86,10 @@ class MemoryStore:
     def begin_apply(self, rounds: Sequence[Mapping[int, Apply]]) -> Callable[[], list[Any]]:
         return lambda: [self.apply(calls) for calls in rounds]
 
-    def apply(self, calls: Mapping[int, Apply]) -> dict[int, Applied | Lost]:
+    def apply(self, calls: Mapping[int, Apply]) -> dict[int, Applied | Behind]:
         return {shard: self.kept[shard].apply(call) for shard, call in calls.items()}
 
-    def tick(self, calls: Mapping[int, Tick]) -> dict[int, Ticked | Lost]:
+    def tick(self, calls: Mapping[int, Tick]) -> dict[int, Ticked | Behind]:
         return {shard: self.kept[shard].tick(call) for shard, call in calls.items()}
 
     def rebuild(self, shard: int, call: Rebuild) -> object:
@@ -99,7 +99,7 @@ class MemoryStore:
         return {shard: self.kept[shard].claim(call) for shard, call in calls.items()}
 
     def marks(self) -> list[dict[str, int]]:
-        return [dict(shard.marks) for shard in self.kept]
+        return [dict(shard.watermarks) for shard in self.kept]
 
     def read(self, sku: str) -> SkuState | None:
         return self.kept[shard_of(sku, self.shards)].read(sku)
@@ -206,7 +206,7 @@ class Player:
         policy = self.runtime.policy
         for shard, reply in claimed.items():
             for sku in reply.stale:
-                places = tuple(policy.place(sku, each) for each in policy.compiled.locations)
+                places = tuple(policy.locate(sku, each) for each in policy.compiled.locations)
                 call = Rebuild(NOW_MS * 1000, REVISION, REVISION, places, (sku,))
                 assert self.store.rebuild(shard, call) == 1
 

@@ -9,7 +9,7 @@ from connectors.log.base import Record
 from state.events.messages import Event
 from state.events.ops import CLOSE, CONSUME, COUNT, INCOMING, MOVE, NETTED, RETURN, VOID, Op
 from state.protocol.apply import encode_apply
-from state.protocol.common import Place
+from state.protocol.common import LocationTerms
 from state.protocol.pack import Chain, NormalEvent, Packer
 from state.protocol.sharding import event_hash, shard_of
 
@@ -30,7 +30,7 @@ def check_wire(event: Event, record: Record, ops: tuple[Op, ...]) -> None:
     normal = NormalEvent(record.offset, digest, SLICE, event.time_ms, record.timestamp_ms, ops)
     chain = Chain.starting("log/0", record.offset - 1, SHARDS)
     calls = Packer(SHARDS, GUARD_MS).pack(
-        [(chain, record.offset, [normal])], lambda _sku, at: Place(at, len(at), 1, 0), NOW_US, REVISION
+        [(chain, record.offset, [normal])], lambda _sku, at: LocationTerms(at, len(at), 1, 0), NOW_US, REVISION
     )  # fmt: skip
     homes = 0
     for shard in range(SHARDS):

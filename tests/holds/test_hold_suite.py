@@ -4,11 +4,11 @@ import pytest
 
 from state.events.order_key import order_key, ordered_by
 from state.protocol.claim import Claimed
-from state.protocol.common import Refused
+from state.protocol.common import StalePolicy
 from state.protocol.holds import (
     ABSENT_HOLD,
+    EXPIRED,
     IS_PINNED,
-    LAPSED,
     SOLD,
     WAS_RELEASED,
     Conflict,
@@ -23,7 +23,7 @@ from state.protocol.holds import (
     Placed,
     Release,
     Short,
-    Stale,
+    StaleSums,
 )
 from tests.state.pools import (
     PLACES,
@@ -42,7 +42,7 @@ ORDER = order_key("shopee", "o1")
 
 def ask(bench: Bench, *requests: HoldRequest) -> tuple[HoldAnswer, ...]:
     reply = bench.shard.hold(Hold(bench.now_us, bench.revision, bench.sums_revision, requests))
-    assert not isinstance(reply, Refused)
+    assert not isinstance(reply, StalePolicy)
     return reply
 
 
@@ -103,12 +103,12 @@ def test_a_hold_ends_by_the_next_claim_after_its_time(bench: Bench) -> None:
     hold(bench, A=2, ttl_ms=100)
     bench.settle_all()
     bench.now_ms += 99
-    assert bench.claim().lapsed == 0
+    assert bench.claim().expired == 0
     bench.now_ms += 1
     claimed = bench.claim()
     assert isinstance(claimed, Claimed)
-    assert (claimed.lapsed, [due.held for due in claimed.due]) == (1, [0])
-    assert hold(bench, A=2) == Ended(LAPSED)
+    assert (claimed.expired, [due.held for due in claimed.due]) == (1, [0])
+    assert hold(bench, A=2) == Ended(EXPIRED)
 
 
 def test_a_hold_lives_past_its_time_until_it_is_swept(bench: Bench) -> None:
@@ -168,7 +168,7 @@ def test_a_hold_made_under_other_floors_is_given_back_and_the_sums_are_made_anew
     at_shop(bench, A=3)
     bench.revision = bench.sums_revision = 2
     bench.places = (PLACES[0], PLACES[1]._replace(floor=0), PLACES[2])
-    assert hold(bench, "g", A=1) == Stale(("A",))
+    assert hold(bench, "g", A=1) == StaleSums(("A",))
     bench.rebuild("A")
     bench.shard.release(bench.now_us, [Release("t")])
     assert bench.sku().sums_revision == 0
@@ -181,7 +181,7 @@ def test_a_caller_with_an_old_policy_is_refused(bench: Bench) -> None:
     bench.revision = 2
     bench.tick()
     call = Hold(bench.now_us, 1, 1, (request("h", {"A": 1}, bench.now_ms),))
-    assert bench.shard.hold(call) == Refused(2)
+    assert bench.shard.hold(call) == StalePolicy(2)
 
 
 def test_an_order_uses_its_hold_up_in_the_same_moment(bench: Bench) -> None:

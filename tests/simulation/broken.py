@@ -13,11 +13,11 @@ from flows.publish.claimer import Claimer
 from flows.publish.steps import Decided
 from flows.runtime import context as runtime
 from state.events.codes import CodeTable
-from state.memory.apply import Run
+from state.memory.apply import ApplyRun
 from state.memory.orders import OrderRecord
 from state.memory.sku import SkuRecord
 from state.protocol.apply import Part
-from state.protocol.common import ABSENT, Place
+from state.protocol.common import ABSENT, LocationTerms
 from state.protocol.pack import Chain
 from tests.simulation import broken_shards as shards
 from tests.simulation.profiles import CHANGING, EMITTING, GOING_BACK, GOING_BACK_TWICE
@@ -84,7 +84,9 @@ def _last_count_wins(self: SkuRecord, place: Any, time_ms: int, *args: int) -> N
     _count(self, place, time_ms, *args)
 
 
-def _rebuild_what_was_seen(self: SkuRecord, places: Mapping[str, Place], revision: int) -> bool:
+def _rebuild_what_was_seen(
+    self: SkuRecord, places: Mapping[str, LocationTerms], revision: int
+) -> bool:
     self.sums, self.base, self.revision = {}, 0, revision
     for location, place in places.items():
         if position := self.positions.get(location):
@@ -93,7 +95,7 @@ def _rebuild_what_was_seen(self: SkuRecord, places: Mapping[str, Place], revisio
 
 
 def _incoming_of_one_message(
-    _self: Run, _reference: str, _sku: str, _location: str, delta: int
+    _self: ApplyRun, _reference: str, _sku: str, _location: str, delta: int
 ) -> int:
     return max(0, delta)
 
@@ -152,7 +154,7 @@ RULES = (
          patches=((SkuRecord, "count", _count_forgets_movements),)),
     Rule("O4", "of two counts of one time the lower wins", patches=((SkuRecord, "count", _last_count_wins),)),
     Rule("O5", "incoming follows what is announced less received",
-         patches=((Run, "_refer", _incoming_of_one_message),)),
+         patches=((ApplyRun, "_refer", _incoming_of_one_message),)),
     Rule("O9", "two shops may use one order number",
          patches=((OrderRecord, "place", _place_by_number), (OrderRecord, "cancel", _cancel_by_number))),
 )  # fmt: skip

@@ -6,7 +6,7 @@ from state.memory.orders import OrderRecord
 from state.memory.shard import OutRecord
 from state.protocol.apply import Applied, Apply, Part, ShardEvent
 from state.protocol.claim import Claim, Claimed, Due, Settle
-from state.protocol.common import ABSENT, Lost, Refused
+from state.protocol.common import ABSENT, Behind, StalePolicy
 from state.protocol.control import Recover, Tick, Ticked
 from tests.simulation.shards import Pool
 
@@ -17,25 +17,25 @@ def unfenced(parts: tuple[Part, ...]) -> tuple[Part, ...]:
 
 
 class MarksAreFree(Pool):
-    def tick(self, call: Tick) -> Ticked | Lost:
+    def tick(self, call: Tick) -> Ticked | Behind:
         return super().tick(call._replace(parts=unfenced(call.parts)))
 
 
 class CallsBuildOnNothing(Pool):
-    def apply(self, call: Apply) -> Applied | Lost:
+    def apply(self, call: Apply) -> Applied | Behind:
         return super().apply(call._replace(parts=unfenced(call.parts)))
 
 
 class MarksAreSet(Pool):
-    def _raise_marks(self, parts: tuple[Part, ...]) -> None:
-        self.marks.update({part.mark: part.upto for part in parts})
+    def _raise_watermarks(self, parts: tuple[Part, ...]) -> None:
+        self.watermarks.update({part.watermark: part.upto for part in parts})
 
 
 class MarksMustBeEqual(Pool):
-    def _lost(self, parts: tuple[Part, ...]) -> Lost | None:
-        stands = ((part, self.marks.get(part.mark, ABSENT)) for part in parts)
-        apart = tuple((part.mark, mark) for part, mark in stands if mark != part.after)
-        return Lost(apart) if apart else None
+    def _behind(self, parts: tuple[Part, ...]) -> Behind | None:
+        stands = ((part, self.watermarks.get(part.watermark, ABSENT)) for part in parts)
+        apart = tuple((part.watermark, mark) for part, mark in stands if mark != part.after)
+        return Behind(apart) if apart else None
 
 
 class NoGuard(Pool):
@@ -48,7 +48,7 @@ class NoGuard(Pool):
 class EventsAreCut(Pool):
     """Half of the lines of an event in one call, the others in the next."""
 
-    def apply(self, call: Apply) -> Applied | Lost:
+    def apply(self, call: Apply) -> Applied | Behind:
         reply = super().apply(halves(call, 0))
         super().apply(halves(call, 1))
         return reply
@@ -57,7 +57,7 @@ class EventsAreCut(Pool):
 class GuardOfLines(Pool):
     """The second line of an event meets the hash of the first."""
 
-    def apply(self, call: Apply) -> Applied | Lost:
+    def apply(self, call: Apply) -> Applied | Behind:
         parts = tuple(
             part._replace(events=tuple(event._replace(ops=event.ops[:1]) for event in part.events))
             for part in call.parts
@@ -70,7 +70,7 @@ class GuardIsLookedUpFirst(Pool):
 
     before: dict[int, set[str]]
 
-    def apply(self, call: Apply) -> Applied | Lost:
+    def apply(self, call: Apply) -> Applied | Behind:
         self.before = {name: set(hashes) for name, hashes in self.seen.items()}
         return super().apply(call)
 
@@ -92,25 +92,25 @@ class FailsHalfWay(Pool):
 
     calls: int = 0
 
-    def apply(self, call: Apply) -> Applied | Lost:
+    def apply(self, call: Apply) -> Applied | Behind:
         self.calls += 1
-        if self.calls % 6 == 0 and self._lost(call.parts) is None:
-            marks = dict(self.marks)
+        if self.calls % 6 == 0 and self._behind(call.parts) is None:
+            marks = dict(self.watermarks)
             super().apply(halves(call, 0))
-            self.marks = marks
+            self.watermarks = marks
             raise redis.exceptions.OutOfMemoryError("half way")
         return super().apply(call)
 
 
 class SumsOfAllFloors(Pool):
-    def claim(self, call: Claim) -> Claimed | Refused:
+    def claim(self, call: Claim) -> Claimed | StalePolicy:
         for sku in self.skus.values():
             sku.revision = call.sums_revision
         return super().claim(call)
 
 
 class EmptyIsNew(Pool):
-    def tick(self, call: Tick) -> Ticked | Lost:
+    def tick(self, call: Tick) -> Ticked | Behind:
         self.server = self.server or call.server
         return super().tick(call)
 
@@ -137,7 +137,7 @@ class OldPolicySettles(Pool):
 class AnyPolicyClaims(OldPolicySettles):
     """Settles them for good, too: looked at again, what an old policy said would be put right."""
 
-    def claim(self, call: Claim) -> Claimed | Refused:
+    def claim(self, call: Claim) -> Claimed | StalePolicy:
         return super().claim(call._replace(revision=max(call.revision, self.revision)))
 
 

@@ -68,7 +68,7 @@ def act(servers: Servers, happening: Happening) -> str:
     line: PoolLine | LocationLine
     if where < len(LOCATIONS):
         location = LOCATIONS[where]
-        _, klass, floor, base = policy.place(sku, location)
+        _, klass, floor, base = policy.locate(sku, location)
         line = LocationLine(sku, units, klass, floor, base)
     else:
         location = ""

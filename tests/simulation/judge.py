@@ -27,8 +27,8 @@ def unfinished(servers: Servers, broker: Broker) -> str:
     for n, shard in enumerate(servers.shards):
         pool = shard.pool
         for mark, offset in newest.items():
-            if pool.marks.get(mark, -1) < offset:
-                return f"s{n} stands at {pool.marks.get(mark, -1)} of {offset} of {servers.names[mark]}"
+            if pool.watermarks.get(mark, -1) < offset:
+                return f"s{n} stands at {pool.watermarks.get(mark, -1)} of {offset} of {servers.names[mark]}"
         if pool.server != shard.identity:
             return f"s{n} does not know its server {shard.identity}"
         if pool.touching or pool.revision != servers.revision:

@@ -11,7 +11,7 @@ import redis
 
 from state.memory.shard import MemoryShard
 from state.protocol.apply import Applied, Apply
-from state.protocol.common import Lost
+from state.protocol.common import Behind
 
 FIRST_SERVER = "server"
 
@@ -21,7 +21,7 @@ class Pool(MemoryShard):
 
     ends_ms: dict[int, int]
 
-    def apply(self, call: Apply) -> Applied | Lost:
+    def apply(self, call: Apply) -> Applied | Behind:
         ends_ms, now_ms = self.ends_ms, call.now_us // 1000
         for name in [name for name in self.seen if ends_ms.get(name, now_ms) < now_ms]:
             del self.seen[name]

@@ -14,7 +14,7 @@ from state.policy.document import Policy, to_json
 from state.policy.sums_digest import layout_digest
 from state.protocol.apply import Applied, Apply, Part
 from state.protocol.claim import Claim, Claimed, Hasten, Settles
-from state.protocol.common import Lost, Refused
+from state.protocol.common import Behind, StalePolicy
 from state.protocol.control import REPETITION, Rebuild, Recover, Tick, Ticked
 from state.protocol.figures import SkuState
 from state.protocol.sharding import shard_of
@@ -72,32 +72,34 @@ class SimStore(Store):
         self._wire = wire
         self._servers = behind
 
-    def apply(self, calls: Mapping[int, Apply]) -> dict[int, Applied | Lost]:
-        replies: dict[int, Applied | Lost] = self._ask("apply", calls)
+    def apply(self, calls: Mapping[int, Apply]) -> dict[int, Applied | Behind]:
+        replies: dict[int, Applied | Behind] = self._ask("apply", calls)
         return replies
 
     def begin_apply(
         self, rounds: Sequence[Mapping[int, Apply]]
-    ) -> Callable[[], list[dict[int, Applied | Lost]]]:
+    ) -> Callable[[], list[dict[int, Applied | Behind]]]:
         return lambda: [self.apply(calls) for calls in rounds]
 
-    def tick(self, calls: Mapping[int, Tick]) -> dict[int, Ticked | Lost]:
+    def tick(self, calls: Mapping[int, Tick]) -> dict[int, Ticked | Behind]:
         spread = {
             shard: call._replace(pace_us=call.pace_us * SKUS_OF_ONE)
             for shard, call in calls.items()
         }
-        replies: dict[int, Ticked | Lost] = self._ask("tick", spread)
+        replies: dict[int, Ticked | Behind] = self._ask("tick", spread)
         return replies
 
     def recover(self, shard: int, call: Recover) -> int:
         generation: int = self._ask("recover", {shard: call})[shard]
         return generation
 
-    def claim(self, calls: Mapping[int, Claim]) -> dict[int, Claimed | Refused]:
-        replies: dict[int, Claimed | Refused] = self._ask("claim", calls)
+    def claim(self, calls: Mapping[int, Claim]) -> dict[int, Claimed | StalePolicy]:
+        replies: dict[int, Claimed | StalePolicy] = self._ask("claim", calls)
         return replies
 
-    def begin_claim(self, calls: Mapping[int, Claim]) -> Callable[[], dict[int, Claimed | Refused]]:
+    def begin_claim(
+        self, calls: Mapping[int, Claim]
+    ) -> Callable[[], dict[int, Claimed | StalePolicy]]:
         return self._begun(lambda: self.claim(calls))
 
     def settle(self, now_us: int, revision: int, items: Settles) -> int:
@@ -107,8 +109,8 @@ class SimStore(Store):
     def begin_settle(self, now_us: int, revision: int, items: Settles) -> Callable[[], int]:
         return self._begun(lambda: self.settle(now_us, revision, items))
 
-    def rebuild(self, shard: int, call: Rebuild) -> int | Refused:
-        reply: int | Refused = self._ask("rebuild", {shard: call})[shard]
+    def rebuild(self, shard: int, call: Rebuild) -> int | StalePolicy:
+        reply: int | StalePolicy = self._ask("rebuild", {shard: call})[shard]
         return reply
 
     def scan(self, cursors: Mapping[int, int]) -> dict[int, tuple[int, list[str]]]:
@@ -122,7 +124,9 @@ class SimStore(Store):
     def marks(self) -> list[dict[str, int]]:
         return list(
             self._read(
-                lambda: "reads the marks", range(self.shards), lambda s: dict(self._pool(s).marks)
+                lambda: "reads the marks",
+                range(self.shards),
+                lambda s: dict(self._pool(s).watermarks),
             ).values()
         )
 
@@ -176,11 +180,11 @@ class SimStore(Store):
 
     def _told(self, verb: str, shard: int, call: Any, reply: Any) -> str:
         """Tell a call in the trace, where there is something to tell."""
-        if isinstance(reply, Refused):
+        if isinstance(reply, StalePolicy):
             return f"{verb} s{shard} refused: the policy is {reply.revision} by now"
         version = self._servers.world.version
-        if isinstance(reply, Lost):
-            stands = ", ".join(f"{self._name(mark)} {at}" for mark, at in reply.marks)
+        if isinstance(reply, Behind):
+            stands = ", ".join(f"{self._name(mark)} {at}" for mark, at in reply.watermarks)
             return f"{verb} s{shard} {self._parts(call.parts)} -> LOST, it stands at {stands}"
         if verb in {"apply", "tick"}:
             return f"{verb} s{shard} {parts}" if (parts := self._parts(call.parts)) else ""
@@ -201,7 +205,7 @@ class SimStore(Store):
 
     def _parts(self, parts: Sequence[Part]) -> str:
         return ", ".join(
-            f"{self._name(part.mark)} ({part.after},{part.upto}]"
+            f"{self._name(part.watermark)} ({part.after},{part.upto}]"
             + (f" = {' '.join(str(event.offset) for event in part.events)}" if part.events else "")
             for part in parts
             if part.events or part.after != part.upto

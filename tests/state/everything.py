@@ -68,7 +68,7 @@ def of_memory(shard: MemoryShard) -> Everything:
             "applied": shard.applied,
             "duplicates": shard.duplicates,
         },
-        marks=dict(shard.marks),
+        marks=dict(shard.watermarks),
         due=dict(shard.due),
         look=dict(shard.look),
         seen={slice_: set(hashes) for slice_, hashes in shard.seen.items()},

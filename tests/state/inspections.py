@@ -3,8 +3,8 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from state.protocol.common import Place
-from state.protocol.inspect import AskPromises, Fault, Inspect, encode_places
+from state.protocol.common import LocationTerms
+from state.protocol.inspect import AskPromises, Inspect, Violation, encode_places
 from tests.state.pools import RedisPool
 
 AHEAD_MS = 100_000
@@ -12,10 +12,10 @@ FIELDS = 1 << 30
 
 
 def faults(
-    pool: RedisPool, now_ms: int, table: Callable[[int], Sequence[Place]]
-) -> list[Fault | str]:
+    pool: RedisPool, now_ms: int, table: Callable[[int], Sequence[LocationTerms]]
+) -> list[Violation | str]:
     """Return what is at fault in shard 0, sums of every policy looked at under its own places."""
-    store, found = pool.store, list[Fault | str]()
+    store, found = pool.store, list[Violation | str]()
     states = [state for state in store.read_many(sorted(set(store.skus()))) if state is not None]
     promised: dict[str, int] = {}
     for state in states:

@@ -14,7 +14,7 @@ from state.events.ops import (
     INCOMING,
     MOVE,
     NETTED,
-    PLACE,
+    ORDER,
     RETURN,
     SHIP,
     VOID,
@@ -22,7 +22,7 @@ from state.events.ops import (
 from state.memory.shard import MemoryShard
 from state.protocol.apply import Applied, Apply, Part, ShardEvent, ShardOp
 from state.protocol.claim import Claim, Claimed, Due, Gate, Settle
-from state.protocol.common import Lost, Place, Refused
+from state.protocol.common import Behind, LocationTerms, StalePolicy
 from state.protocol.control import Rebuild, Recover, Tick, Ticked
 from state.protocol.figures import SkuState
 from state.protocol.holds import Hold, HoldAnswer, HoldState, Keep, KeepAnswer, Release
@@ -38,22 +38,22 @@ GUARD_MS = 97 * HOUR_MS
 
 WAREHOUSE, SHOP, PLATFORM = 0, 1, 2
 PLACES = (
-    Place("warehouse", klass=0, floor=0, base=1),
-    Place("shop", klass=1, floor=1, base=1),
-    Place("platform", klass=2, floor=0, base=0),
+    LocationTerms("warehouse", klass=0, floor=0, base=1),
+    LocationTerms("shop", klass=1, floor=1, base=1),
+    LocationTerms("platform", klass=2, floor=0, base=0),
 )
 
 
 class Shard(Protocol):
     """The verbs of one shard, whatever keeps it."""
 
-    def apply(self, call: Apply) -> Applied | Lost: ...
-    def tick(self, call: Tick) -> Ticked | Lost: ...
+    def apply(self, call: Apply) -> Applied | Behind: ...
+    def tick(self, call: Tick) -> Ticked | Behind: ...
     def recover(self, call: Recover) -> int: ...
-    def claim(self, call: Claim) -> Claimed | Refused: ...
+    def claim(self, call: Claim) -> Claimed | StalePolicy: ...
     def settle(self, now_us: int, revision: int, items: tuple[Settle, ...]) -> int: ...
-    def rebuild(self, call: Rebuild) -> int | Refused: ...
-    def hold(self, call: Hold) -> tuple[HoldAnswer, ...] | Refused: ...
+    def rebuild(self, call: Rebuild) -> int | StalePolicy: ...
+    def hold(self, call: Hold) -> tuple[HoldAnswer, ...] | StalePolicy: ...
     def keep(self, call: Keep) -> KeepAnswer: ...
     def release(self, now_us: int, items: Sequence[Release]) -> list[int]: ...
     def sweep(self, now_us: int, limit: int) -> int: ...
@@ -92,25 +92,25 @@ class RedisPool:
         self.store.load_functions()
         self.held = HoldStore(self.store)
 
-    def apply(self, call: Apply) -> Applied | Lost:
+    def apply(self, call: Apply) -> Applied | Behind:
         return self.store.apply({0: call})[0]
 
-    def tick(self, call: Tick) -> Ticked | Lost:
+    def tick(self, call: Tick) -> Ticked | Behind:
         return self.store.tick({0: call})[0]
 
     def recover(self, call: Recover) -> int:
         return self.store.recover(0, call)
 
-    def claim(self, call: Claim) -> Claimed | Refused:
+    def claim(self, call: Claim) -> Claimed | StalePolicy:
         return self.store.claim({0: call})[0]
 
     def settle(self, now_us: int, revision: int, items: tuple[Settle, ...]) -> int:
         return self.store.settle(now_us, revision, {0: items})
 
-    def rebuild(self, call: Rebuild) -> int | Refused:
+    def rebuild(self, call: Rebuild) -> int | StalePolicy:
         return self.store.rebuild(0, call)
 
-    def hold(self, call: Hold) -> tuple[HoldAnswer, ...] | Refused:
+    def hold(self, call: Hold) -> tuple[HoldAnswer, ...] | StalePolicy:
         return self.held.hold({0: call})[0]
 
     def keep(self, call: Keep) -> KeepAnswer:
@@ -164,7 +164,7 @@ def incoming(sku: str, place: int, reference: str, delta: int) -> ShardOp:
 
 
 def place_order(sku: str, order: str, quantity: int, channel: str = "shopee") -> ShardOp:
-    return (PLACE, sku, order, channel, quantity)
+    return (ORDER, sku, order, channel, quantity)
 
 
 def cancel(sku: str, order: str, quantity: int, channel: str = "") -> ShardOp:
@@ -207,7 +207,7 @@ class Bench:
     now_ms: int = NOW_MS
     revision: int = 1
     sums_revision: int = 1
-    places: tuple[Place, ...] = PLACES
+    places: tuple[LocationTerms, ...] = PLACES
     offsets: dict[str, int] = field(default_factory=dict)
     after: dict[str, int] = field(default_factory=dict)
     made: int = 0
@@ -228,7 +228,7 @@ class Bench:
         """Append an event to the log."""
         offset = self.offsets[partition] = self.offsets.get(partition, -1) + 1
         self.made += 1
-        orders = [op[2] for op in ops if op[0] in (PLACE, CANCEL, VOID, SHIP, RETURN, NETTED)]
+        orders = [op[2] for op in ops if op[0] in (ORDER, CANCEL, VOID, SHIP, RETURN, NETTED)]
         return ShardEvent(
             offset,
             event_id or str(self.made),

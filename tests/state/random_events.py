@@ -12,7 +12,7 @@ from state.events.ops import (
     INCOMING,
     MOVE,
     NETTED,
-    PLACE,
+    ORDER,
     RETURN,
     SHIP,
     VOID,
@@ -25,7 +25,7 @@ LOCATIONS = ("warehouse", "shop", "platform", "closed")
 ORDERS = ("o1", "o2")
 HOLDS = ("h1", "h2", "h3")
 CHANNELS = ("shopee", "momo")
-NAMING = (PLACE, CANCEL, VOID, SHIP, RETURN, NETTED)
+NAMING = (ORDER, CANCEL, VOID, SHIP, RETURN, NETTED)
 PARTITIONS = ("log/0", "log/1", "log/2")
 
 sku = st.sampled_from(SKUS)
@@ -46,7 +46,7 @@ op = st.one_of(
     st.tuples(st.just(MOVE), sku, place, st.integers(-3, 3), st.integers(-3, 3), st.just(0)),
     st.tuples(st.just(COUNT), sku, place, time_ms, st.integers(0, 9)),
     st.tuples(st.just(INCOMING), sku, place, st.sampled_from(("r1", "r2")), delta),
-    st.tuples(st.just(PLACE), sku, order, channel, quantity),
+    st.tuples(st.just(ORDER), sku, order, channel, quantity),
     st.tuples(st.just(CANCEL), sku, order, any_channel, quantity),
     st.tuples(st.just(VOID), st.just(""), order, any_channel),
     st.tuples(st.just(CONSUME), st.just(""), hold, st.sampled_from(("", "shopee\x1fo1"))),

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from state.protocol.common import Place
+from state.protocol.common import LocationTerms
 from state.protocol.holds import HoldRequest, LocationLine, PoolLine, PoolRule
 
 SILENT_FROM = 5
@@ -10,7 +10,7 @@ SILENT_FROM = 5
 
 
 def drawn(
-    names: Sequence[str], units: Mapping[str, int], table: Sequence[Place], at: int | None,
+    names: Sequence[str], units: Mapping[str, int], table: Sequence[LocationTerms], at: int | None,
     expiry_ms: int, *, partial: bool,
 ) -> tuple[HoldRequest, ...]:  # fmt: skip
     """Requests under some names for the same lines, of the pool by odd rules, or at the location `table[at]`."""
@@ -44,7 +44,7 @@ def drawn(
 
 def request(
     hold: str, units: Mapping[str, int], now_ms: int, *, ttl_ms: int = 1000,
-    location: Place | None = None,
+    location: LocationTerms | None = None,
 ) -> HoldRequest:  # fmt: skip
     """Return a request for all that the pool has, or at a location."""
     rule = PoolRule(0, 10_000, 0, 0, (0, 1))

@@ -12,7 +12,7 @@ import redis
 from connectors.redis.cluster import Client
 from state.protocol.apply import Apply, Part, ShardEvent
 from state.protocol.claim import Claim, Claimed
-from state.protocol.common import Lost, Refused
+from state.protocol.common import Behind, StalePolicy
 from state.protocol.control import Tick
 from state.protocol.keys import Keys
 from tests.state import traces
@@ -43,7 +43,7 @@ def test_the_trace_ends_well(bench: Bench, trace: traces.Trace) -> None:
 def test_i3_a_call_whose_predecessor_never_arrived_is_refused(bench: Bench) -> None:
     bench.call(bench.event(move("A", SHOP, 1)))
     second = bench.call(bench.event(move("A", SHOP, 1)))
-    assert bench.shard.apply(second) == Lost((("log/0", -1),))
+    assert bench.shard.apply(second) == Behind((("log/0", -1),))
     assert bench.shard.read("A") is None
 
 
@@ -79,7 +79,7 @@ def test_i10_a_value_of_another_type_under_a_key_stops_the_call_before_any_write
             pool.apply(call)
         assert pool.save() == spoiled, name
         pool.roll_back(before)
-    assert not isinstance(pool.apply(call), Lost)
+    assert not isinstance(pool.apply(call), Behind)
 
 
 def test_d1_every_line_of_an_event_counts_not_only_the_first(bench: Bench) -> None:
@@ -167,8 +167,8 @@ def test_a_refused_call_changes_nothing(bench: Bench) -> None:
     bench.tick()
     before = bench.shard.everything()
     gap = Part("log/0", 7, 9, (ShardEvent(9, "9", 1, 1, 1, 1, "", (move("A", SHOP, 1),)),))
-    assert isinstance(bench.shard.apply(Apply(1, 2, GUARD_MS, PLACES, (gap,))), Lost)
-    assert isinstance(bench.shard.tick(Tick(1, "s9", 3, 1 << 50, (gap,))), Lost)
-    assert isinstance(bench.shard.claim(Claim(1, 5, 1, 1, 0, 5)), Refused)
+    assert isinstance(bench.shard.apply(Apply(1, 2, GUARD_MS, PLACES, (gap,))), Behind)
+    assert isinstance(bench.shard.tick(Tick(1, "s9", 3, 1 << 50, (gap,))), Behind)
+    assert isinstance(bench.shard.claim(Claim(1, 5, 1, 1, 0, 5)), StalePolicy)
     assert bench.shard.everything() == before
     assert isinstance(bench.shard.claim(Claim(bench.now_us, 5, 2, 2, 0, 5)), Claimed)

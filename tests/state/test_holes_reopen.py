@@ -2,30 +2,30 @@
 
 import pytest
 
-from state.memory.apply import Run
+from state.memory.apply import ApplyRun
 from state.memory.orders import OrderRecord
 from state.memory.shard import OutRecord
 from state.memory.sku import SkuRecord
 from state.protocol.apply import Part, ShardEvent
 from state.protocol.claim import Claim, Claimed, Due, Settle
-from state.protocol.common import Lost, Refused
+from state.protocol.common import Behind, StalePolicy
 from state.protocol.control import Recover
 from tests.state import traces
 from tests.state.pools import Bench, MemoryPool
 
 
 class NeverLost(MemoryPool):
-    def _lost(self, parts: tuple[Part, ...]) -> Lost | None:
-        return super()._lost(parts[:0])
+    def _behind(self, parts: tuple[Part, ...]) -> Behind | None:
+        return super()._behind(parts[:0])
 
 
 class MarksAreSet(MemoryPool):
-    def _raise_marks(self, parts: tuple[Part, ...]) -> None:
-        self.marks.update({part.mark: part.upto for part in parts})
+    def _raise_watermarks(self, parts: tuple[Part, ...]) -> None:
+        self.watermarks.update({part.watermark: part.upto for part in parts})
 
 
 class SumsOfAllFloors(MemoryPool):
-    def claim(self, call: Claim) -> Claimed | Refused:
+    def claim(self, call: Claim) -> Claimed | StalePolicy:
         for sku in self.skus.values():
             sku.revision = call.sums_revision
         return super().claim(call)
@@ -59,7 +59,7 @@ class ClaimsKeepTheVersion(MemoryPool):
 
 
 class AnyPolicyClaims(MemoryPool):
-    def claim(self, call: Claim) -> Claimed | Refused:
+    def claim(self, call: Claim) -> Claimed | StalePolicy:
         return super().claim(call._replace(revision=max(call.revision, self.revision)))
 
 
@@ -144,10 +144,10 @@ def test_o3_opens_when_movements_are_kept_by_arrival(monkeypatch: pytest.MonkeyP
 
 
 def test_o5_opens_when_incoming_follows_each_message(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refer(_self: Run, _reference: str, _name: str, _location: str, delta: int) -> int:
+    def refer(_self: ApplyRun, _reference: str, _name: str, _location: str, delta: int) -> int:
         return max(0, delta)
 
-    monkeypatch.setattr(Run, "_refer", refer)
+    monkeypatch.setattr(ApplyRun, "_refer", refer)
     with pytest.raises(AssertionError):
         traces.o5_a_receipt_before_its_announcement_leaves_nothing_incoming(Bench(MemoryPool()))
 

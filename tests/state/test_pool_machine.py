@@ -17,7 +17,7 @@ from hypothesis.stateful import (
 from connectors.redis.cluster import Client
 from state.protocol.apply import Apply, Part, ShardEvent
 from state.protocol.claim import Claim, Claimed, Gate, Settle
-from state.protocol.common import Lost, Place
+from state.protocol.common import Behind, LocationTerms
 from state.protocol.control import Rebuild, Recover, Tick, Ticked
 from state.protocol.holds import RELEASED, Hold, Keep, Release
 from tests.state.everything import differences
@@ -53,15 +53,15 @@ class PoolMachine(RuleBasedStateMachine):
         """Return the sums revision: every other policy has the classes and floors of the one before."""
         return max(1, revision - revision % 2)
 
-    def places(self, revision: int) -> tuple[Place, ...]:
+    def places(self, revision: int) -> tuple[LocationTerms, ...]:
         """Another sums revision has other classes and floors, and may not list the last location."""
         listed = len(LOCATIONS) - (revision % 3 == 2)
         return tuple(
-            Place(name, (i + revision) % 3, (i * revision) % 4, int(name != "platform"))
+            LocationTerms(name, (i + revision) % 3, (i * revision) % 4, int(name != "platform"))
             for i, name in enumerate(LOCATIONS[:listed])
         )
 
-    def table(self, revision: int) -> tuple[Place, ...]:
+    def table(self, revision: int) -> tuple[LocationTerms, ...]:
         """All locations, as a worker sends them: unlisted ones as the policy's rest."""
         places = self.places(revision)
         rest = places[0]
@@ -257,7 +257,7 @@ class PoolMachine(RuleBasedStateMachine):
         revision = self.sums_of(max(1, self.revision - lag))
         call = Apply(self.now_us, revision, GUARD_MS, self.table(revision), tuple(parts))
         self.sent.append(call)
-        if isinstance(self.both(lambda shard: shard.apply(call)), Lost):
+        if isinstance(self.both(lambda shard: shard.apply(call)), Behind):
             self.after.update(dict.fromkeys(PARTITIONS, -1) | self.shards[0].everything().marks)
 
     def _claim(self, call: Claim) -> Claimed | None:

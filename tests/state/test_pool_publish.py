@@ -4,7 +4,7 @@ import pytest
 
 from state.protocol.apply import Part
 from state.protocol.claim import Claim
-from state.protocol.common import Refused
+from state.protocol.common import StalePolicy
 from state.protocol.control import Rebuild
 from tests.state.pools import NOW_MS, SHOP, WAREHOUSE, Bench, move, place_order, void
 
@@ -145,9 +145,9 @@ def test_an_older_policy_may_neither_claim_nor_rebuild(bench: Bench) -> None:
     bench.do(move("A", SHOP, 5))
     bench.revision = POLICY_2
     bench.tick()
-    assert bench.shard.claim(Claim(bench.now_us, 5000, 1, 1, 0, 9)) == Refused(POLICY_2)
+    assert bench.shard.claim(Claim(bench.now_us, 5000, 1, 1, 0, 9)) == StalePolicy(POLICY_2)
     old = Rebuild(bench.now_us, 1, 1, bench.places, ("A",))
-    assert bench.shard.rebuild(old) == Refused(POLICY_2)
+    assert bench.shard.rebuild(old) == StalePolicy(POLICY_2)
 
 
 @pytest.mark.parametrize("skus", [3, 2000])

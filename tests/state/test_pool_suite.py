@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from state.protocol.apply import ShardOp
-from state.protocol.common import Place
+from state.protocol.common import LocationTerms
 from tests.state.pools import (
     DAY_MS,
     NOW_MS,
@@ -226,7 +226,7 @@ def test_an_order_remembers_its_events_for_longer_than_the_guard(bench: Bench) -
 
 
 def test_five_hundred_locations_end_in_the_sums_of_their_classes(bench: Bench) -> None:
-    bench.places = tuple(Place(f"l{i}", i % 3, i % 2, 1) for i in range(500))
+    bench.places = tuple(LocationTerms(f"l{i}", i % 3, i % 2, 1) for i in range(500))
     bench.do(*(move("A", i, 2) for i in range(500)))
     assert len(bench.sku().positions) == 500
     assert sum(bench.sku().sums) == 750

@@ -5,7 +5,7 @@ from typing import TypeAlias
 
 from state.protocol.apply import Part
 from state.protocol.claim import Claim, Due
-from state.protocol.common import Lost, Refused
+from state.protocol.common import Behind, StalePolicy
 from state.protocol.control import Tick
 from tests.state.pools import (
     NOW_MS,
@@ -50,7 +50,7 @@ def i1_a_mark_on_its_way_over_a_rollback_is_refused(bench: Bench) -> None:
     bench.shard.apply(call)
     bench.shard.roll_back(saved)
     late = bench.shard.tick(Tick(bench.now_us, "s1", 1, 0, (Part("log/0", 0, 5),)))
-    assert late == Lost((("log/0", -1),))
+    assert late == Behind((("log/0", -1),))
     bench.shard.apply(call)
     assert bench.on_hand(location="shop") == 1
 
@@ -69,7 +69,7 @@ def i6_a_rollback_is_noticed_while_nothing_moves(bench: Bench) -> None:
     bench.do(move("A", SHOP, 1))
     bench.shard.roll_back(saved)
     quiet = Tick(bench.now_us, "s1", 1, 0, (Part("log/0", 0, 0),))
-    assert isinstance(bench.shard.tick(quiet), Lost)
+    assert isinstance(bench.shard.tick(quiet), Behind)
 
 
 def i12_workers_with_different_floors_do_not_spoil_the_sums(bench: Bench) -> None:
@@ -140,7 +140,7 @@ def p4_a_publisher_with_an_old_policy_is_refused(bench: Bench) -> None:
     bench.revision = 2
     bench.now_ms += 1
     bench.tick()
-    assert bench.shard.claim(Claim(bench.now_us, 5000, 1, 1, 0, 9)) == Refused(2)
+    assert bench.shard.claim(Claim(bench.now_us, 5000, 1, 1, 0, 9)) == StalePolicy(2)
     assert bench.due() == {"A": bench.now_ms}
 
 

@@ -9,9 +9,9 @@ from flows.services.holds.locate import Whereabouts
 from flows.services.holds.values import Made, NotDone, Wanted, fault_of, gone
 from flows.services.policy.rebuild_sums import rebuild
 from monitoring import metrics
-from state.protocol.common import Refused
+from state.protocol.common import StalePolicy
 from state.protocol.holds import (
-    LAPSED,
+    EXPIRED,
     RELEASED,
     Conflict,
     Ended,
@@ -24,7 +24,7 @@ from state.protocol.holds import (
     PoolLine,
     Release,
     Short,
-    Stale,
+    StaleSums,
 )
 from state.protocol.sharding import shard_of
 from state.rules.hold_rule import pool_rule
@@ -102,7 +102,7 @@ class Making:
         for sku, quantity in wanted.units().items():
             shard = shard_of(sku, runtime.store.shards)
             if wanted.location:
-                _, klass, floor, base = policy.place(sku, wanted.location)
+                _, klass, floor, base = policy.locate(sku, wanted.location)
                 lines[shard].append(LocationLine(sku, quantity, klass, floor, base))
                 continue
             rule = pool_rule(policy.compiled, sku, wanted.channel, business_ms)
@@ -110,7 +110,7 @@ class Making:
                 text = f"channel: {wanted.channel} sells nothing now, its mode is zero"
                 return NotDone(wanted.hold, "unavailable", text)
             if policy.silent:
-                rule = rule._replace(silent=tuple(policy.place(sku, at) for at in policy.silent))
+                rule = rule._replace(silent=tuple(policy.locate(sku, at) for at in policy.silent))
             lines[shard].append(PoolLine(sku, quantity, rule))
         expiry_ms = runtime.clock.now_ms() + 1000 * wanted.ttl_s
         shards = tuple(sorted(lines))
@@ -139,16 +139,16 @@ class Making:
         answers: dict[int, Answers] = {at: {} for at in requests}
         again: set[int] = set()
         for shard, reply in self.holds.hold(calls).items():
-            if isinstance(reply, Refused):
+            if isinstance(reply, StalePolicy):
                 again.update(at for at, _ in by_shard[shard])
                 runtime.follow_policy()
                 continue
-            stale = [sku for each in reply if isinstance(each, Stale) for sku in each.skus]
+            stale = [sku for each in reply if isinstance(each, StaleSums) for sku in each.skus]
             if stale:
                 rebuild(runtime, shard, sorted(set(stale)))
             for (at, _), answer in zip(by_shard[shard], reply, strict=True):
                 answers[at][shard] = answer
-                if isinstance(answer, Stale):
+                if isinstance(answer, StaleSums):
                     again.add(at)
         return {at: mine for at, mine in answers.items() if at not in again}
 
@@ -169,7 +169,7 @@ class Making:
             return NotDone(wanted.hold, "conflict", text)
         endings = [each.how for each in answers.values() if isinstance(each, Ended)]
         if endings:
-            if set(endings) <= {LAPSED, RELEASED}:
+            if set(endings) <= {EXPIRED, RELEASED}:
                 self.end(wanted.hold, held)
             return gone(wanted.hold, endings)
         self._undo(wanted.hold, held)

@@ -25,7 +25,7 @@ from flows.services.holds.values import (
     id_fault,
 )
 from monitoring import metrics
-from state.protocol.holds import IS_PINNED, LAPSED, RELEASED, Ended, HoldState, Keep, Kept
+from state.protocol.holds import EXPIRED, IS_PINNED, RELEASED, Ended, HoldState, Keep, Kept
 from state.protocol.sharding import shard_of
 from state.store.holds import HoldStore
 
@@ -66,7 +66,7 @@ class Holding:
             kept = [each for each in answers if isinstance(each, Kept)]
             if len(kept) < len(answers):
                 endings = {each.how for each in answers if isinstance(each, Ended)}
-                if endings <= {LAPSED, RELEASED, ""}:
+                if endings <= {EXPIRED, RELEASED, ""}:
                     # A part of it is gone: the rest is of no use.
                     self._making.end(hold, where.shards)
                 return None

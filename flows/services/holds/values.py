@@ -10,7 +10,7 @@ import orjson
 
 from state.events.messages import QUANTITY_MAX
 from state.events.order_key import parts
-from state.protocol.holds import LAPSED, RELEASED, SOLD, HeldLine
+from state.protocol.holds import EXPIRED, RELEASED, SOLD, HeldLine
 
 LINES_MAX: Final = 100
 ID_MAX: Final = 128
@@ -124,7 +124,7 @@ def gone(hold: str, endings: Sequence[str]) -> NotDone:
     """Say that a hold is not there any more, and how it ended, if that is still known."""
     how = next((how for how in endings if how), "")
     said = {
-        LAPSED: "its time was over",
+        EXPIRED: "its time was over",
         RELEASED: "it was released",
         SOLD: "its goods were sold",
         "": "there is none of this name, or it ended a while ago",

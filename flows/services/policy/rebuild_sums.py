@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from flows.runtime.context import Runtime
-from state.protocol.common import Place
+from state.protocol.common import LocationTerms
 from state.protocol.control import Rebuild
 
 REBUILD_MAX = 50
@@ -27,7 +27,7 @@ def rebuild(runtime: Runtime, shard: int, skus: Sequence[str]) -> None:
 
 
 def _rebuilt(
-    runtime: Runtime, shard: int, groups: Mapping[tuple[Place, ...], Sequence[str]]
+    runtime: Runtime, shard: int, groups: Mapping[tuple[LocationTerms, ...], Sequence[str]]
 ) -> Iterator[str]:
     """Rebuild SKUs by their places; yield those of calls that left one as it was."""
     revision, sums_revision = runtime.policy.revision, runtime.policy.sums_revision
@@ -39,25 +39,25 @@ def _rebuilt(
                 yield from chunk
 
 
-def _by_listed(runtime: Runtime, skus: Iterable[str]) -> dict[tuple[Place, ...], list[str]]:
+def _by_listed(runtime: Runtime, skus: Iterable[str]) -> dict[tuple[LocationTerms, ...], list[str]]:
     """Group SKUs by their places at every listed location."""
     policy = runtime.policy
     kinds: dict[tuple[bool, ...], list[str]] = defaultdict(list)
     for sku in skus:
         kinds[policy.compiled.kind_of(sku)].append(sku)
-    groups: dict[tuple[Place, ...], list[str]] = defaultdict(list)
+    groups: dict[tuple[LocationTerms, ...], list[str]] = defaultdict(list)
     for members in kinds.values():
         listed = policy.compiled.locations
-        groups[tuple(policy.place(members[0], location) for location in listed)] += members
+        groups[tuple(policy.locate(members[0], location) for location in listed)] += members
     return groups
 
 
-def _by_known(runtime: Runtime, skus: Sequence[str]) -> dict[tuple[Place, ...], list[str]]:
+def _by_known(runtime: Runtime, skus: Sequence[str]) -> dict[tuple[LocationTerms, ...], list[str]]:
     """Group SKUs by their places where they have a position; those that are gone are left out."""
     policy = runtime.policy
-    groups: dict[tuple[Place, ...], list[str]] = defaultdict(list)
+    groups: dict[tuple[LocationTerms, ...], list[str]] = defaultdict(list)
     for state in runtime.store.read_many(skus):
         if state is not None:
-            places = tuple(policy.place(state.sku, p.location) for p in state.positions)
+            places = tuple(policy.locate(state.sku, p.location) for p in state.positions)
             groups[places].append(state.sku)
     return groups

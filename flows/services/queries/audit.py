@@ -105,7 +105,7 @@ def laid_out(
             tuple(op for op in touch.ops if op[0] != CONSUME),
         )
         batch = [(chain, touch.offset, [event])]
-        for call in packer.pack(batch, policy.place, touch.log_ms * 1000, 1).values():
+        for call in packer.pack(batch, policy.locate, touch.log_ms * 1000, 1).values():
             pool.apply(call)
     return pool.read(sku)
 
@@ -115,7 +115,7 @@ def _inspected(runtime: Runtime, state: SkuState) -> Iterator[Finding]:
     policy, settings, now_ms = runtime.policy, runtime.settings, runtime.clock.now_ms()
     soon_ms = now_ms + settings.lease_ms + settings.tick_ms + MARGIN_MS
     known = {*policy.compiled.locations, *(each.location for each in state.positions)}
-    places = encode_places([policy.place(state.sku, each) for each in sorted(known)])
+    places = encode_places([policy.locate(state.sku, each) for each in sorted(known)])
     shard = shard_of(state.sku, runtime.store.shards)
     call = Inspect(soon_ms, now_ms - LATE_MS, policy.sums_revision, FIELDS, (state.sku,))
     for fault in runtime.store.inspect(shard, call, places).faults:

@@ -57,7 +57,7 @@ def figures_now(state: SkuState, policy: PolicyInForce) -> Figures:
     base = 0
     for position in state.positions:
         if position.location not in policy.silent:
-            place = policy.place(state.sku, position.location)
+            place = policy.locate(state.sku, position.location)
             sums[place.klass] += max(0, position.atp - place.floor)
             base += place.base * max(0, position.atp)
     by_class = [sums[index] for index in range(len(policy.compiled.classes))]

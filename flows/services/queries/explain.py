@@ -12,7 +12,7 @@ import orjson
 from connectors.log.base import Partition, partition_of
 from flows.runtime.context import Runtime
 from flows.services.queries.sku_history import Touch, backwards
-from state.events.ops import PLACE
+from state.events.ops import ORDER
 from state.policy.channel_rules import channel_rules
 from state.protocol.figures import SkuState
 from state.protocol.inspect import AskPromises
@@ -137,7 +137,7 @@ class Explaining:
 
     def orders_of(self, sku: str, touches: Sequence[Touch]) -> dict[str, int]:
         """Return the open units of a SKU by order, of the orders that these events placed."""
-        named = [op[2] for touch in touches for op in touch.ops if op[0] == PLACE and op[1] == sku]
+        named = [op[2] for touch in touches for op in touch.ops if op[0] == ORDER and op[1] == sku]
         records = tuple(f"order:{order}" for order in dict.fromkeys(named))[-ASKED_MAX:]
         shard = shard_of(sku, self._runtime.store.shards)
         if not records:

@@ -13,7 +13,7 @@ from flows.runtime.context import Runtime
 from flows.services.queries.stock_view import view
 from state.events.messages import MARKETPLACE_ORDERS, POS_SALES, Event, OrderPlaced, PosSale
 from state.events.normalise import effects
-from state.events.ops import MOVE, PLACE
+from state.events.ops import MOVE, ORDER
 from state.events.rejection import Rejection
 from state.events.timestamps import ms_rfc3339
 from state.protocol.figures import SkuState
@@ -113,5 +113,5 @@ def _lines(runtime: Runtime, event: Event, log_ms: int) -> Iterator[Row]:
         if op[0] == MOVE and op[5] and isinstance(data, PosSale):
             place = (data.location, data.channel, data.receipt)
             yield time, event.type, *place, op[1], op[5], event.source, event.id
-        elif op[0] == PLACE:
+        elif op[0] == ORDER:
             yield time, event.type, "", op[3], op[2], op[1], op[4], event.source, event.id

@@ -14,7 +14,7 @@ def view(state: SkuState, policy: PolicyInForce) -> dict[str, Any]:
     base = state.base
     if state.sums_revision != policy.sums_revision or policy.silent:
         base = sum(
-            policy.place(state.sku, p.location).base * max(0, p.atp)
+            policy.locate(state.sku, p.location).base * max(0, p.atp)
             for p in state.positions
             if p.location not in policy.silent
         )

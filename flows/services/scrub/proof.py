@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from typing import Final
 
-from state.protocol.inspect import AskPromises, Fault
+from state.protocol.inspect import AskPromises, Violation
 from state.protocol.sharding import shard_of
 from state.store.shards import Store
 
@@ -62,7 +62,7 @@ class Proof:
                         self._held[sku][record] = number
                 yield
 
-    def end(self) -> Generator[None, None, list[Fault]]:
+    def end(self) -> Generator[None, None, list[Violation]]:
         """Return the faults that are proven."""
         proven = []
         for shard, skus in self._suspects.items():
@@ -78,5 +78,5 @@ class Proof:
                 held = sum(by_record.values())
                 if promised < held or (still and promised != held):
                     said = (f"{held} units in orders and holds", f"{promised} units")
-                    proven.append(Fault(sku, "reserved", *said))
+                    proven.append(Violation(sku, "reserved", *said))
         return proven

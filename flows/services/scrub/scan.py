@@ -16,7 +16,7 @@ from connectors.redis.server import Server
 from flows.runtime.active_policy import PolicyInForce, limits
 from flows.runtime.context import Runtime
 from flows.services.scrub.proof import RECORDS, Proof
-from state.protocol.inspect import AskPromises, Fault, Inspect, Paused, encode_places
+from state.protocol.inspect import AskPromises, Inspect, Paused, Violation, encode_places
 from state.protocol.sharding import tag_of
 from state.store.shards import Store
 from state.store.shown_counts import count_shown
@@ -46,7 +46,7 @@ class Findings:
     """By ad rule, SKUs."""
     paused_sold_out_ms: Counter[str] = field(default_factory=Counter)
     """By ad rule, over SKUs with nothing to sell, business time that passed since the round before."""
-    faults: list[Fault] = field(default_factory=list)
+    faults: list[Violation] = field(default_factory=list)
     suspects: frozenset[str] = frozenset()
 
 
@@ -114,7 +114,7 @@ class Round:
             for hold, expiry_ms in oldest:
                 if expiry_ms < now_ms - HOLD_LATE_MS:
                     said = (f"ended at {int(expiry_ms)}", f"it lives at {now_ms}")
-                    self.findings.faults.append(Fault(hold.decode(), "held", *said))
+                    self.findings.faults.append(Violation(hold.decode(), "held", *said))
 
     def _pattern(self, rest: str) -> str:
         return f"{self._runtime.keys.prefix}{{*}}:{rest}"
@@ -177,7 +177,7 @@ class Round:
         key = (policy.sums_revision, kin)
         if key not in self._places:
             known = {*policy.compiled.locations, *self._strangers}
-            self._places[key] = encode_places([policy.place(sku, each) for each in sorted(known)])
+            self._places[key] = encode_places([policy.locate(sku, each) for each in sorted(known)])
         return self._places[key]
 
     def _count_paused(self, policy: PolicyInForce, paused: Paused) -> None:

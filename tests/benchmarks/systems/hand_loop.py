@@ -19,7 +19,7 @@ from confluent_kafka import Consumer, KafkaException, Producer
 
 from state.events.ops import MOVE
 from state.protocol.claim import Claim, Claimed, Settle
-from state.protocol.common import Lost, Place
+from state.protocol.common import Behind, LocationTerms
 from state.protocol.keys import GUARD_ALLOWANCE_MS, Keys
 from state.protocol.pack import Chain, NormalEvent, Packer
 from state.protocol.sharding import event_hash
@@ -68,7 +68,7 @@ class Ingest:
         self._decode = _binary if given.mode == "binary" else _structured
         self._packer = Packer(SHARDS, DAY_MS + GUARD_ALLOWANCE_MS)
         self._chains: dict[tuple[str, int], Chain] = {}
-        self._places: dict[str, Place] = {}
+        self._places: dict[str, LocationTerms] = {}
         self.consumer: Any = Consumer(
             {
                 "bootstrap.servers": given.kafka,
@@ -98,7 +98,7 @@ class Ingest:
             return
         calls = self._packer.pack(batch, self._place, time.time_ns() // 1000, REVISION)
         for shard, reply in self._store.apply(calls).items():
-            if isinstance(reply, Lost):
+            if isinstance(reply, Behind):
                 raise SystemExit(f"shard {shard} went back: {reply}")
 
     def _assigned(self, consumer: Any, partitions: Iterable[Any]) -> None:
@@ -112,10 +112,10 @@ class Ingest:
             each.offset = resume + 1
         consumer.assign(placed)
 
-    def _place(self, _sku: str, location: str) -> Place:
+    def _place(self, _sku: str, location: str) -> LocationTerms:
         found = self._places.get(location)
         if found is None:
-            found = self._places[location] = Place(location, 0, 0, 1)
+            found = self._places[location] = LocationTerms(location, 0, 0, 1)
         return found
 
 

@@ -13,7 +13,7 @@ from flows.ingest.silence_report import LOOK_S, Hearing
 from monitoring import metrics
 from state.demand import arrival_rhythm as silence
 from state.demand.arrival_rhythm import HOUR_MS, MINUTE_MS
-from state.events.ops import MOVE, PLACE
+from state.events.ops import MOVE, ORDER
 from state.protocol.pack import NormalEvent
 from tests.flows.harness import Engine, engine
 from tests.flows.shop import lines
@@ -158,7 +158,7 @@ def test_it_looks_no_more_often_than_it_should(e: Engine) -> None:
 
 def test_orders_name_no_location_and_time_is_that_of_the_clock() -> None:
     event = NormalEvent(0, "", 0, HOUR_MS, 2 * HOUR_MS, ((MOVE, "A", "s1", 1, 0, 0),))
-    order: Any = event._replace(ops=((PLACE, "A", "o1", "shop", 2),))
+    order: Any = event._replace(ops=((ORDER, "A", "o1", "shop", 2),))
     for by_event, minute in ((True, 60), (False, 120)):
         heard = Heard(by_event=by_event)
         heard.note({HERE: [order, event, event._replace(ops=())], THERE: []})

@@ -15,7 +15,7 @@ from state.events.ops import (
     INCOMING,
     MOVE,
     NETTED,
-    PLACE,
+    ORDER,
     RETURN,
     SHIP,
     VOID,
@@ -80,8 +80,8 @@ def test_a_sale_of_a_hold_uses_it_up_and_is_demand() -> None:
 def test_an_order_of_a_hold_uses_it_up() -> None:
     order = {"order": "o1", "channel": "shopee", "hold": "h1", "lines": lines(("A", 2), ("B", 1))}
     assert done("order.placed", order) == (
-        (PLACE, "A", "o1", "shopee", 2),
-        (PLACE, "B", "o1", "shopee", 1),
+        (ORDER, "A", "o1", "shopee", 2),
+        (ORDER, "B", "o1", "shopee", 1),
         (CONSUME, "", "h1", "shopee\x1fo1"),
     )
 
@@ -170,8 +170,8 @@ def test_quality_sets_goods_aside(stage: str, on_hand: int, unavailable: int) ->
 def test_an_order_asks_for_units() -> None:
     data = {"order": "o1", "channel": "shopee", "lines": lines(("A", 1), ("B", 2))}
     assert done("order.placed", data) == (
-        (PLACE, "A", "o1", "shopee", 1),
-        (PLACE, "B", "o1", "shopee", 2),
+        (ORDER, "A", "o1", "shopee", 1),
+        (ORDER, "B", "o1", "shopee", 2),
     )
 
 

@@ -96,7 +96,7 @@ def test_an_override_may_be_for_a_category() -> None:
         categories=wine,
         overrides=(FloorOverride(floor=4, category="wine"),),
     )
-    assert [compiled(floors).place(sku, "wh")[2] for sku in ("W1", "A1")] == [4, 0]
+    assert [compiled(floors).locate(sku, "wh")[2] for sku in ("W1", "A1")] == [4, 0]
 
 
 def test_a_level_in_packs_is_rounded_down_and_capped_in_packs() -> None:

@@ -62,21 +62,21 @@ def test_equal_policies_are_compiled_once() -> None:
 def test_locations_that_no_rule_tells_apart_share_a_class() -> None:
     policy = compiled(Policy(locations=tuple(Location(f"s{n}", "store") for n in range(500))))
     assert policy.classes == ("store::0", UNLISTED)
-    assert len({place[1] for place in policy.all_places("A1")}) == 1
+    assert len({place[1] for place in policy.all_terms("A1")}) == 1
 
 
 def test_the_name_of_a_class_says_what_sets_it_apart() -> None:
     policy = compiled(CHAIN)
-    assert policy.place("B", "s1") == ("s1", "store:north:1", 1, 1)
-    assert policy.place("B", "s2") == ("s2", "store:north:1:-shopee", 1, 1)
-    assert policy.place("B", "pf") == ("pf", "platform::0:@pchome", 0, 0)
+    assert policy.locate("B", "s1") == ("s1", "store:north:1", 1, 1)
+    assert policy.locate("B", "s2") == ("s2", "store:north:1:-shopee", 1, 1)
+    assert policy.locate("B", "pf") == ("pf", "platform::0:@pchome", 0, 0)
 
 
 def test_the_last_override_that_matches_sets_the_floor() -> None:
     policy = compiled(CHAIN)
-    floors = {sku: policy.place(sku, "s1")[2] for sku in ("B", "A1", "A9", "a1")}
+    floors = {sku: policy.locate(sku, "s1")[2] for sku in ("B", "A1", "A9", "a1")}
     assert floors == {"B": 1, "A1": 2, "A9": 5, "a1": 1}
-    assert policy.place("A1", "s3")[2] == 1
+    assert policy.locate("A1", "s3")[2] == 1
 
 
 def test_a_channel_may_sell_from_its_kinds_and_regions_less_what_it_excludes() -> None:
@@ -96,7 +96,7 @@ def test_platform_stock_counts_for_its_own_channel_alone() -> None:
 def test_an_unlisted_location_counts_for_nobody_while_unknown_ones_are_rejected() -> None:
     policy = compiled(CHAIN)
     assert not policy.knows_location("s999")
-    assert policy.place("A1", "s999") == ("s999", UNLISTED, 0, 0)
+    assert policy.locate("A1", "s999") == ("s999", UNLISTED, 0, 0)
     assert all(UNLISTED not in names_of(policy, channel) for channel in policy.channels)
 
 
@@ -104,8 +104,8 @@ def test_an_unlisted_location_is_a_store_without_region_where_unknown_ones_are_c
     creating = msgspec.structs.replace(CHAIN, unknown=Unknown(location="create"))
     policy = compiled(creating)
     assert policy.knows_location("s999")
-    assert policy.place("B", "s999") == ("s999", "store::1", 1, 1)
-    assert policy.place("A9", "s8") == ("s8", "store::5", 5, 1)
+    assert policy.locate("B", "s999") == ("s999", "store::1", 1, 1)
+    assert policy.locate("A9", "s8") == ("s8", "store::5", 5, 1)
 
 
 def test_an_unknown_channel_may_order_where_it_is_created() -> None:
@@ -123,7 +123,7 @@ def test_the_longest_prefix_names_the_source() -> None:
 def test_colons_in_ids_do_not_merge_classes() -> None:
     locations = (Location("a", "store", "n:1"), Location("b", "store", "n"))
     policy = compiled(Policy(locations=locations, overrides=(FloorOverride("*", "b", 1),)))
-    assert policy.place("A", "a")[1] != policy.place("A", "b")[1]
+    assert policy.locate("A", "a")[1] != policy.locate("A", "b")[1]
 
 
 def test_ad_rules_of_a_channel_without_a_level_rest() -> None:
@@ -171,7 +171,7 @@ def test_every_position_has_a_class_that_is_listed_and_sold_as_the_rules_say(
     listed = {location.id: location for location in places}
     for location_id in ("s1", "s2", "w1", "x", "s*", "sz", "new"):
         for sku in ("A1", "B", "C"):
-            _, name, floor, base = policy.place(sku, location_id)
+            _, name, floor, base = policy.locate(sku, location_id)
             assert name in policy.classes
             where = listed.get(location_id)
             if where is None and answer == "create":

@@ -41,7 +41,7 @@ def test_a_change_of_rules_for_channels_leaves_the_sums(change: dict[str, object
     assert layout_digest(changed) == layout_digest(CHAIN)
     assert compiled(changed).classes == compiled(CHAIN).classes
     for sku in ("A1", "B"):
-        assert compiled(changed).all_places(sku) == compiled(CHAIN).all_places(sku)
+        assert compiled(changed).all_terms(sku) == compiled(CHAIN).all_terms(sku)
 
 
 @pytest.mark.parametrize(

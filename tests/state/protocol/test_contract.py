@@ -16,7 +16,7 @@ import pytest
 from state.protocol import holds
 from state.protocol.apply import Applied, Apply, Part
 from state.protocol.claim import Claim, Gate, decode_claimed, encode_settle
-from state.protocol.common import Lost, Refused
+from state.protocol.common import Behind, StalePolicy
 from state.protocol.control import Rebuild, Recover, Tick, Ticked
 from state.protocol.inspect import AskPromises, Inspect, decode_inspected, decode_promises
 
@@ -37,7 +37,7 @@ def unpacked_by(decode: Callable[[Sequence[Any]], Any]) -> tuple[str, ...]:
     raise AssertionError(f"{decode.__name__} does not unpack its reply")
 
 
-STALE_POLICY: dict[str, tuple[str, ...]] = {"REFUSED": Refused._fields}
+STALE_POLICY: dict[str, tuple[str, ...]] = {"REFUSED": StalePolicy._fields}
 ASKED: dict[str, tuple[str, ...]] = {
     # The events of the parts travel beside them, in flat lists.
     "apply": (*Apply._fields, "slices", "repeats", "lines"),
@@ -55,14 +55,14 @@ ASKED: dict[str, tuple[str, ...]] = {
     "promises": AskPromises._fields,
 }
 ANSWERED: dict[str, dict[str, tuple[str, ...]]] = {
-    "apply": {"OK": Applied._fields, "LOST": Lost._fields},
-    "tick": {"OK": Ticked._fields, "LOST": Lost._fields},
+    "apply": {"OK": Applied._fields, "LOST": Behind._fields},
+    "tick": {"OK": Ticked._fields, "LOST": Behind._fields},
     "hold": STALE_POLICY
     | {
         "OK": ("answers",),
         "HELD": holds.Held._fields,
         "SHORT": holds.Short._fields,
-        "STALE": holds.Stale._fields,
+        "STALE": holds.StaleSums._fields,
         "CONFLICT": holds.Conflict._fields,
         "ENDED": holds.Ended._fields,
         "KEPT": holds.Kept._fields,

@@ -2,9 +2,9 @@
 
 from collections import Counter
 
-from state.events.ops import CONSUME, COUNT, MOVE, PLACE, SHIP, VOID, Op
+from state.events.ops import CONSUME, COUNT, MOVE, ORDER, SHIP, VOID, Op
 from state.protocol.apply import Apply, Part
-from state.protocol.common import Place
+from state.protocol.common import LocationTerms
 from state.protocol.pack import CALL_OPS_MAX, Chain, NormalEvent, Packer, rounds
 from state.protocol.sharding import shard_of
 
@@ -21,8 +21,8 @@ def move(sku: str, location: str = "shop", delta: int = -1) -> Op:
     return (MOVE, sku, location, delta, 0, 0)
 
 
-def place(sku: str, location: str) -> Place:
-    return Place(location, 0, FLOORS[location], 1)
+def place(sku: str, location: str) -> LocationTerms:
+    return LocationTerms(location, 0, FLOORS[location], 1)
 
 
 def pack(
@@ -79,7 +79,7 @@ def test_a_hold_is_used_up_wherever_its_event_has_lines_and_names_no_order() -> 
 
 
 def test_an_event_names_its_order_in_every_shard_that_it_touches() -> None:
-    ops: list[Op] = [(PLACE, sku_of(0), "o1", "shopee", 1), (PLACE, sku_of(1), "o1", "shopee", 1)]
+    ops: list[Op] = [(ORDER, sku_of(0), "o1", "shopee", 1), (ORDER, sku_of(1), "o1", "shopee", 1)]
     calls = pack(Packer(SHARDS, 1), Chain.starting("p", -1, SHARDS), event(0, *ops))
     assert [calls[shard].parts[0].events[0].order for shard in (0, 1)] == ["o1", "o1"]
 
@@ -162,13 +162,13 @@ def test_a_call_with_many_ops_is_cut_between_events() -> None:
 def test_the_pieces_of_a_call_build_on_each_other_without_a_gap() -> None:
     events = [event(n, *map(move, SKUS[: 1 + n % 4])) for n in range(40)]
     (whole,) = cut(events, CALL_OPS_MAX)
-    reached = {part.mark: part.after for part in whole.parts}
+    reached = {part.watermark: part.after for part in whole.parts}
     for piece in cut(events, 10):
         for mark, after, upto, mine in piece.parts:
             assert after == reached[mark]
             assert [each for each in mine if not after < each.offset <= upto] == []
             reached[mark] = upto
-    assert reached == {part.mark: part.upto for part in whole.parts}
+    assert reached == {part.watermark: part.upto for part in whole.parts}
 
 
 def test_an_event_with_more_ops_than_a_call_may_have_is_a_call_of_its_own() -> None:

@@ -48,7 +48,7 @@ def state_of(
     sums = [0] * len(rules.classes)
     base = 0
     for each in positions:
-        _, name, floor, counts = rules.place(sku, each.location)
+        _, name, floor, counts = rules.locate(sku, each.location)
         sums[rules.classes.index(name)] += max(0, each.atp - floor)
         base += counts * max(0, each.atp)
     return SkuState(

@@ -6,7 +6,7 @@ from connectors.redis.cluster import Client
 from state.events.ops import MOVE
 from state.protocol.apply import Applied, Apply, Part, ShardEvent
 from state.protocol.claim import Claim, Claimed
-from state.protocol.common import Lost
+from state.protocol.common import Behind
 from state.protocol.control import Recover, Tick, Ticked
 from state.protocol.keys import Keys
 from state.protocol.sharding import shard_of
@@ -30,7 +30,7 @@ def store(client: Client, observed: list[str]) -> Store:
     return store
 
 
-def received(store: Store, *skus: str, after: int = -1) -> dict[int, Applied | Lost]:
+def received(store: Store, *skus: str, after: int = -1) -> dict[int, Applied | Behind]:
     """Apply one event of ten units for each SKU."""
     calls = {}
     for shard in range(store.shards):
@@ -70,8 +70,8 @@ def test_the_shards_of_a_batch_answer_each_for_itself(store: Store) -> None:
             1: Apply(NOW_MS * 1000, 1, GUARD_MS, PLACES, (behind,)),
         }
     )
-    assert isinstance(replies[0], Lost)
-    assert replies[0].marks[0][0] == "p/0"
+    assert isinstance(replies[0], Behind)
+    assert replies[0].watermarks[0][0] == "p/0"
     assert replies[1] == Applied((), 0, 0, NOW_MS)
 
 

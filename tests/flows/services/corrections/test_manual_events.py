@@ -128,7 +128,7 @@ def test_an_audit_lists_what_touched_a_sku_and_agrees_with_the_log(stocked: Shop
 def test_an_audit_finds_a_figure_that_the_log_does_not_give(stocked: Shop) -> None:
     settings = Settings(data=stocked.folder / "data", config=stocked.config, metrics="off")
     with connected(settings) as run:
-        place = run.policy.place("A", "wh")
+        place = run.policy.locate("A", "wh")
         stray = ShardEvent(7, "1", 5, 1, 1, 1, "", ((MOVE, "A", 0, 1, 0, 0),))
         part = Part("elsewhere/0", -1, 7, (stray,))
         call = Apply(run.clock.now_us(), run.policy.sums_revision, 9_000_000, (place,), (part,))

@@ -13,7 +13,7 @@ from flows.services.holds.service import Holding
 from flows.services.holds.values import Wanted
 from flows.services.scrub.scan import Findings, Round
 from state.protocol.figures import _HEAD
-from state.protocol.inspect import Fault
+from state.protocol.inspect import Violation
 from state.protocol.keys import Keys
 from state.protocol.sharding import shard_of
 from state.store.shards import Store
@@ -86,7 +86,7 @@ def test_a_sound_pool_has_no_faults_and_no_suspects(e: Engine) -> None:
 def test_a_wrong_base_is_named_with_what_was_expected(e: Engine) -> None:
     right = figure(e, "A1", "base")
     put(e, "A1", base=right + 3)
-    assert look(e).faults == [Fault("A1", "class_sums", f"base {right}", f"base {right + 3}")]
+    assert look(e).faults == [Violation("A1", "class_sums", f"base {right}", f"base {right + 3}")]
 
 
 def test_a_wrong_sum_of_a_class_is_named(e: Engine) -> None:
@@ -115,7 +115,7 @@ def test_promises_that_no_order_holds_are_named(e: Engine, moved: int) -> None:
     right = figure(e, "A2", "unrouted")
     put(e, "A2", unrouted=right + moved)
     assert look(e).faults == [
-        Fault("A2", "reserved", f"{right} units in orders and holds", f"{right + moved} units")
+        Violation("A2", "reserved", f"{right} units in orders and holds", f"{right + moved} units")
     ]
 
 
