@@ -115,7 +115,7 @@ do
   end
 
   -- `at` is the index behind which the place of the event stands. Of another location neither class nor floor are
-  -- known here: the sums are given up, and made anew before the next claim.
+  -- known here: the sums are given up, and recomputed before the next claim.
   local function shift_answer(run, s, entry, on_hand, unavailable, at)
     if on_hand == 0 and unavailable == 0 then return end
     local name = 'l:' .. entry.location

@@ -13,7 +13,7 @@
 -- Returns  msgpack of one of
 --          ["OK", duplicates, absorbed, replayed, oldest_due_ms]
 --            duplicates     [[part, event], ...] that are counted here
---            absorbed       movements that a count had seen; replayed: events that an earlier call brought
+--            absorbed       movements that a count had seen; replayed: events that an earlier call delivered
 --            oldest_due_ms  since when the SKU was due that had been due longest before the call, 0 for none
 --          ["LOST", watermarks] [[watermark, where the shard stands], ...] of those that are behind; nothing was done
 --

@@ -57,12 +57,12 @@ do
   end
 
   -- Whether a channel is among the levels of what was emitted, not among the ads behind them.
-  local function is_told(emitted, needle)
+  local function is_emitted(emitted, needle)
     local at = emitted and string.find(emitted, needle, 1, true)
     return at and at < (string.find(emitted, US, 1, true) or #emitted + 1)
   end
 
-  -- Read piece by piece: before a count the first one tells.
+  -- Read piece by piece: before a count the first one decides.
   local function all_counted(key, fields)
     for i = 1, #fields, GATE_FIELDS do
       local texts = call('HMGET', key, unpack(fields, i, min(i + GATE_FIELDS - 1, #fields)))
@@ -73,11 +73,11 @@ do
     return true
   end
 
-  -- Add what is to be told of gates and silent locations, `known` being the figures read with them.
+  -- Add what gates and silent locations have to say, `known` being the figures read with them.
   function look_around(asked, key, sku, known)
     local closed, texts = {}, {}
     for i, gate in ipairs(asked.gates) do
-      if not is_told(known[2], gate.needle) and not all_counted(key, gate.fields) then closed[#closed + 1] = i - 1 end
+      if not is_emitted(known[2], gate.needle) and not all_counted(key, gate.fields) then closed[#closed + 1] = i - 1 end
     end
     for i, location in ipairs(asked.silent) do
       if known[i + 2] then

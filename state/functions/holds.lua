@@ -1,7 +1,7 @@
 -- The records of holds: what each keeps from the pool, and how it is given back.
 --
 -- `hold:<hold>` is a hash: `f` fingerprint of the request, `x` expiry (ms), `b` by what it was made (a channel, a till),
--- `s` the shards that it lies in, `o` the order that it is pinned for, `u:<sku>` units held of the pool, and
+-- `s` the shards that keep a part of it, `o` the order that it is pinned for, `u:<sku>` units held of the pool, and
 -- `l:<sku>US<location>` units held at a location, with the place that they were taken from. `holds` lists all by expiry.
 -- A hold lives while its record exists, whatever the time: it ends together with its units, in one call. What it ended
 -- by stays a while in `ended:<hold>`, for requests that come once more.
@@ -142,7 +142,7 @@ do
     return #expired
   end
 
-  -- An order was placed, or goods were sold, out of a hold: `by` tells which order, '' for none.
+  -- An order was placed, or goods were sold, out of a hold: by which order, '' for none.
   function holds.consume(run, i)
     local record = holds.of(run, run.lines[i + 2])
     if record and not record.how then

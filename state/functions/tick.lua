@@ -15,8 +15,8 @@
 --
 -- Atomic because the marks may only move if none of them is behind. It is also how a shard that rolled
 -- back is noticed when all is quiet, how the newest business time reaches every shard, and how a newer
--- policy takes over: SKUs are made due, a chunk a call. When there are many they come up one after the other, and not
--- before those that somebody found to be pressing: a SKU that is due sooner stays so.
+-- policy takes over: SKUs are made due, a chunk a call. When there are many they become due one after the other, and not
+-- before those with priority: a SKU that is due sooner stays so.
 
 local TOUCH_CHUNK = 500
 local BEGIN, REPETITION, SPREAD_MIN_MS, HASHED, HASH_FACTOR, HASH_MAX, HASH_STEP -- from state/protocol/control.py

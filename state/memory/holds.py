@@ -41,7 +41,7 @@ Touch = Callable[[str], SkuRecord]
 
 @dataclass(slots=True)
 class HoldRecord:
-    """One hold, as far as it lies in one shard."""
+    """The part of one hold that a shard keeps."""
 
     fingerprint: str
     expiry_ms: int
@@ -183,7 +183,7 @@ class Holds:
 def _look(
     skus: Mapping[str, SkuRecord], request: HoldRequest, sums_revision: int
 ) -> tuple[list[int], list[str]]:
-    """Return what there is for each line, and the SKUs of which that cannot be told."""
+    """Return what there is for each line, and the SKUs of which that is not known."""
     could, stale = [], []
     for line in request.lines:
         sku = skus.get(line.sku)

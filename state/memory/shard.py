@@ -15,7 +15,6 @@ from state.protocol.apply import Applied, Apply, Part, ShardEvent
 from state.protocol.claim import Claim, Claimed, Due, Hasten, Settle
 from state.protocol.common import ABSENT, Behind, StalePolicy
 from state.protocol.control import (
-    AFRESH,
     AGAIN_MS,
     BEGIN,
     HASH_FACTOR,
@@ -23,6 +22,7 @@ from state.protocol.control import (
     HASH_STEP,
     HASHED,
     REPETITION,
+    RESYNC,
     SPREAD_MIN_MS,
     Rebuild,
     Recover,
@@ -82,7 +82,7 @@ class MemoryShard:
     duplicates: int = 0
 
     def apply(self, call: Apply) -> Applied | Behind:
-        """Apply the events that no earlier call brought. Nothing is done when a watermark is behind."""
+        """Apply the events that no earlier call delivered. Nothing is done when a watermark is behind."""
         if behind := self._behind(call.parts):
             return behind
         oldest_due_ms = min(self._due_by(call.now_us // 1000), default=0)
@@ -111,7 +111,7 @@ class MemoryShard:
         return Applied(tuple(duplicates), run.absorbed, replayed, oldest_due_ms)
 
     def tick(self, call: Tick) -> Ticked | Behind:
-        """Move the marks without events; notice another server, an old recovery, a new policy."""
+        """Move the watermarks without events; notice another server, an old recovery, a new policy."""
         if behind := self._behind(call.parts):
             return behind
         now_ms = call.now_us // 1000
@@ -142,7 +142,7 @@ class MemoryShard:
         """Begin a recovery and carry it through. Return the generation."""
         if call.begin:
             self.generation = next_version(self.generation, call.now_us, 0)
-            if call.begin != AFRESH:
+            if call.begin != RESYNC:
                 self.floor = max(self.floor, call.now_us + 2000 * call.skew_ms)
                 self.server = call.server
                 self.again_ms = call.now_us // 1000 + AGAIN_MS if call.begin == BEGIN else 0
@@ -187,7 +187,7 @@ class MemoryShard:
         return settled
 
     def rebuild(self, call: Rebuild) -> int | StalePolicy:
-        """Make the sums of SKUs anew under the policy in force. Return of how many."""
+        """Recompute the sums of SKUs under the active policy. Return of how many."""
         if call.revision < self.revision:
             return StalePolicy(self.revision)
         self._take_over(call.revision)

@@ -22,7 +22,7 @@ class PositionRecord:
     unavailable: int = 0
     incoming: int = 0
     counted: tuple[int, int] | None = None
-    """Time (ms) and quantity of the count in force."""
+    """Time (ms) and quantity of the newest count."""
     movements: tuple[tuple[int, int], ...] = ()
     """(event time, delta) of the recent movements that changed `on_hand`, oldest first."""
     evicted_ms: int = 0
@@ -70,7 +70,7 @@ class PositionRecord:
         )
 
     def laid_on(self, time_ms: int, quantity: int) -> "PositionRecord":
-        """Return the position after a count: its movements lie on top of it."""
+        """Return the position after a count: later movements are added to it."""
         later = tuple(movement for movement in self.movements if movement[0] > time_ms)
         return replace(
             self,
@@ -83,7 +83,7 @@ class PositionRecord:
 
 @dataclass(frozen=True, slots=True)
 class Before:
-    """Figures of a SKU before a call, to tell by which call it went below zero."""
+    """Figures of a SKU before a call: alerts name the call by which they fell below zero."""
 
     available: int
     on_hand: Mapping[str, int]
@@ -112,7 +112,7 @@ class SkuRecord:
     positions: dict[str, PositionRecord] = field(default_factory=dict)
     alerts: dict[str, str] = field(default_factory=dict)
     last: str = ""
-    """The event that touched it last: `<mark>/<offset>`."""
+    """The event that touched it last: `<watermark>/<offset>`."""
 
     def available(self) -> int:
         """Return what all channels together may sell; below 0 = oversold."""
@@ -166,7 +166,7 @@ class SkuRecord:
         self.demand[day] = self.demand.get(day, 0) + units
 
     def rebuild(self, places: Mapping[str, LocationTerms], revision: int) -> bool:
-        """Make the sums anew. Do nothing, and say so, when there is stock at a location not listed."""
+        """Recompute the sums. Do nothing, and return False, when there is stock at a location not listed."""
         if any(p.contribution(0) for where, p in self.positions.items() if where not in places):
             return False
         self.sums, self.base, self.revision = {}, 0, revision

@@ -77,14 +77,14 @@ class Apply(NamedTuple):
 
 
 class Applied(NamedTuple):
-    """What became of the events of a call; those not told of here took effect."""
+    """What became of the events of a call; all others took effect."""
 
     duplicates: tuple[tuple[int, int], ...]
     """(index of part, index of event) of the home events whose id was known."""
     absorbed: int
-    """Movements that changed no `on_hand`, because a count had seen them."""
+    """Movements superseded by a count: they changed no `on_hand`."""
     replayed: int
-    """Events that an earlier call had brought."""
+    """Events that an earlier call had delivered."""
     oldest_due_ms: int
     """Since when the SKU was due that had been due longest before the call, 0 when none was."""
 

@@ -39,7 +39,7 @@ class Claim(NamedTuple):
     """The caller's business time: by it a look falls due."""
     limit: int
     silent: tuple[str, ...] = ()
-    """Locations whose positions are told with each SKU: what lies there does not count now."""
+    """Silent locations, whose positions are returned with each SKU: their stock does not count now."""
     gates: tuple[Gate, ...] = ()
 
 

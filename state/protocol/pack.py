@@ -1,7 +1,7 @@
 """From normalised events to one call per shard: its events, and the fact that they state.
 
 A call says "of partition p, these are ALL events of shard s in (after, upto]". `Chain` keeps, for
-one partition in one reading run, the `upto` of the previous call to each shard, acknowledged or
+one partition in one read session, the `upto` of the previous call to each shard, acknowledged or
 not; that is the next call's `after`. `upto` is the last offset of the batch with lines in the
 shard. An event is never cut: all its lines of a shard are in one call. A call with many is cut between
 events (`rounds`), so that none holds Redis for long.
@@ -23,7 +23,7 @@ CALL_OPS_MAX = 250
 
 
 class NormalEvent(NamedTuple):
-    """An event ready to apply: its place in the log, its identity, and what it does."""
+    """An event ready to apply: its offset in the log, its identity, and what it does."""
 
     offset: int
     hash: str
@@ -35,7 +35,7 @@ class NormalEvent(NamedTuple):
 
 @dataclass(slots=True)
 class Chain:
-    """One partition in one reading run.
+    """One partition in one read session.
 
     `position` is the last offset read, `last` the newest `upto` handed to each shard. Both start
     at the resume position, the minimum of the watermarks over all shards.
@@ -47,7 +47,7 @@ class Chain:
 
     @classmethod
     def starting(cls, watermark: str, resume: int, shards: int) -> "Chain":
-        """Return the chain of a run that begins behind the offset `resume`."""
+        """Return the chain of a session that begins behind the offset `resume`."""
         return cls(watermark, resume, [resume] * shards)
 
     def catch_up(self) -> list[Part]:

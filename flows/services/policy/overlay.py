@@ -8,7 +8,7 @@ from flows.runtime.context import RECOVER_CHUNK, Runtime
 from flows.runtime.retry import insist
 from state.policy import overlay
 from state.policy.overlay import Overlay
-from state.protocol.control import AFRESH, Recover, Tick
+from state.protocol.control import RESYNC, Recover, Tick
 from state.store import policy as policy_store
 
 
@@ -36,7 +36,7 @@ def resync(runtime: Runtime, channel: str, by: str, why: str) -> None:
     steer(runtime, lambda known: overlay.resync(known, channel, now_ms, by, why))
     servers = insist(lambda: runtime.server.identities(runtime.store.shards))
     for shard, server in enumerate(servers):
-        call = Recover(runtime.clock.now_us(), server, AFRESH, SKEW_MAX_MS, RECOVER_CHUNK)
+        call = Recover(runtime.clock.now_us(), server, RESYNC, SKEW_MAX_MS, RECOVER_CHUNK)
         insist(partial(runtime.store.recover, shard, call))
 
 
