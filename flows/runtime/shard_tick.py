@@ -17,7 +17,7 @@ from flows.runtime.retry import insist
 from monitoring import metrics
 from state.protocol.apply import Part
 from state.protocol.common import Behind
-from state.protocol.control import AFRESH, REPETITION, Recover, Tick
+from state.protocol.control import REPETITION, RESYNC, Recover, Tick
 
 RECOVER_CHUNK: Final = 500
 """SKUs that one call of a recovery makes due."""
@@ -95,9 +95,9 @@ def calls_of(
 
 
 def recover(runtime: Runtime, shard: int, begin: int) -> None:
-    """Carry a shard through a recovery (1), its repetition (2), or a resync (`AFRESH`)."""
+    """Carry a shard through a recovery (1), its repetition (2), or a resync (`RESYNC`)."""
     servers = insist(lambda: runtime.primaries.identities(runtime.store.shards))
     call = Recover(runtime.clock.now_us(), servers[shard], begin, SKEW_MAX_MS, RECOVER_CHUNK)
     insist(lambda: runtime.store.recover(shard, call))
-    if begin != AFRESH:
+    if begin != RESYNC:
         metrics.RECOVERIES.inc()

@@ -73,7 +73,7 @@ moved by the MOVE beside it."""
 
 CONSUME: Final = 7
 """A hold is used up, wherever the event has lines: what it kept there goes back, in the same moment in
-which the other ops of the event take it. `order` tells which one, as `order_key` writes it, "" for
+which the other ops of the event take it. `order` names it, as `order_key` writes it, "" for
 a sale without any. A hold that is not there is passed over."""
 
 RETURN: Final = 8

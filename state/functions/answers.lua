@@ -12,7 +12,7 @@
 -- Whatever fact comes, the figures move by the difference between what follows now and what followed before. So they
 -- are, at any moment, those of the facts met, and no order of arrival matters.
 
-local index, learn_answer, standing, settle_answers
+local index, learn_answer, standing, move_answers
 do
   local function of_sku(record, sku)
     local known = record.by_sku[sku]
@@ -115,7 +115,7 @@ do
   end
 
   -- `at` is the index behind which the place of the event stands. Of another location neither class nor floor are
-  -- known here: the sums are given up, and made anew before the next claim.
+  -- known here: the sums are given up, and recomputed before the next claim.
   local function shift_answer(run, s, entry, on_hand, unavailable, at)
     if on_hand == 0 and unavailable == 0 then return end
     local name = 'l:' .. entry.location
@@ -129,7 +129,7 @@ do
   end
 
   -- Move the figures from what followed from the facts before to what follows from them now.
-  function settle_answers(run, s, record, order, before, at)
+  function move_answers(run, s, record, order, before, at)
     local after = standing(record, s[SKU])
     for key, entry in pairs(after.found) do
       local was = before.found[key]

@@ -3,7 +3,7 @@
 -- KEYS[1]  {s}:meta
 -- ARGV[1]  [now_us, sums_revision, guard_ms, places, parts, slices, repeats, lines]
 --            places  location field, class, floor and base of each, in one list; classes count from 0
---            part    [mark, after, upto, [slice, events, slice, events, ...]]: the next events of `lines`, so many of
+--            part    [watermark, after, upto, [slice, events, slice, events, ...]]: the next events of `lines`, so many of
 --                    a guard slice, then of another, are ALL events of this shard in (after, upto] of the partition
 --            slices  [slice, hashes, slice, hashes, ...]: the hashes of the events of a guard
 --                    slice, in the order of `lines`
@@ -13,9 +13,9 @@
 -- Returns  msgpack of one of
 --          ["OK", duplicates, absorbed, replayed, oldest_due_ms]
 --            duplicates     [[part, event], ...] that are counted here
---            absorbed       movements that a count had seen; replayed: events that an earlier call brought
+--            absorbed       movements that a count had seen; replayed: events that an earlier call delivered
 --            oldest_due_ms  since when the SKU was due that had been due longest before the call, 0 for none
---          ["LOST", marks] [[mark, where the shard stands], ...] of those that are behind; nothing was done
+--          ["LOST", watermarks] [[watermark, where the shard stands], ...] of those that are behind; nothing was done
 --
 -- Atomic because the watermark, the duplicate guard, the figures and the due queue must move together.
 -- An error half way through is not rolled back by Redis, so everything that could fail (another type of
@@ -23,10 +23,10 @@
 -- writes to keys that were read.
 
 local EVENT_VALUES -- from state/protocol/apply.py
-local MOVE, COUNT, INCOMING, PLACE, CANCEL, VOID, SHIP, CONSUME, RETURN, CLOSE, NETTED -- from state/events/ops.py
+local MOVE, COUNT, INCOMING, ORDER, CANCEL, VOID, SHIP, CONSUME, RETURN, CLOSE, NETTED -- from state/events/ops.py
 local OP_SIZES -- from state/events/ops.py
 local OPS = {
-  [MOVE] = move, [COUNT] = count, [INCOMING] = announce, [PLACE] = place_order, [CANCEL] = cancel, [SHIP] = ship,
+  [MOVE] = move, [COUNT] = count, [INCOMING] = announce, [ORDER] = place_order, [CANCEL] = cancel, [SHIP] = ship,
   [RETURN] = take_back, [NETTED] = ship_netted,
 }
 -- Those that name no SKU.
@@ -101,8 +101,8 @@ end
 local function apply(keys, args)
   local now_us, sums_revision, guard_ms, places, parts, slices, repeats, lines = unpack(cmsgpack.unpack(args[1]))
   local prefix = prefix_of(keys)
-  local marks, lost = marks_of(prefix .. 'mark', parts)
-  if #lost > 0 then return cmsgpack.pack({ 'LOST', lost }) end
+  local marks, behind = marks_of(prefix .. 'mark', parts)
+  if #behind > 0 then return cmsgpack.pack({ 'LOST', behind }) end
 
   local meta = call('HMGET', keys[1], 'floor', 't', 'applied', 'duplicates')
   local newest = tonumber(meta[2] or 0)

@@ -8,14 +8,14 @@
 --                           a location was not counted
 -- Returns  an array, not msgpack, for it holds packed figures as they are in Redis (figures.lua); one of
 --          ["REFUSED", revision] the caller's policy is older than the shard's
---          ["OK", generation, recovered, business_ms, stale, due, alerts, lapsed, looked]
+--          ["OK", generation, recovered, business_ms, stale, due, alerts, expired, looked]
 --            recovered  1 if this shard has been through a recovery
 --            stale      SKUs whose sums were made under another sums_revision; they come back after the lease, or once
 --                       rebuilt
 --            due        in one list: sku, head, what was emitted last; the version in the head is the token, its `open`
 --                       holds flags: 1 open, + 2 what was emitted can be trusted, + 4 nothing ever was
 --            alerts     in one list: sku, [alert, text, ...], for those that have any
---            lapsed     holds whose time was over; their units are back in the pool, and in these figures
+--            expired    holds whose time was over; their units are back in the pool, and in these figures
 --            looked     in one list: sku, [closed gate (from 0), ...], [silent location, position, ...], for those that
 --                       have any
 --
@@ -57,12 +57,12 @@ do
   end
 
   -- Whether a channel is among the levels of what was emitted, not among the ads behind them.
-  local function is_told(emitted, needle)
+  local function is_emitted(emitted, needle)
     local at = emitted and string.find(emitted, needle, 1, true)
     return at and at < (string.find(emitted, US, 1, true) or #emitted + 1)
   end
 
-  -- Read piece by piece: before a count the first one tells.
+  -- Read piece by piece: before a count the first one decides.
   local function all_counted(key, fields)
     for i = 1, #fields, GATE_FIELDS do
       local texts = call('HMGET', key, unpack(fields, i, min(i + GATE_FIELDS - 1, #fields)))
@@ -73,11 +73,11 @@ do
     return true
   end
 
-  -- Add what is to be told of gates and silent locations, `known` being the figures read with them.
+  -- Add what gates and silent locations have to say, `known` being the figures read with them.
   function look_around(asked, key, sku, known)
     local closed, texts = {}, {}
     for i, gate in ipairs(asked.gates) do
-      if not is_told(known[2], gate.needle) and not all_counted(key, gate.fields) then closed[#closed + 1] = i - 1 end
+      if not is_emitted(known[2], gate.needle) and not all_counted(key, gate.fields) then closed[#closed + 1] = i - 1 end
     end
     for i, location in ipairs(asked.silent) do
       if known[i + 2] then
@@ -132,7 +132,7 @@ local function claim(keys, args)
   local now_ms = floor(now_us / 1000)
   take_over(keys[1], meta, revision)
   wake(prefix, business_ms, now_ms, limit)
-  local lapsed = holds.sweep(prefix, now_us, meta.floor, CLAIM_SWEEP_MAX)
+  local expired = holds.sweep(prefix, now_us, meta.floor, CLAIM_SWEEP_MAX)
 
   local due, stale, alerts, lease, n = {}, {}, {}, {}, 0
   local asked = asked_of(silent, gates)
@@ -148,7 +148,7 @@ local function claim(keys, args)
   wide('ZADD', prefix .. 'due', lease)
   local recovered = meta.recovered and 1 or 0
   return {
-    'OK', meta.generation, recovered, max(business_ms, meta.t), stale, due, alerts, lapsed, asked.looked,
+    'OK', meta.generation, recovered, max(business_ms, meta.t), stale, due, alerts, expired, asked.looked,
   }
 end
 

@@ -78,15 +78,15 @@ end
 
 -- Marks of the parts, and those that are behind what the call builds on.
 local function marks_of(key, parts)
-  local names, marks, lost = {}, {}, {}
+  local names, marks, behind = {}, {}, {}
   for i, part in ipairs(parts) do names[i] = part[1] end
-  if #names == 0 then return marks, lost end
+  if #names == 0 then return marks, behind end
   local values = call('HMGET', key, unpack(names))
   for i, part in ipairs(parts) do
     marks[i] = tonumber(values[i] or ABSENT)
-    if marks[i] < part[2] then lost[#lost + 1] = { part[1], marks[i] } end
+    if marks[i] < part[2] then behind[#behind + 1] = { part[1], marks[i] } end
   end
-  return marks, lost
+  return marks, behind
 end
 
 local function raise_marks(key, parts, marks)

@@ -1,14 +1,14 @@
--- How the figures of a SKU lie in Redis, and how they are held while a function runs.
+-- The figures of a SKU: as Redis keeps them, and as arrays while a function runs.
 --
 -- `pos:<sku>` is a hash. Field `=`, the head, is packed little-endian integers of 8 bytes, but for `open` and `alerts`
 -- (1), the number of classes (2) and the day (4); it ends in the sum of each class and then in the older days with
 -- demand, newest first (4 bytes day, 8 units). Field `>` is what was emitted last, as the publisher wrote it. Field
--- `l:<location>`, a position, is a byte that tells how many of its seven figures follow (zeros at the end are left
+-- `l:<location>`, a position, is a byte, how many of its seven figures follow (zeros at the end are left
 -- out), these, and its recent movements, newest first: event time (ms) and change of on_hand, 6 bytes each.
 -- `!<kind>:<location>` is an alert not yet reported.
 -- Packed text costs a third of msgpack here; version, cause and claim lead the head, to be exchanged with the rest unread.
 
--- A position at hand is an array: its field, on_hand as it was, its figures, and its movements as they lie in Redis.
+-- A position at hand is an array: its field, on_hand as it was, its figures, and its movements as Redis keeps them.
 -- EVICTED is the event time of the newest movement no longer kept, 0 for none; COUNTED_AT is false until a first count.
 local NAME, BEFORE, ON_HAND, RESERVED, UNAVAILABLE, UNDER_WAY, EVICTED, COUNTED_AT, COUNTED, MOVEMENTS =
   1, 2, 3, 4, 5, 6, 7, 8, 9, 10

@@ -85,7 +85,7 @@ do
     return lines, skus
   end
 
-  -- What there is for each line, and the SKUs of which that cannot be told.
+  -- What there is for each line, and the SKUs of which that is not known.
   local function look(run, lines, name, sums_revision)
     local could, stale = {}, {}
     for i, line in ipairs(lines) do
@@ -153,7 +153,7 @@ do
     return cmsgpack.pack({ 'OK', answers })
   end
 
-  local function told(record)
+  local function flat_lines(record)
     local flat = {}
     for _, line in ipairs(record.lines) do
       flat[#flat + 1], flat[#flat + 2], flat[#flat + 3] = line.sku, line.location or '', line.units
@@ -179,7 +179,7 @@ do
     end
     record.expiry, record.changed = max(record.expiry, expiry_ms), true
     holds.write(run)
-    return cmsgpack.pack({ 'KEPT', record.expiry, record.by, record.shards, told(record) })
+    return cmsgpack.pack({ 'KEPT', record.expiry, record.by, record.shards, flat_lines(record) })
   end
 
   local function release(keys, args)
@@ -213,7 +213,7 @@ do
     for _, name in ipairs(names) do
       local record = holds.of(run, name)
       if record then
-        found[#found + 1] = { name, record.expiry, record.by, record.shards, record.order, told(record) }
+        found[#found + 1] = { name, record.expiry, record.by, record.shards, record.order, flat_lines(record) }
       end
     end
     return cmsgpack.pack({ following, found })

@@ -1,7 +1,7 @@
 -- The records of holds: what each keeps from the pool, and how it is given back.
 --
 -- `hold:<hold>` is a hash: `f` fingerprint of the request, `x` expiry (ms), `b` by what it was made (a channel, a till),
--- `s` the shards that it lies in, `o` the order that it is pinned for, `u:<sku>` units held of the pool, and
+-- `s` the shards that keep a part of it, `o` the order that it is pinned for, `u:<sku>` units held of the pool, and
 -- `l:<sku>US<location>` units held at a location, with the place that they were taken from. `holds` lists all by expiry.
 -- A hold lives while its record exists, whatever the time: it ends together with its units, in one call. What it ended
 -- by stays a while in `ended:<hold>`, for requests that come once more.
@@ -9,7 +9,7 @@
 local holds = {} -- what other files use of this one
 
 do
-  local ENDED_MS, LAPSED, SOLD -- from state/protocol/holds.py
+  local ENDED_MS, EXPIRED, SOLD -- from state/protocol/holds.py
   local BY_ORDER -- from state/events/order_key.py
   local ITEM = '^(.-)\31(.*)$' -- of a field: SKU, location
   local TERMS = '^(%S+) (%S+) (%S+) (%S+) (%S+)$' -- units, class, floor, base, revision of the sums
@@ -136,13 +136,13 @@ do
     local run = holds.run_of(prefix, now_us, version_floor, 0)
     for _, hold in ipairs(expired) do
       local record = holds.of(run, hold)
-      if record then holds.finish(run, record, LAPSED) else call('ZREM', prefix .. 'holds', hold) end
+      if record then holds.finish(run, record, EXPIRED) else call('ZREM', prefix .. 'holds', hold) end
     end
     holds.write_all(run)
     return #expired
   end
 
-  -- An order was placed, or goods were sold, out of a hold: `by` tells which order, '' for none.
+  -- An order was placed, or goods were sold, out of a hold: by which order, '' for none.
   function holds.consume(run, i)
     local record = holds.of(run, run.lines[i + 2])
     if record and not record.how then

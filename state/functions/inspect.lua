@@ -1,4 +1,4 @@
--- inspect: whether the figures of SKUs agree with each other, and some that are told of all SKUs. Writes nothing.
+-- inspect: whether the figures of SKUs agree with each other, and totals over SKUs. Writes nothing.
 --
 -- KEYS[1]  {s}:meta
 -- ARGV[1]  [soon_ms, late_ms, sums_revision, fields, skus]
@@ -17,36 +17,36 @@
 
 local PAUSED = '["paused",' -- how the state of an ad begins; inside of a text the quotes would be escaped
 
-local function tell(seen, s, invariant, expected, found)
+local function report(seen, s, invariant, expected, found)
   local faults, n = seen.faults, #seen.faults
   faults[n + 1], faults[n + 2], faults[n + 3], faults[n + 4] = s[SKU], invariant, expected, found
 end
 
 -- The sums are what the positions give, under the policy that they were made under.
 local function check_sums(seen, s, positions, by_location)
-  local anew = new_sku(s[SKU], s[KEY], s[REVISION])
-  add_up(anew, positions, by_location)
-  if s[BASE] ~= anew[BASE] then tell(seen, s, 'class_sums', 'base ' .. int(anew[BASE]), 'base ' .. int(s[BASE])) end
-  for class = 1, max(s[CLASSES], anew[CLASSES]) do
+  local fresh = new_sku(s[SKU], s[KEY], s[REVISION])
+  add_up(fresh, positions, by_location)
+  if s[BASE] ~= fresh[BASE] then report(seen, s, 'class_sums', 'base ' .. int(fresh[BASE]), 'base ' .. int(s[BASE])) end
+  for class = 1, max(s[CLASSES], fresh[CLASSES]) do
     local found = (class <= s[CLASSES]) and s[SUMS + class] or 0
-    local expected = (class <= anew[CLASSES]) and anew[SUMS + class] or 0
+    local expected = (class <= fresh[CLASSES]) and fresh[SUMS + class] or 0
     if found ~= expected then
       local name = 'class ' .. int(class - 1) .. ' '
-      tell(seen, s, 'class_sums', name .. int(expected), name .. int(found))
+      report(seen, s, 'class_sums', name .. int(expected), name .. int(found))
     end
   end
 end
 
--- A claim ends, a change is told, and nothing stays due for ever.
+-- A claim ends, a change is published, and nothing stays due for ever.
 local function check_queue(seen, s, at)
   local is_open = byte(s[CLAIM], 9) ~= 0
   if not at or at > seen.soon then
     if not at or is_open or s[CAUSE] > 0 then
       local found = at and 'due at ' .. int(at) or 'not queued'
-      tell(seen, s, is_open and 'out' or 'due', 'due by ' .. int(seen.soon), found)
+      report(seen, s, is_open and 'out' or 'due', 'due by ' .. int(seen.soon), found)
     end
   elseif at < seen.late then
-    tell(seen, s, is_open and 'lease' or 'due', 'not due since ' .. int(seen.late), 'due at ' .. int(at))
+    report(seen, s, is_open and 'lease' or 'due', 'not due since ' .. int(seen.late), 'due at ' .. int(at))
   end
 end
 

@@ -107,7 +107,7 @@ local function place_order(run, s, i)
   add(record, 'a:' .. channel .. US .. s[SKU], quantity)
   add_demand(run, s, quantity)
   rebalance(s, record)
-  if before then settle_answers(run, s, record, run.lines[i + 2], before) end
+  if before then move_answers(run, s, record, run.lines[i + 2], before) end
 end
 
 local function cancel(run, s, i)
@@ -126,7 +126,7 @@ local function ship(run, s, i)
   add(record, 's:' .. item .. US .. lines[i + 5], quantity)
   give(record, item, quantity)
   rebalance(s, record)
-  if before then settle_answers(run, s, record, lines[i + 2], before) end
+  if before then move_answers(run, s, record, lines[i + 2], before) end
 end
 
 -- A shipment by a supplier whose figures are net of orders: moves its stock, too.
@@ -140,7 +140,7 @@ local function ship_netted(run, s, i)
   add(record, 'n:' .. item .. US .. location .. US .. int(run.time), quantity)
   give(record, item, quantity)
   rebalance(s, record)
-  settle_answers(run, s, record, lines[i + 2], before, at)
+  move_answers(run, s, record, lines[i + 2], before, at)
 end
 
 -- Goods of an order came back.
@@ -152,7 +152,7 @@ local function take_back(run, s, i)
   local field = 'r:' .. s[SKU] .. US .. int(run.time) .. US .. sub(run.places[at + 1], 3) .. US
   if lines[i + 3] > 0 then add(record, field .. 's', lines[i + 3]) end
   if lines[i + 4] > 0 then add(record, field .. 'd', lines[i + 4]) end
-  settle_answers(run, s, record, lines[i + 2], before, at)
+  move_answers(run, s, record, lines[i + 2], before, at)
 end
 
 -- Give up the order, or a channel's part of it: of all SKUs of this shard that were ever open in it.

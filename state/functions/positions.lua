@@ -2,7 +2,7 @@
 --
 -- Everything is read where it is first needed and written at the end: a read that fails leaves nothing
 -- half done. Sums move by the difference at the touched position, if they were made under the policy that
--- the call carries; sums of another policy are given up and made anew before the next claim.
+-- the call carries; sums of another policy are given up, and recomputed before the next claim.
 
 -- Kept of the movements of a position, for late counts: the newest, by event time, none of them this much older
 -- than the newest of all.

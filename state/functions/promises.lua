@@ -1,15 +1,15 @@
 -- promises: what the records of orders and holds keep promised, and what their SKUs say. Writes nothing.
 --
 -- KEYS[1]  {s}:meta
--- ARGV[1]  [fields, skus, records, told]
---            fields  so many fields are read in all, and those of one record
---            skus    the only ones that are asked for; none: all
---            records their keys: `order:<order>`, `hold:<hold>`
---            told    1: also what these SKUs say
+-- ARGV[1]  [fields, skus, records, with_heads]
+--            fields      so many fields are read in all, and those of one record
+--            skus        the only ones that are asked for; none: all
+--            records     their keys: `order:<order>`, `hold:<hold>`
+--            with_heads  1: also what the heads of these SKUs say
 -- Returns  msgpack of [done, held, heads]
 --            done   records looked at, the first of `records`
 --            held   in one list: record, the number of values that follow, sku, units, ...
---            heads  in one list, if it was asked for: of each of `skus` its version (0: not known), and the units that
+--            heads  in one list, if asked for: of each of `skus` its version (0: not known), and the units that
 --                   it says are promised
 --
 -- Atomic because both move together.
@@ -70,7 +70,7 @@ local function head_and_promise(key, sku)
 end
 
 local function promises(keys, args)
-  local fields, skus, records, told = unpack(cmsgpack.unpack(args[1]))
+  local fields, skus, records, with_heads = unpack(cmsgpack.unpack(args[1]))
   local prefix, held, heads, done = prefix_of(keys), {}, {}, 0
   while done < #records and fields > 0 do
     done = done + 1
@@ -90,7 +90,7 @@ local function promises(keys, args)
       for _, each in ipairs(found) do held[#held + 1] = each end
     end
   end
-  for i = 1, told * #skus do
+  for i = 1, with_heads * #skus do
     heads[2 * i - 1], heads[2 * i] = head_and_promise(prefix .. 'pos:' .. skus[i], skus[i])
   end
   return cmsgpack.pack({ done, held, heads })

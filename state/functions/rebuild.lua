@@ -1,4 +1,4 @@
--- rebuild: the class sums of SKUs, made anew from their positions under the policy in force.
+-- rebuild: the materialised class sums of SKUs, recomputed from their positions under the active policy.
 --
 -- KEYS[1]  {s}:meta
 -- ARGV[1]  [now_us, revision, sums_revision, places, skus]
@@ -37,7 +37,7 @@ local function unlisted(positions, by_location)
   end
 end
 
--- Make the sums of a SKU anew from its positions.
+-- Recompute the sums of a SKU from its positions.
 local function add_up(s, positions, by_location)
   s[CLASSES], s[BASE] = 0, 0
   for i, location in ipairs(positions.locations) do

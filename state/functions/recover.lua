@@ -8,9 +8,9 @@
 --
 -- Atomic because the new generation, which voids every claim and every trust at once, the version floor
 -- above all that a clock within the skew can have given out, and the cursor belong together. Making all
--- SKUs due is done in chunks; the cursor lies in the shard, so anybody can go on with it.
+-- SKUs due is done in chunks; the shard keeps the cursor, so any caller can go on with it.
 
-local BEGIN, AFRESH, AGAIN_MS -- from state/protocol/control.py
+local BEGIN, RESYNC, AGAIN_MS -- from state/protocol/control.py
 
 local function recover(keys, args)
   local now_us, server, begin, skew_ms, chunk = unpack(cmsgpack.unpack(args[1]))
@@ -18,7 +18,7 @@ local function recover(keys, args)
   local meta = meta_of(keys[1])
   local now_ms = floor(now_us / 1000)
   call('ZCARD', prefix .. 'due')
-  if begin == AFRESH then
+  if begin == RESYNC then
     meta.generation = next_version(meta.generation, now_us, 0)
     meta.cursor = '0'
     call('HSET', keys[1], 'generation', meta.generation, 'cursor', '0')

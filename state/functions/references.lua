@@ -9,7 +9,7 @@ do
   local CLOSED_TTL_MS -- from state/protocol/keys.py
   local OPEN_NETS = '+' -- field of a reference: of how many of its fields the net is above 0
 
-  -- A reference at hand: `net` by field as it lies in Redis, `closed` by location.
+  -- A reference at hand: `net` by field as Redis keeps it, `closed` by location.
   local function reference_of(run, name)
     local known = run.references[name]
     if not known then

@@ -2,11 +2,11 @@
 --
 -- KEYS[1]  {s}:meta
 -- ARGV[1]  [now_us, server, revision, business_ms, parts, pace_us]
---            part     [mark, after, upto, events]: no events of this shard in between, so the last is empty
+--            part     [watermark, after, upto, events]: no events of this shard in between, so the last is empty
 --            pace_us  how far apart SKUs become due after a new policy, 0 = leave that to other callers; a call under an
 --                     older policy does in any case
 -- Returns  msgpack of one of
---          ["LOST", marks] [[mark, where the shard stands], ...] of those that are behind; nothing was done
+--          ["LOST", watermarks] [[watermark, where the shard stands], ...] of those that are behind; nothing was done
 --          ["OK", recover, revision, business_ms, due, oldest_due_ms, touching]
 --            recover        1 another server answers than before, or the shard knows of none: it lost all that it had;
 --                           2 a recovery is a minute old and wants its repetition
@@ -15,8 +15,8 @@
 --
 -- Atomic because the marks may only move if none of them is behind. It is also how a shard that rolled
 -- back is noticed when all is quiet, how the newest business time reaches every shard, and how a newer
--- policy takes over: SKUs are made due, a chunk a call. When there are many they come up one after the other, and not
--- before those that somebody found to be pressing: a SKU that is due sooner stays so.
+-- policy takes over: SKUs are made due, a chunk a call. When there are many they become due one after the other, and not
+-- before those with priority: a SKU that is due sooner stays so.
 
 local TOUCH_CHUNK = 500
 local BEGIN, REPETITION, SPREAD_MIN_MS, HASHED, HASH_FACTOR, HASH_MAX, HASH_STEP -- from state/protocol/control.py
@@ -61,8 +61,8 @@ end
 local function tick(keys, args)
   local now_us, server, revision, business_ms, parts, pace_us = unpack(cmsgpack.unpack(args[1]))
   local prefix = prefix_of(keys)
-  local marks, lost = marks_of(prefix .. 'mark', parts)
-  if #lost > 0 then return cmsgpack.pack({ 'LOST', lost }) end
+  local marks, behind = marks_of(prefix .. 'mark', parts)
+  if #behind > 0 then return cmsgpack.pack({ 'LOST', behind }) end
   local meta = meta_of(keys[1])
   local now_ms = floor(now_us / 1000)
   local due = call('ZCOUNT', prefix .. 'due', '-inf', now_ms)

@@ -39,23 +39,25 @@ class ApplyRun:
     absorbed: int = 0
     """Movements that a count had seen."""
 
-    def apply(self, mark: str, event: ShardEvent) -> None:
+    def apply(self, watermark: str, event: ShardEvent) -> None:
         """Apply all ops of one event."""
         for op in event.ops:
             if op[0] == VOID:
-                self._void(mark, event, op[2], op[3])
+                self._void(watermark, event, op[2], op[3])
             elif op[0] == CLOSE:
-                self._close(mark, event, op[2], op[3])
+                self._close(watermark, event, op[2], op[3])
             elif op[0] == CONSUME:
-                self.holds.consume(op[2], op[3], partial(self._touch, mark=mark, event=event))
+                self.holds.consume(
+                    op[2], op[3], partial(self._touch, watermark=watermark, event=event)
+                )
             else:
-                self._apply_op(self._touch(op[1], mark, event), event, op)
+                self._apply_op(self._touch(op[1], watermark, event), event, op)
 
     def _apply_op(self, sku: SkuRecord, event: ShardEvent, op: ShardOp) -> None:
         revision = self.call.sums_revision
         if op[0] == MOVE:
-            place = self.call.places[op[2]]
-            self.absorbed += sku.move(place, event.time_ms, op[3], op[4], revision)
+            terms = self.call.places[op[2]]
+            self.absorbed += sku.move(terms, event.time_ms, op[3], op[4], revision)
             if op[5]:
                 sku.sell(event.time_ms, op[5])
         elif op[0] == COUNT:
@@ -69,7 +71,7 @@ class ApplyRun:
             if record.place(op[3], event.hash, event.time_ms, op[1], op[4]):
                 sku.sell(event.time_ms, op[4])
                 sku.unrouted += record.rebalance(op[1])
-                self._settle(sku, op[2], before, record.answers(op[1]))
+                self._move_answers(sku, op[2], before, record.answers(op[1]))
         elif op[0] == CANCEL:
             record = self.orders[op[2]]
             record.cancel(op[3], op[1], op[4])
@@ -79,32 +81,32 @@ class ApplyRun:
             before = record.answers(op[1])
             record.ship(op[3], op[1], op[5], op[4])
             sku.unrouted += record.rebalance(op[1])
-            self._settle(sku, op[2], before, record.answers(op[1]))
+            self._move_answers(sku, op[2], before, record.answers(op[1]))
         elif op[0] == NETTED:
-            record, place = self.orders[op[2]], self.call.places[op[5]]
+            record, terms = self.orders[op[2]], self.call.places[op[5]]
             before = record.answers(op[1])
-            record.ship_netted(op[3], op[1], place.location, event.time_ms, op[4])
+            record.ship_netted(op[3], op[1], terms.location, event.time_ms, op[4])
             sku.unrouted += record.rebalance(op[1])
-            self._settle(sku, op[2], before, record.answers(op[1]), place)
+            self._move_answers(sku, op[2], before, record.answers(op[1]), terms)
         elif op[0] == RETURN:
-            record, place = self.orders[op[2]], self.call.places[op[5]]
+            record, terms = self.orders[op[2]], self.call.places[op[5]]
             before = record.answers(op[1])
             for is_damaged, units in enumerate(op[3:5]):
-                back = Back(op[1], event.time_ms, place.location, bool(is_damaged))
+                back = Back(op[1], event.time_ms, terms.location, bool(is_damaged))
                 record.take_back(back, units)
-            self._settle(sku, op[2], before, record.answers(op[1]), place)
+            self._move_answers(sku, op[2], before, record.answers(op[1]), terms)
 
-    def _settle(
+    def _move_answers(
         self,
         sku: SkuRecord,
         order: str,
         before: Answers,
         now: Answers,
-        place: LocationTerms | None = None,
+        terms: LocationTerms | None = None,
     ) -> None:
         """Move the figures from what an order answered for before to what it answers for now.
 
-        Of a location other than the `place` of the event neither class nor floor are known here.
+        Of a location other than that of the event, whose `terms` they are, neither class nor floor are known here.
         """
         for location, time_ms in {**before.moved, **now.moved}:
             was = before.moved.get((location, time_ms), (0, 0))
@@ -112,7 +114,7 @@ class ApplyRun:
             on_hand, unavailable = to[0] - was[0], to[1] - was[1]
             if not (on_hand or unavailable):
                 continue
-            where, revision = place, self.call.sums_revision
+            where, revision = terms, self.call.sums_revision
             if where is None or where.location != location:
                 sku.revision = 0
                 where, revision = LocationTerms(location, 0, 0, 0), VOID_SUMS
@@ -120,29 +122,29 @@ class ApplyRun:
         if now.beyond > before.beyond:
             sku.alerts[f"overreturned:{order}"] = f"{now.beyond} {sku.last}"
 
-    def _void(self, mark: str, event: ShardEvent, order: str, channel: str) -> None:
+    def _void(self, watermark: str, event: ShardEvent, order: str, channel: str) -> None:
         """Give up an order: of all SKUs that were ever open in its record, here."""
         record = self.orders[order]
         record.void(channel)
         for name in record.unrouted:
-            self._touch(name, mark, event).unrouted += record.rebalance(name)
+            self._touch(name, watermark, event).unrouted += record.rebalance(name)
 
-    def _touch(self, name: str, mark: str, event: ShardEvent) -> SkuRecord:
+    def _touch(self, name: str, watermark: str, event: ShardEvent) -> SkuRecord:
         sku = self.skus.get(name)
         if sku is None:
             sku = self.skus[name] = SkuRecord(self.call.sums_revision)
         if name not in self.before:
             self.before[name] = sku.before()
-        sku.touch(event.time_ms, event.log_ms, f"{mark}/{event.offset}")
+        sku.touch(event.time_ms, event.log_ms, f"{watermark}/{event.offset}")
         return sku
 
-    def _close(self, mark: str, event: ShardEvent, location: str, reference: str) -> None:
+    def _close(self, watermark: str, event: ShardEvent, location: str, reference: str) -> None:
         """Let nothing more be under way to a location under a reference, now or later."""
         record = self.references.setdefault(reference, {})
         for name, where in [key for key in record if key[0] and key[1] == location]:
             net = record.pop((name, where))
             if net > 0:
-                self._touch(name, mark, event).announce(location, -net)
+                self._touch(name, watermark, event).announce(location, -net)
         record["", location] = 1
 
     def _refer(self, reference: str, name: str, location: str, delta: int) -> int:

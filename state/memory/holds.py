@@ -41,14 +41,14 @@ Touch = Callable[[str], SkuRecord]
 
 @dataclass(slots=True)
 class HoldRecord:
-    """One hold, as far as it lies in one shard."""
+    """The part of one hold that a shard keeps."""
 
     fingerprint: str
     expiry_ms: int
     by: str
     shards: tuple[int, ...]
     lines: dict[tuple[str, str], tuple[int, LocationTerms, int]]
-    """(SKU, location) -> units, and the place that they were taken from with the revision of its sums."""
+    """(SKU, location) -> units, and the terms that they were taken under, with the revision of their sums."""
     order: str = ""
     """The order that it is pinned for."""
 
@@ -113,11 +113,11 @@ class Holds:
         for at, line in enumerate(request.lines):
             units = granted[at]
             if units:
-                place = LocationTerms("", 0, 0, 0)
+                terms = LocationTerms("", 0, 0, 0)
                 if isinstance(line, LocationLine):
-                    place = LocationTerms(request.location, line.klass, line.floor, line.base)
-                record.lines[line.sku, request.location] = (units, place, sums_revision)
-                _move(touch(line.sku), units, place, sums_revision)
+                    terms = LocationTerms(request.location, line.klass, line.floor, line.base)
+                record.lines[line.sku, request.location] = (units, terms, sums_revision)
+                _move(touch(line.sku), units, terms, sums_revision)
         self.records[request.hold] = record
         return Held(request.expiry_ms, granted)
 
@@ -174,8 +174,8 @@ class Holds:
         ]
 
     def _finish(self, hold: str, how: str, touch: Touch) -> None:
-        for (sku, _), (units, place, revision) in self.records.pop(hold).lines.items():
-            _move(touch(sku), -units, place, revision)
+        for (sku, _), (units, terms, revision) in self.records.pop(hold).lines.items():
+            _move(touch(sku), -units, terms, revision)
         if how:
             self.ended[hold] = how
 
@@ -183,7 +183,7 @@ class Holds:
 def _look(
     skus: Mapping[str, SkuRecord], request: HoldRequest, sums_revision: int
 ) -> tuple[list[int], list[str]]:
-    """Return what there is for each line, and the SKUs of which that cannot be told."""
+    """Return what there is for each line, and the SKUs of which that is not known."""
     could, stale = [], []
     for line in request.lines:
         sku = skus.get(line.sku)
@@ -207,18 +207,18 @@ def _of_pool(sku: SkuRecord, line: PoolLine) -> int:
     """Return what the channel of a line may show at this moment."""
     rule = line.rule
     pool = sum(sku.sums.get(klass, 0) for klass in rule.classes)
-    for place in rule.silent:
-        position = sku.positions.get(place.location)
-        if position and place.klass in rule.classes:
-            pool -= position.contribution(place.floor)
+    for terms in rule.silent:
+        position = sku.positions.get(terms.location)
+        if position and terms.klass in rule.classes:
+            pool -= position.contribution(terms.floor)
     pool -= sku.unrouted + sku.held + rule.kept
     level = pool * rule.share_bp // 10_000 - rule.buffer
     return level if level > rule.cutoff else 0
 
 
-def _move(sku: SkuRecord, units: int, place: LocationTerms, revision: int) -> None:
+def _move(sku: SkuRecord, units: int, terms: LocationTerms, revision: int) -> None:
     """Take units for a hold, or give them back if below 0."""
-    if not place.location:
+    if not terms.location:
         sku.held += units
         return
-    sku.reserve(place, units, revision)
+    sku.reserve(terms, units, revision)

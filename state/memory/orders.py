@@ -91,7 +91,7 @@ class OrderRecord:
     def answers(self, sku: str) -> Answers:
         """Return the movements of a SKU that follow from the facts.
 
-        Of what came back as much counts as was shipped, in the order of `Back`; all of it where nothing tells
+        Of what came back as much counts as was shipped, in the order of `Back`; all of it where nothing says
         that the SKU was asked for. A netted shipment happened when its order was placed, if that was earlier.
         """
         placed = {c: self.placed[c][1] for c, item in self.asked if item == sku}

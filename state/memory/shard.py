@@ -15,7 +15,6 @@ from state.protocol.apply import Applied, Apply, Part, ShardEvent
 from state.protocol.claim import Claim, Claimed, Due, Hasten, Settle
 from state.protocol.common import ABSENT, Behind, StalePolicy
 from state.protocol.control import (
-    AFRESH,
     AGAIN_MS,
     BEGIN,
     HASH_FACTOR,
@@ -23,6 +22,7 @@ from state.protocol.control import (
     HASH_STEP,
     HASHED,
     REPETITION,
+    RESYNC,
     SPREAD_MIN_MS,
     Rebuild,
     Recover,
@@ -58,7 +58,7 @@ class OutRecord:
 class MemoryShard:
     """One shard of the pool."""
 
-    marks: dict[str, int] = field(default_factory=dict)
+    watermarks: dict[str, int] = field(default_factory=dict)
     seen: dict[int, set[str]] = field(default_factory=dict)
     """The duplicate guard: hashes by slice of the log timestamp."""
     skus: dict[str, SkuRecord] = field(default_factory=dict)
@@ -82,17 +82,17 @@ class MemoryShard:
     duplicates: int = 0
 
     def apply(self, call: Apply) -> Applied | Behind:
-        """Apply the events that no earlier call brought. Nothing is done when a mark is behind."""
-        if lost := self._behind(call.parts):
-            return lost
+        """Apply the events that no earlier call delivered. Nothing is done when a watermark is behind."""
+        if behind := self._behind(call.parts):
+            return behind
         oldest_due_ms = min(self._due_by(call.now_us // 1000), default=0)
         duplicates: list[tuple[int, int]] = []
         run = ApplyRun(call, self.skus, self.orders, self.references, self.holds)
         replayed = 0
         for i, part in enumerate(call.parts):
-            mark = self.watermarks.get(part.watermark, ABSENT)
+            watermark = self.watermarks.get(part.watermark, ABSENT)
             for j, event in enumerate(part.events):
-                if event.offset <= mark:
+                if event.offset <= watermark:
                     replayed += 1
                 elif self._known(event):
                     self.duplicates += event.home
@@ -111,9 +111,9 @@ class MemoryShard:
         return Applied(tuple(duplicates), run.absorbed, replayed, oldest_due_ms)
 
     def tick(self, call: Tick) -> Ticked | Behind:
-        """Move the marks without events; notice another server, an old recovery, a new policy."""
-        if lost := self._behind(call.parts):
-            return lost
+        """Move the watermarks without events; notice another server, an old recovery, a new policy."""
+        if behind := self._behind(call.parts):
+            return behind
         now_ms = call.now_us // 1000
         due = self._due_by(now_ms)
         self._raise_watermarks(call.parts)
@@ -142,7 +142,7 @@ class MemoryShard:
         """Begin a recovery and carry it through. Return the generation."""
         if call.begin:
             self.generation = next_version(self.generation, call.now_us, 0)
-            if call.begin != AFRESH:
+            if call.begin != RESYNC:
                 self.floor = max(self.floor, call.now_us + 2000 * call.skew_ms)
                 self.server = call.server
                 self.again_ms = call.now_us // 1000 + AGAIN_MS if call.begin == BEGIN else 0
@@ -157,7 +157,7 @@ class MemoryShard:
             return StalePolicy(self.revision)
         now_ms = call.now_us // 1000
         self._take_over(call.revision)
-        lapsed = self.sweep(call.now_us, CLAIM_SWEEP_MAX)
+        expired = self.sweep(call.now_us, CLAIM_SWEEP_MAX)
         awake = sorted((at, name) for name, at in self.look.items() if at <= call.business_ms)
         for _, name in awake[: call.limit]:
             self._make_due(name, call.now_us)
@@ -173,7 +173,7 @@ class MemoryShard:
                 stale.append(name)
         business_ms = max(call.business_ms, self.business_ms)
         return Claimed(
-            self.generation, self.recovered, business_ms, tuple(due), tuple(stale), lapsed
+            self.generation, self.recovered, business_ms, tuple(due), tuple(stale), expired
         )
 
     def settle(self, now_us: int, revision: int, items: tuple[Settle, ...]) -> int:
@@ -187,11 +187,11 @@ class MemoryShard:
         return settled
 
     def rebuild(self, call: Rebuild) -> int | StalePolicy:
-        """Make the sums of SKUs anew under the policy in force. Return of how many."""
+        """Recompute the sums of SKUs under the active policy. Return of how many."""
         if call.revision < self.revision:
             return StalePolicy(self.revision)
         self._take_over(call.revision)
-        places = {place.location: place for place in call.places}
+        places = {terms.location: terms for terms in call.places}
         known = [name for name in call.skus if name in self.skus]
         rebuilt = 0
         for name in known:
@@ -229,9 +229,9 @@ class MemoryShard:
     def sweep(self, now_us: int, limit: int) -> int:
         """End the holds whose time is over, `limit` at most. Return how many."""
         moved = MovedSkus(self.skus, now_us // 1000)
-        lapsed = self.holds.sweep(now_us // 1000, limit, moved.touch)
+        expired = self.holds.sweep(now_us // 1000, limit, moved.touch)
         self._after(moved, now_us)
-        return lapsed
+        return expired
 
     def read(self, name: str) -> SkuState | None:
         """Return all that is known of a SKU, None when nothing is."""
@@ -258,7 +258,9 @@ class MemoryShard:
 
     def _behind(self, parts: tuple[Part, ...]) -> Behind | None:
         stands = [(part, self.watermarks.get(part.watermark, ABSENT)) for part in parts]
-        behind = tuple((part.watermark, mark) for part, mark in stands if mark < part.after)
+        behind = tuple(
+            (part.watermark, watermark) for part, watermark in stands if watermark < part.after
+        )
         return Behind(behind) if behind else None
 
     def _raise_watermarks(self, parts: tuple[Part, ...]) -> None:

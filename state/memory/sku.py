@@ -24,7 +24,7 @@ class PositionRecord:
     unavailable: int = 0
     incoming: int = 0
     counted: tuple[int, int] | None = None
-    """Time (ms) and quantity of the count in force."""
+    """Time (ms) and quantity of the newest count."""
     movements: tuple[tuple[int, int], ...] = ()
     """(event time, delta) of the recent movements that changed `on_hand`, oldest first."""
     evicted_ms: int = 0
@@ -72,7 +72,7 @@ class PositionRecord:
         )
 
     def laid_on(self, time_ms: int, quantity: int) -> "PositionRecord":
-        """Return the position after a count: its movements lie on top of it."""
+        """Return the position after a count: later movements are added to it."""
         later = tuple(movement for movement in self.movements if movement[0] > time_ms)
         return replace(
             self,
@@ -85,7 +85,7 @@ class PositionRecord:
 
 @dataclass(frozen=True, slots=True)
 class Before:
-    """Figures of a SKU before a call, to tell by which call it went below zero."""
+    """Figures of a SKU before a call: alerts name the call by which they fell below zero."""
 
     available: int
     on_hand: Mapping[str, int]
@@ -114,7 +114,7 @@ class SkuRecord:
     positions: dict[str, PositionRecord] = field(default_factory=dict)
     alerts: dict[str, str] = field(default_factory=dict)
     last: str = ""
-    """The event that touched it last: `<mark>/<offset>`."""
+    """The event that touched it last: `<watermark>/<offset>`."""
 
     def available(self) -> int:
         """Return what all channels together may sell; below 0 = oversold."""
@@ -132,31 +132,31 @@ class SkuRecord:
         self.last = last
 
     def move(
-        self, place: LocationTerms, time_ms: int, delta: int, unavailable: int, revision: int
+        self, terms: LocationTerms, time_ms: int, delta: int, unavailable: int, revision: int
     ) -> bool:
         """Move the figures of one position. Return whether a count had seen the movement."""
-        before = self._position(place.location)
+        before = self._position(terms.location)
         absorbed = bool(delta and before.counted and time_ms <= before.counted[0])
         after = before.moved(time_ms, delta) if delta and not absorbed else before
         after = replace(after, unavailable=before.unavailable + unavailable)
-        self._put(place, after, revision)
+        self._put(terms, after, revision)
         return absorbed
 
-    def count(self, place: LocationTerms, time_ms: int, quantity: int, revision: int) -> None:
+    def count(self, terms: LocationTerms, time_ms: int, quantity: int, revision: int) -> None:
         """Lay a count under the movements newer than it. An older count changes nothing."""
-        before = self._position(place.location)
+        before = self._position(terms.location)
         if before.counted and (-time_ms, quantity) >= (-before.counted[0], before.counted[1]):
             return
         if before.evicted_ms > time_ms:
-            self.alerts[f"drift:{place.location}"] = f"{time_ms} {self.last}"
-        self._put(place, before.laid_on(time_ms, quantity), revision)
+            self.alerts[f"drift:{terms.location}"] = f"{time_ms} {self.last}"
+        self._put(terms, before.laid_on(time_ms, quantity), revision)
 
-    def reserve(self, place: LocationTerms, units: int, revision: int) -> None:
-        """Take units of a position, or give them back; sums of another revision than the place are given up."""
+    def reserve(self, terms: LocationTerms, units: int, revision: int) -> None:
+        """Take units of a position, or give them back; sums of another revision than the terms are given up."""
         if self.revision != revision:
             self.revision = 0
-        before = self._position(place.location)
-        self._put(place, replace(before, reserved=before.reserved + units), revision)
+        before = self._position(terms.location)
+        self._put(terms, replace(before, reserved=before.reserved + units), revision)
 
     def announce(self, location: str, moved: int) -> None:
         """Move `incoming` of a location."""
@@ -168,13 +168,13 @@ class SkuRecord:
         self.demand[day] = self.demand.get(day, 0) + units
 
     def rebuild(self, places: Mapping[str, LocationTerms], revision: int) -> bool:
-        """Make the sums anew. Do nothing, and say so, when there is stock at a location not listed."""
+        """Recompute the sums. Do nothing, and return False, when there is stock at a location not listed."""
         if any(p.contribution(0) for where, p in self.positions.items() if where not in places):
             return False
         self.sums, self.base, self.revision = {}, 0, revision
-        for location, place in places.items():
+        for location, terms in places.items():
             if position := self.positions.get(location):
-                self._add(place, position.contribution(place.floor), position.contribution(0))
+                self._add(terms, position.contribution(terms.floor), position.contribution(0))
         return True
 
     def finish(self, before: Before, revision: int) -> None:
@@ -225,17 +225,17 @@ class SkuRecord:
     def _position(self, location: str) -> PositionRecord:
         return self.positions.get(location) or PositionRecord()
 
-    def _put(self, place: LocationTerms, after: PositionRecord, revision: int) -> None:
+    def _put(self, terms: LocationTerms, after: PositionRecord, revision: int) -> None:
         """Store a position, and move the sums by the difference if they are of this revision."""
-        before = self._position(place.location)
-        self.positions[place.location] = after
+        before = self._position(terms.location)
+        self.positions[terms.location] = after
         if self.revision == revision:
             self._add(
-                place,
-                after.contribution(place.floor) - before.contribution(place.floor),
+                terms,
+                after.contribution(terms.floor) - before.contribution(terms.floor),
                 after.contribution(0) - before.contribution(0),
             )
 
-    def _add(self, place: LocationTerms, contribution: int, base: int) -> None:
-        self.sums[place.klass] = self.sums.get(place.klass, 0) + contribution
-        self.base += place.base * base
+    def _add(self, terms: LocationTerms, contribution: int, base: int) -> None:
+        self.sums[terms.klass] = self.sums.get(terms.klass, 0) + contribution
+        self.base += terms.base * base

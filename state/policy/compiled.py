@@ -108,7 +108,7 @@ class Compiled:
         )
 
     def kind_of(self, sku: str) -> tuple[bool, ...]:
-        """Return what tells SKUs apart: those with equal answers have the same place at every location."""
+        """Return what tells SKUs apart: those with equal answers have the same terms at every location."""
         return tuple(override.matches_sku(sku) for override in self._overrides)
 
     def sellable_from(self, channel: str) -> tuple[str, ...]:
@@ -117,7 +117,7 @@ class Compiled:
         return tuple(each.id for each in self.locations.values() if self._may_sell(rules, each))
 
     def all_terms(self, sku: str) -> list[Terms]:
-        """Return the place of a SKU at every listed location, in the policy's order."""
+        """Return the terms of a SKU at every listed location, in the policy's order."""
         return [self.locate(sku, location) for location in self.locations]
 
     def _find(self, sku: str, location: str) -> Terms:

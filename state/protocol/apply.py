@@ -31,7 +31,7 @@ ShardOp: TypeAlias = (
     | ops.Close
     | ShardNetted
 )
-"""An op as a shard gets it: where the op names a location, the index of its place in the call."""
+"""An op as a shard gets it: where the op names a location, the index of its terms in the call."""
 
 
 class ShardEvent(NamedTuple):
@@ -58,8 +58,8 @@ EVENT_VALUES: Final = len(ShardEvent._fields) - 2
 class Part(NamedTuple):
     """A fact about one partition: `events` are all its events of this shard in (after, upto]."""
 
-    mark: str
-    """`<log id>/<partition>`"""
+    watermark: str
+    """The watermark that it moves: `<log id>/<partition>`."""
     after: int
     upto: int
     events: tuple[ShardEvent, ...] = ()
@@ -77,14 +77,14 @@ class Apply(NamedTuple):
 
 
 class Applied(NamedTuple):
-    """What became of the events of a call; those not told of here took effect."""
+    """What became of the events of a call; all others took effect."""
 
     duplicates: tuple[tuple[int, int], ...]
     """(index of part, index of event) of the home events whose id was known."""
     absorbed: int
-    """Movements that changed no `on_hand`, because a count had seen them."""
+    """Movements superseded by a count: they changed no `on_hand`."""
     replayed: int
-    """Events that an earlier call had brought."""
+    """Events that an earlier call had delivered."""
     oldest_due_ms: int
     """Since when the SKU was due that had been due longest before the call, 0 when none was."""
 
@@ -95,7 +95,7 @@ def encode_apply(call: Apply) -> bytes:
     slices: dict[int, list[str]] = {}
     parts: list[tuple[str, int, int, list[int]]] = []
     events = 0
-    for mark, after, upto, mine in call.parts:
+    for watermark, after, upto, mine in call.parts:
         runs: list[int] = []
         current = None
         for offset, digest, slice_, time_ms, log_ms, home, order, event_ops in mine:
@@ -115,7 +115,7 @@ def encode_apply(call: Apply) -> bytes:
             lines += (offset, time_ms, log_ms, home, order, sum(map(len, event_ops)))
             for op in event_ops:
                 lines += op
-        parts.append((mark, after, upto, runs))
+        parts.append((watermark, after, upto, runs))
         events += len(mine)
     places: list[int | str] = []
     for location, klass, floor, base in call.places:

@@ -39,7 +39,7 @@ class Claim(NamedTuple):
     """The caller's business time: by it a look falls due."""
     limit: int
     silent: tuple[str, ...] = ()
-    """Locations whose positions are told with each SKU: what lies there does not count now."""
+    """Silent locations, whose positions are returned with each SKU: their stock does not count now."""
     gates: tuple[Gate, ...] = ()
 
 
@@ -82,7 +82,7 @@ class Claimed(NamedTuple):
     due: tuple[Due, ...]
     stale: tuple[str, ...]
     """SKUs whose class sums were made under another policy: rebuild them."""
-    lapsed: int = 0
+    expired: int = 0
     """Holds whose time was over: their units are back in the pool."""
 
 
@@ -130,7 +130,7 @@ def decode_claimed(reply: Sequence[Any]) -> Claimed | StalePolicy:
     """Return what `claim.lua` answered."""
     if reply[0] == b"REFUSED":
         return StalePolicy(reply[1])
-    _, generation, recovered, business_ms, stale, due, alerts, lapsed, looked = reply
+    _, generation, recovered, business_ms, stale, due, alerts, expired, looked = reply
     by_sku = dict(zip(alerts[::2], alerts[1::2], strict=True))
     around = dict(zip(looked[::3], zip(looked[1::3], looked[2::3], strict=True), strict=True))
     return Claimed(
@@ -144,7 +144,7 @@ def decode_claimed(reply: Sequence[Any]) -> Claimed | StalePolicy:
             )
         ),
         tuple(sku.decode() for sku in stale),
-        lapsed,
+        expired,
     )
 
 

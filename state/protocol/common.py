@@ -11,7 +11,7 @@ _encode = msgspec.msgpack.Encoder().encode
 
 
 class LocationTerms(NamedTuple):
-    """A location as the policy in force sees it."""
+    """A location as the active policy sees it."""
 
     location: str
     klass: int
@@ -22,9 +22,9 @@ class LocationTerms(NamedTuple):
 
 
 class Behind(NamedTuple):
-    """The shard is behind what the call builds on: `marks` is where it really stands."""
+    """The shard is behind what the call builds on: what it was sent may have rolled back. Nothing was done."""
 
-    marks: tuple[tuple[str, int], ...]
+    watermarks: tuple[tuple[str, int], ...]
 
 
 class StalePolicy(NamedTuple):

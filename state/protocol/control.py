@@ -8,7 +8,7 @@ from state.protocol.common import LocationTerms
 BEGIN: Final = 1
 REPETITION: Final = 2
 """What `Ticked.recover` asks for, and `Recover.begin` does."""
-AFRESH: Final = 3
+RESYNC: Final = 3
 """`Recover.begin`: no server was lost, but everything is to be emitted once more."""
 
 AGAIN_MS: Final = 60_000
@@ -66,7 +66,7 @@ class Recover(NamedTuple):
 
 
 class Rebuild(NamedTuple):
-    """Make the class sums of `skus` anew."""
+    """Recompute the materialised class sums of `skus` from their positions."""
 
     now_us: int
     revision: int

@@ -1,4 +1,4 @@
-"""How the figures of a SKU lie in Redis, and what they are once read: the other side of `functions/figures.lua`."""
+"""The figures of a SKU as Redis keeps them, and as values: the other side of `functions/figures.lua`."""
 
 from functools import cache
 from struct import Struct, calcsize
@@ -176,7 +176,7 @@ def emitted_of(text: str) -> tuple[str, str]:
 
 
 def decode_sku(sku: str, pos: dict[bytes, bytes]) -> SkuState | None:
-    """Return all that the hash of a SKU tells, None when there is none."""
+    """Return all that the hash of a SKU holds, None when there is none."""
     if not pos:
         return None
     head, (levels, ads) = decode_head(pos[b"="]), decode_emitted(pos)

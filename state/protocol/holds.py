@@ -46,7 +46,7 @@ class PoolLine(NamedTuple):
 
 
 class LocationLine(NamedTuple):
-    """Units wanted at the location of the request, which the policy in force sees so."""
+    """Units wanted at the location of the request, with the terms that the active policy gives it."""
 
     sku: str
     quantity: int
@@ -68,7 +68,7 @@ class HoldRequest(NamedTuple):
     location: str
     """"" takes the lines from the pool."""
     shards: tuple[int, ...]
-    """All shards that the hold lies in."""
+    """All shards that keep a part of the hold."""
     lines: tuple[PoolLine | LocationLine, ...]
     """Of one kind."""
 
@@ -123,7 +123,10 @@ class HeldLine(NamedTuple):
 
 
 class Keep(NamedTuple):
-    """Let a hold live until `expiry_ms` at least; pin it for an order if one is named."""
+    """Let a hold live until `expiry_ms` at least; pin it for an order if one is named.
+
+    The pin is the first phase of a two-phase confirm; the second is the order in the log, whose CONSUME ends the hold.
+    """
 
     now_us: int
     hold: str
@@ -167,7 +170,7 @@ IS_PINNED: Final = 2
 
 
 class HoldState(NamedTuple):
-    """The part of a hold that lies in one shard, for people and checks."""
+    """The part of a hold that one shard keeps, for people and checks."""
 
     hold: str
     expiry_ms: int

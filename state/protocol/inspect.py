@@ -68,8 +68,8 @@ class AskPromises(NamedTuple):
     """The only ones that are asked for; none: all."""
     records: tuple[str, ...]
     """`order:<order>`, `hold:<hold>`."""
-    told: int = 0
-    """1: also what these SKUs say."""
+    with_heads: int = 0
+    """1: also return what the heads of these SKUs say."""
 
 
 class Promises(NamedTuple):

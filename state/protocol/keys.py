@@ -13,7 +13,7 @@ from state.durations import DAY_MS, HOUR_MS
 from state.protocol.sharding import tag_of
 
 LAYOUT: Final = "2"
-"""How the keys are named and what lies in them; another layout is another store."""
+"""How the keys are named and what they hold; another layout is another store."""
 
 
 RECORD_TTL_MS: Final = 60 * DAY_MS
@@ -41,7 +41,7 @@ PERMANENT = {
     "{s}:meta": "hash: generation, version floor, policy revision, server seen, cursors, counters",
     "store": "hash: what was fixed when the store was made: shards, layout",
     "policy": (
-        "hash: the policy in force: revision, sums_revision, document, overlay; the history of its "
+        "hash: the active policy: revision, sums_revision, document, overlay; the history of its "
         "revisions, and `document:<digest>` of the newest of them"
     ),
     "shown": "hash: channel -> SKUs that it shows anything of, for channels that are guarded against going to zero",
@@ -53,7 +53,7 @@ PERMANENT = {
     "codes": "list: rows of the code tables, append-only",
     "feeds": (
         "hash: <log id>/<partition>/<offset> of a supplier's figures -> why they were held back, empty "
-        "if they passed; trimmed behind the marks"
+        "if they passed; trimmed behind the watermarks"
     ),
     "log:topics": (
         "hash: topic -> log id and number of partitions; <topic>:<n> -> bytes in that partition"
@@ -104,7 +104,7 @@ class Keys:
         return f"{self.prefix}store"
 
     def policy(self) -> str:
-        """Return the key of the policy in force."""
+        """Return the key of the active policy."""
         return f"{self.prefix}policy"
 
     def heard(self) -> str:

@@ -1,7 +1,7 @@
 """From normalised events to one call per shard: its events, and the fact that they state.
 
 A call says "of partition p, these are ALL events of shard s in (after, upto]". `Chain` keeps, for
-one partition in one reading run, the `upto` of the previous call to each shard, acknowledged or
+one partition in one read session, the `upto` of the previous call to each shard, acknowledged or
 not; that is the next call's `after`. `upto` is the last offset of the batch with lines in the
 shard. An event is never cut: all its lines of a shard are in one call. A call with many is cut between
 events (`rounds`), so that none holds Redis for long.
@@ -23,7 +23,7 @@ CALL_OPS_MAX = 250
 
 
 class NormalEvent(NamedTuple):
-    """An event ready to apply: its place in the log, its identity, and what it does."""
+    """An event ready to apply: its offset in the log, its identity, and what it does."""
 
     offset: int
     hash: str
@@ -35,20 +35,20 @@ class NormalEvent(NamedTuple):
 
 @dataclass(slots=True)
 class Chain:
-    """One partition in one reading run.
+    """One partition in one read session.
 
     `position` is the last offset read, `last` the newest `upto` handed to each shard. Both start
-    at the resume position, the minimum of the marks over all shards.
+    at the resume position, the minimum of the watermarks over all shards.
     """
 
-    mark: str
+    watermark: str
     position: int
     last: list[int] = field(default_factory=list)
 
     @classmethod
-    def starting(cls, mark: str, resume: int, shards: int) -> "Chain":
-        """Return the chain of a run that begins behind the offset `resume`."""
-        return cls(mark, resume, [resume] * shards)
+    def starting(cls, watermark: str, resume: int, shards: int) -> "Chain":
+        """Return the chain of a session that begins behind the offset `resume`."""
+        return cls(watermark, resume, [resume] * shards)
 
     def catch_up(self) -> list[Part]:
         """Return a fact for each shard, in order: it has nothing between its last and the position.
@@ -80,7 +80,7 @@ class Packer:
     def pack(
         self,
         batch: Iterable[tuple[Chain, int, Sequence[NormalEvent]]],
-        place: Callable[[str, str], LocationTerms],
+        locate: Callable[[str, str], LocationTerms],
         now_us: int,
         sums_revision: int,
     ) -> dict[int, Apply]:
@@ -94,7 +94,7 @@ class Packer:
         for chain, position, events in batch:
             by_shard: list[list[ShardEvent]] = [[] for _ in range(self.shards)]
             for event in events:
-                self._split(event, by_shard, tables, place)
+                self._split(event, by_shard, tables, locate)
             for shard, mine in enumerate(by_shard):
                 if mine:
                     upto = mine[-1].offset
@@ -112,7 +112,7 @@ class Packer:
         event: NormalEvent,
         by_shard: list[list[ShardEvent]],
         tables: list[dict[LocationTerms, int]],
-        place: Callable[[str, str], LocationTerms],
+        locate: Callable[[str, str], LocationTerms],
     ) -> None:
         known = self._shard_of
         offset, digest, slice_, time_ms, log_ms, event_ops = event
@@ -120,7 +120,7 @@ class Packer:
             # A sale of one thing, the most common event, without tables for the many shards of the others.
             _, sku, location, on_hand, unavailable, sold = event_ops[0]
             shard = known[sku] if sku in known else self.shard(sku)
-            places, where = tables[shard], place(sku, location)
+            places, where = tables[shard], locate(sku, location)
             at = places.setdefault(where, len(places))
             moved = ((MOVE, sku, at, on_hand, unavailable, sold),)
             values = (offset, digest, slice_, time_ms, log_ms, 1, "", moved)
@@ -142,8 +142,8 @@ class Packer:
                 table = tables[shard]
                 mine = split[shard] if shard in split else split.setdefault(shard, [])
             if op[0] == MOVE or op[0] == INCOMING or op[0] == COUNT:
-                # An op that names a location carries the index of its place on the wire.
-                where = place(sku, op[2])
+                # An op that names a location carries the index of its terms on the wire.
+                where = locate(sku, op[2])
                 at = table.get(where, -1)
                 if at < 0:
                     at = table[where] = len(table)
@@ -154,7 +154,7 @@ class Packer:
                 else:
                     mine.append((COUNT, sku, at, op[3], op[4]))
             elif op[0] == RETURN or op[0] == NETTED:
-                order, where = op[2], place(sku, op[5])
+                order, where = op[2], locate(sku, op[5])
                 mine.append((*op[:5], table.setdefault(where, len(table))))
             else:
                 order = op[2]
@@ -195,17 +195,17 @@ def _pieces(call: Apply, ops_max: int) -> Iterator[Apply]:
     """Yield a call cut between events; together the pieces state what it states."""
     parts: list[Part] = []
     room = ops_max
-    for mark, after, upto, events in call.parts:
+    for watermark, after, upto, events in call.parts:
         begun, first = after, 0
         for at, event in enumerate(events):
             size = len(event.ops)
             if size > room < ops_max:
                 if at > first:
                     reached = events[at - 1].offset
-                    parts.append(Part(mark, begun, reached, events[first:at]))
+                    parts.append(Part(watermark, begun, reached, events[first:at]))
                     begun, first = reached, at
                 yield call._replace(parts=tuple(parts))
                 parts, room = [], ops_max
             room -= size
-        parts.append(Part(mark, begun, upto, events[first:]))
+        parts.append(Part(watermark, begun, upto, events[first:]))
     yield call._replace(parts=tuple(parts))

@@ -101,7 +101,7 @@ class Explainer:
         """Yield `(channel, level, findings)` of each channel: the same as `explain` finds, for many SKUs."""
         figures = self._figures(state)
         levels = self._levels(state, figures, last)
-        place, sku = self._compiled.place, state.sku
+        place, sku = self._compiled.locate, state.sku
         above = [
             (each.location, max(0, each.atp - place(sku, each.location)[2]))
             for each in state.positions
@@ -132,7 +132,7 @@ class Explainer:
         )  # fmt: skip
 
     def _locate(self, sku: str, location: str) -> LocationTerms:
-        name, klass, floor, base = self._compiled.place(sku, location)
+        name, klass, floor, base = self._compiled.locate(sku, location)
         return LocationTerms(name, self._class[klass], floor, base)
 
     def _steps(
@@ -165,7 +165,7 @@ class Explainer:
         """Yield where the sums kept with a SKU are not those of its positions, silent ones among them."""
         if not self._sums_revision or state.sums_revision != self._sums_revision:
             return
-        place, sku, sums = self._compiled.place, state.sku, state.sums
+        place, sku, sums = self._compiled.locate, state.sku, state.sums
         eligible = frozenset(self._compiled.eligible(channel))
         kept = sum(sums[index] for index in eligible if index < len(sums))
         found = base = 0

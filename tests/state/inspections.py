@@ -42,7 +42,7 @@ def faults(
         for sku in promised.keys() | held.keys()
         if promised.get(sku, 0) != held[sku]
     ]
-    some = store.promises(0, AskPromises(FIELDS, skus, records, told=1)) if skus else told
+    some = store.promises(0, AskPromises(FIELDS, skus, records, with_heads=1)) if skus else told
     assert some.held == told.held
     assert dict(zip(skus, (units for _, units in some.skus), strict=True)) == {
         sku: promised.get(sku, 0) for sku in skus

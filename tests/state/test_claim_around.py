@@ -1,7 +1,7 @@
 """What a claim tells beside the figures: gates that are closed, positions at silent locations. Over both back ends."""
 
 from state.protocol.claim import Gate
-from state.protocol.control import AFRESH
+from state.protocol.control import RESYNC
 from state.protocol.figures import Position
 from tests.state.pools import NOW_MS, SHOP, WAREHOUSE, Bench, count, move
 
@@ -54,7 +54,7 @@ def test_a_generation_begun_afresh_ends_all_trust_and_nothing_else(bench: Bench)
     bench.settle_all()
     before, version = bench.claim(), bench.sku().version
     assert before.due == ()
-    generation = bench.recover(server="s1", begin=AFRESH)
+    generation = bench.recover(server="s1", begin=RESYNC)
     assert generation > before.generation
     due = bench.claim_one()
     assert (due.trust, due.first) == (False, False)

@@ -9,7 +9,7 @@ from flows.runtime.retry import insist
 from flows.runtime.shard_tick import recover, tick
 from state.policy import overlay
 from state.policy.overlay import Overlay
-from state.protocol.control import AFRESH
+from state.protocol.control import RESYNC
 
 
 def steer(runtime: Runtime, change: Callable[[Overlay], Overlay]) -> bool:
@@ -33,7 +33,7 @@ def resync(runtime: Runtime, channel: str, by: str, why: str) -> None:
     now_ms = runtime.clock.now_ms()
     steer(runtime, lambda known: overlay.resync(known, channel, now_ms, by, why))
     for shard in range(runtime.store.shards):
-        recover(runtime, shard, AFRESH)
+        recover(runtime, shard, RESYNC)
 
 
 def assert_policy(runtime: Runtime) -> None:

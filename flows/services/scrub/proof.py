@@ -40,7 +40,7 @@ class Proof:
         for shard, skus in self._suspects.items():
             for i in range(0, len(skus), HEADS):
                 some = tuple(skus[i : i + HEADS])
-                found = self._store.promises(shard, AskPromises(FIELDS, some, (), told=1))
+                found = self._store.promises(shard, AskPromises(FIELDS, some, (), with_heads=1))
                 self._before |= {
                     sku: version for sku, (version, _) in zip(some, found.skus, strict=True)
                 }
@@ -69,7 +69,7 @@ class Proof:
             for sku in skus:
                 records = tuple(self._held[sku])
                 is_whole = len(records) <= RECORDS_AT_ONCE
-                call = AskPromises(FIELDS, (sku,), records if is_whole else (), told=1)
+                call = AskPromises(FIELDS, (sku,), records if is_whole else (), with_heads=1)
                 now = self._store.promises(shard, call)
                 yield
                 ((version, promised),) = now.skus

@@ -62,7 +62,7 @@ ANSWERED: dict[str, dict[str, tuple[str, ...]]] = {
         "OK": ("answers",),
         "HELD": holds.Held._fields,
         "SHORT": holds.Short._fields,
-        "STALE": holds.Stale._fields,
+        "STALE": holds.StaleSums._fields,
         "CONFLICT": holds.Conflict._fields,
         "ENDED": holds.Ended._fields,
         "KEPT": holds.Kept._fields,
