@@ -22,7 +22,7 @@ from tests.patience import eventually
 ROOT = Path(__file__).parents[3]
 USER = """
 import pathlib, sys
-from connectors.embedded import embedded
+from connectors.redis.embedded import embedded
 with embedded(pathlib.Path(sys.argv[1])) as store:
     print("in", flush=True)
     sys.stdin.read()
