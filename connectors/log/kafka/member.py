@@ -6,12 +6,13 @@ partitions of a dead worker are read again within seconds under the default sett
 """
 
 from collections.abc import Mapping, Sequence
+from threading import Thread
 from typing import Any
 
 from confluent_kafka import Consumer, TopicPartition
 
 from connectors.log.base import Partition
-from connectors.log.kafka.client import SESSION_MS, KafkaClients
+from connectors.log.kafka.client import REQUEST_S, SESSION_MS, KafkaClients
 from connectors.log.kafka.topics import KafkaTopics
 
 _EVENTS_MAX = 1_000
@@ -63,9 +64,14 @@ class KafkaMember:
         self._told |= moved
 
     def leave(self) -> None:
-        """Give the partitions up at once."""
+        """Give the partitions up at once, or by the time-out of the session where the brokers cannot be told.
+
+        The library may wait for minutes for a coordinator that went away amid a rebalance: it is left waiting.
+        """
         if self._consumer is not None:
-            self._consumer.close()
+            closing = Thread(target=self._consumer.close, name="leaving", daemon=True)
+            closing.start()
+            closing.join(REQUEST_S)
         self._consumer = None
         self._mine.clear()
 
