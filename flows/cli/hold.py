@@ -43,7 +43,7 @@ def create(
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
     with session.reached() as run:
-        return _report(service.Holding(run).create(wanted), as_json=as_json)
+        return _report(service.HoldService(run).create(wanted), as_json=as_json)
 
 
 @app.command()
@@ -59,7 +59,7 @@ def extend(
     Example: `penstock hold extend cart-17 --ttl 900`
     """
     with session.reached() as run:
-        return _report(service.Holding(run).extend(hold, ttl), as_json=as_json)
+        return _report(service.HoldService(run).extend(hold, ttl), as_json=as_json)
 
 
 @app.command()
@@ -77,8 +77,8 @@ def confirm(
     Example: `penstock hold confirm cart-17 --order 4711`; exit 3: not known whether it was placed, ask again
     """
     with session.reached() as run:
-        confirmed = service.Holding(run).confirm(hold, order, channel, region)
-    if isinstance(confirmed, values.NotDone):
+        confirmed = service.HoldService(run).confirm(hold, order, channel, region)
+    if isinstance(confirmed, values.HoldRejected):
         return _report(confirmed, as_json=as_json)
     state = "placed before" if confirmed.before else "confirmed"
     lines = _rows(confirmed.lines)
@@ -94,8 +94,8 @@ def release(hold: Hold, *, as_json: Json = False) -> int:
     Example: `penstock hold release cart-17`
     """
     with session.reached() as run:
-        released = service.Holding(run).release(hold)
-    if isinstance(released, values.NotDone):
+        released = service.HoldService(run).release(hold)
+    if isinstance(released, values.HoldRejected):
         return _report(released, as_json=as_json)
     _print({"hold": hold, "state": "released"}, as_json=as_json)
     return exit_codes.OK
@@ -117,7 +117,7 @@ def show(
         output.fault("hold show", "expected a hold or --sku")
         return exit_codes.USAGE
     with session.reached() as run:
-        holding = service.Holding(run)
+        holding = service.HoldService(run)
         if hold is not None:
             parts = holding.show(hold)
             if not parts:
@@ -149,8 +149,8 @@ def _line(text: str) -> tuple[str, int]:
     return sku, int(quantity)
 
 
-def _report(answer: values.Made | values.NotDone, *, as_json: bool) -> int:
-    if isinstance(answer, values.NotDone):
+def _report(answer: values.HoldCreated | values.HoldRejected, *, as_json: bool) -> int:
+    if isinstance(answer, values.HoldRejected):
         return _report_refusal(answer, as_json=as_json)
     _print(
         {
@@ -164,7 +164,7 @@ def _report(answer: values.Made | values.NotDone, *, as_json: bool) -> int:
     return exit_codes.OK
 
 
-def _report_refusal(refusal: values.NotDone, *, as_json: bool) -> int:
+def _report_refusal(refusal: values.HoldRejected, *, as_json: bool) -> int:
     if output.wants_json(asked=as_json):
         short = [{"sku": s, "wanted": asked, "available": n} for s, asked, n in refusal.short]
         shown = {"hold": refusal.hold, "state": refusal.reason, "reason": refusal.text}

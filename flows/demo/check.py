@@ -15,8 +15,8 @@ import orjson
 from flows.demo.dump import Prepared
 from flows.demo.listener import Listener
 from flows.runtime.context import Runtime
-from flows.runtime.retry import insist
-from flows.services.queries.explain import Explaining, LevelDivergence
+from flows.runtime.retry import retry_until_available
+from flows.services.queries.explain import LevelDivergence, LevelExplainer
 from flows.services.queries.stock_view import view
 from state.protocol.figures import SkuState
 
@@ -47,12 +47,12 @@ class Snapshot:
 def take_snapshot(run: Runtime, path: Path) -> Snapshot:
     """Write the state of every SKU of the store to a file, and explain every level on the way."""
     digest = sha256()
-    explaining, pairs = Explaining(run), 0
+    explaining, pairs = LevelExplainer(run), 0
     wrong: list[LevelDivergence] = []
-    skus = iter(sorted(insist(lambda: set(run.store.skus()))))
+    skus = iter(sorted(retry_until_available(lambda: set(run.store.skus()))))
     with path.open("wb") as file:
         while chunk := list(islice(skus, CHUNK)):
-            for state in insist(partial(_read, run, chunk)):
+            for state in retry_until_available(partial(_read, run, chunk)):
                 if state is None:
                     continue
                 shown = view(state, run.policy)

@@ -31,7 +31,7 @@ from flows.runtime.context import Runtime
 from flows.runtime.idle import Idle
 from flows.runtime.periodic import Periodic
 from flows.runtime.policy_follower import follow_policy
-from flows.runtime.retry import insist
+from flows.runtime.retry import retry_until_available
 from flows.runtime.shard_tick import recover, tick
 from monitoring import metrics
 
@@ -106,7 +106,7 @@ class Reader:
         positions = {partition: chain.position + 1 for partition, chain in session.chains.items()}
         settings = self.runtime.settings
         try:
-            records = insist(
+            records = retry_until_available(
                 lambda: self.runtime.log.read(
                     positions, settings.batch_events, settings.batch_bytes, wait_ms
                 )
@@ -133,8 +133,8 @@ class Reader:
         self._ticked_s = now_s
         session, runtime = self._session, self.runtime
         self._log_ids.run(now_s)
-        insist(partial(follow_policy, runtime))
-        own = insist(lambda: self._member.heartbeat(runtime.clock.now_ms()))
+        retry_until_available(partial(follow_policy, runtime))
+        own = retry_until_available(lambda: self._member.heartbeat(runtime.clock.now_ms()))
         for partition in set(session.chains) - own:
             del session.chains[partition]
         session.chains |= opened(runtime, session.log_ids, own - set(session.chains))
@@ -149,7 +149,7 @@ class Reader:
             self._ticked_s = 0.0
         if not session.behind:
             applied = {partition: chain.position + 1 for partition, chain in session.chains.items()}
-            insist(lambda: self._member.commit(applied))
+            retry_until_available(lambda: self._member.commit(applied))
         self._upkeep.run(now_s, session, runtime.business_ms(self._business_ms))
 
     def _start_again(self) -> None:

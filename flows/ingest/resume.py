@@ -6,7 +6,7 @@ from functools import partial
 from connectors.log.base import INPUT_TOPICS, Partition
 from connectors.redis.server import ServerError
 from flows.runtime.context import Runtime
-from flows.runtime.retry import insist
+from flows.runtime.retry import retry_until_available
 from flows.runtime.shard_tick import calls_of
 from state.protocol.apply import Part
 from state.protocol.common import ABSENT
@@ -19,7 +19,9 @@ class LogLost(ServerError):
 
 def log_ids_of(runtime: Runtime) -> dict[str, str]:
     """Return the log id of each input topic; a topic that is made again has another."""
-    return {topic: insist(partial(runtime.log.log_id, topic)) for topic in INPUT_TOPICS}
+    return {
+        topic: retry_until_available(partial(runtime.log.log_id, topic)) for topic in INPUT_TOPICS
+    }
 
 
 def check_log_ids(runtime: Runtime, known: Mapping[str, str]) -> None:
@@ -47,10 +49,14 @@ def opened(
     if not partitions:
         return {}
     check_log_ids(runtime, log_ids)
-    marks = insist(runtime.store.marks)
+    marks = retry_until_available(runtime.store.marks)
     topics = sorted({partition.topic for partition in partitions})
-    starts = {topic: insist(partial(runtime.log.start_offsets, topic)) for topic in topics}
-    ends = {topic: insist(partial(runtime.log.end_offsets, topic)) for topic in topics}
+    starts = {
+        topic: retry_until_available(partial(runtime.log.start_offsets, topic)) for topic in topics
+    }
+    ends = {
+        topic: retry_until_available(partial(runtime.log.end_offsets, topic)) for topic in topics
+    }
     chains = {}
     for partition in sorted(partitions):
         mark = f"{log_ids[partition.topic]}/{partition.n}"

@@ -10,7 +10,7 @@ from typing import Final
 from connectors.log.base import Record
 from flows.ingest.read_session import ReadSession
 from flows.runtime.context import Runtime
-from flows.runtime.retry import insist
+from flows.runtime.retry import retry_until_available
 from state.events.messages import Event, SupplierStock
 from state.events.ops import COUNT, Op
 from state.protocol.figures import StoredPosition
@@ -43,7 +43,7 @@ def why_quarantined(
         return verdict(list(counts.values()), stored, data.as_of_ms, allowed_pct)
 
     mark = f"{run.log_ids[record.topic]}/{record.partition}"
-    return insist(lambda: decisions.decide_once(mark, record.offset, decide))
+    return retry_until_available(lambda: decisions.decide_once(mark, record.offset, decide))
 
 
 def verdict(

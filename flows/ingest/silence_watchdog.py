@@ -14,7 +14,7 @@ import structlog
 from connectors.log.base import Partition
 from flows.ingest.arrivals import Arrivals
 from flows.runtime.context import Runtime
-from flows.services.policy.overlay import steer
+from flows.services.policy.overlay import change_overlay
 from monitoring import metrics
 from state.policy.document import Location
 from state.policy.opening_hours import open_ms
@@ -119,7 +119,7 @@ class SilenceWatchdog:
         room = SILENT_MAX - len(overlay.silent) + len(spoke)
         if not spoke and not (new and room > 0):
             return
-        if steer(self._runtime, partial(change_silent, fell=new, spoke=spoke)):
+        if change_overlay(self._runtime, partial(change_silent, fell=new, spoke=spoke)):
             left_out = self._runtime.policy.silent
             self._arrivals.watch(watched.keys(), left_out)
             for name in sorted(set(left_out) - overlay.silent.keys()):

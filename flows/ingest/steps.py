@@ -24,7 +24,7 @@ from flows.ingest.read_session import Batch, ReadSession
 from flows.ingest.shrink_guard import why_quarantined
 from flows.runtime.context import Runtime
 from flows.runtime.policy_follower import follow_policy
-from flows.runtime.retry import insist, insistent
+from flows.runtime.retry import pipelined_retry, retry_until_available
 from monitoring import metrics
 from state.events.messages import Event
 from state.events.normalise import effects
@@ -104,7 +104,7 @@ def normalise(runtime: Runtime, decoded: Decoded) -> Normal:
     """
     newest_ms = max((record.timestamp_ms for record in decoded.batch.records), default=0)
     if newest_ms >= runtime.codes_until_ms:
-        insist(partial(follow_policy, runtime))
+        retry_until_available(partial(follow_policy, runtime))
     compiled, codes = runtime.policy.compiled, runtime.policy.codes
     guarded = compiled.guarded
     events: dict[Partition, list[NormalEvent]] = {partition: [] for partition in decoded.batch.upto}
@@ -206,7 +206,7 @@ def _sent(runtime: Runtime, packer: Packer, normal: Normal) -> Callable[[], Batc
     ]
     packed = packer.pack(by_chain, policy.locate, runtime.clock.now_us(), policy.sums_revision)
     turns = list(rounds(packed))
-    answers = insistent(partial(runtime.store.begin_apply, turns))
+    answers = pipelined_retry(partial(runtime.store.begin_apply, turns))
     return lambda: _applied(runtime, normal, turns, answers)
 
 
@@ -257,7 +257,7 @@ def append_all(runtime: Runtime, messages: Sequence[Outgoing]) -> None:
             lasting = (e for e in failed if isinstance(e, LogUnavailable | LogRefused))
             raise next(lasting, LogUnavailable(str(failed[0])))
 
-    insist(attempt)
+    retry_until_available(attempt)
 
 
 def _measure(

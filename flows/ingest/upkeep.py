@@ -10,7 +10,7 @@ from flows.ingest.silence_report import SilenceReport
 from flows.ingest.silence_watchdog import SilenceWatchdog
 from flows.runtime.context import Runtime
 from flows.runtime.periodic import Periodic
-from flows.runtime.retry import insist
+from flows.runtime.retry import retry_until_available
 
 LAG_S = 5.0
 """Between two looks at clocks and lag: each holds the reader up for as long as servers take to answer."""
@@ -49,25 +49,29 @@ class Upkeep:
     def _watch(self, now_s: float) -> None:
         session = self._session
         if not session.behind:
-            insist(partial(self._watchdog.look, now_s, session.chains, self._newest_ms))
+            retry_until_available(
+                partial(self._watchdog.look, now_s, session.chains, self._newest_ms)
+            )
 
     def _look_at_lag(self, now_s: float) -> None:
         """Report whether clocks agree, how far this reader lags, and which locations are silent."""
         runtime, session = self._runtime, self._session
         runtime.problems["clock"] = self._clock_problem()
-        ends = insist(lambda: runtime.log.ends(session.chains.keys()))
+        ends = retry_until_available(lambda: runtime.log.ends(session.chains.keys()))
         positions = {partition: chain.position for partition, chain in session.chains.items()}
         session.lag.look(positions, ends, runtime.clock.now_ms())
         if self._report is not None:
-            insist(partial(self._report.look, now_s, session.lag.behind, self._newest_ms))
+            retry_until_available(
+                partial(self._report.look, now_s, session.lag.behind, self._newest_ms)
+            )
 
     def _trim(self, now_s: float) -> None:
         if self._retention is not None:
-            insist(partial(self._retention.trim, now_s, self._session.chains.keys()))
+            retry_until_available(partial(self._retention.trim, now_s, self._session.chains.keys()))
 
     def _clock_problem(self) -> str | None:
         runtime = self._runtime
-        skew_ms = insist(lambda: runtime.primaries.skew_ms(runtime.clock.now_ms()))
+        skew_ms = retry_until_available(lambda: runtime.primaries.skew_ms(runtime.clock.now_ms()))
         return (
             f"clock: expected within 1 s of the server's, got {skew_ms} ms"
             if abs(skew_ms) > SKEW_MAX_MS

@@ -21,8 +21,8 @@ from flows.publish.messages import channel_frozen
 from flows.runtime.active_policy import PCT, ActivePolicy, zero_guards
 from flows.runtime.context import Runtime
 from flows.runtime.policy_follower import follow_policy
-from flows.runtime.retry import insist
-from flows.services.policy.overlay import steer
+from flows.runtime.retry import retry_until_available
+from flows.services.policy.overlay import change_overlay
 from monitoring import metrics
 from state.policy import overlay
 from state.policy.overlay import ACCEPT_MS, BREAKER
@@ -59,7 +59,9 @@ def judge(runtime: Runtime, policy: ActivePolicy, moves: Moves) -> bool:
     for channel in sorted(moves.falls.keys() | moves.rises.keys()):
         falls, moved = moves.falls[channel], moves.rises[channel] - moves.falls[channel]
         counts = falls > 0 and not is_accepted(runtime, policy, channel)
-        fell, shown = insist(partial(_count, runtime, channel, falls if counts else 0, moved))
+        fell, shown = retry_until_available(
+            partial(_count, runtime, channel, falls if counts else 0, moved)
+        )
         least = policy.compiled.policy.zero_guard_min
         if counts and fell >= least and fell * PCT > moves.limits[channel] * shown:
             why = (
@@ -67,7 +69,7 @@ def judge(runtime: Runtime, policy: ActivePolicy, moves: Moves) -> bool:
                 f"{2 * SLOT_MS // 1000} s, more than zero_guard_pct {moves.limits[channel]}"
             )
             freeze(runtime, channel, why)
-            insist(partial(_take_back, runtime, channel, falls))
+            retry_until_available(partial(_take_back, runtime, channel, falls))
             froze = True
     return froze
 
@@ -93,14 +95,14 @@ def freeze(runtime: Runtime, channel: str, why: str) -> None:
     """Freeze a channel, and tell why; one that another publisher froze meanwhile is told of already."""
     now_ms = runtime.clock.now_ms()
     held = partial(overlay.hold, channel=channel, held="frozen", now_ms=now_ms, by=BREAKER, why=why)
-    if steer(runtime, held):
+    if change_overlay(runtime, held):
         metrics.BREAKER_TRIPS.labels(channel).inc()
         _log.error("channel frozen", channel=channel, why=why)
         (told,) = runtime.log.append([channel_frozen(channel, why, now_ms)])
         # Who is not told by the log is by the metrics, for as long as the channel is frozen.
         metrics.EMITTED_FAILED.inc(isinstance(told, AppendFailed))
     else:
-        insist(partial(follow_policy, runtime))
+        retry_until_available(partial(follow_policy, runtime))
 
 
 def _take_back(runtime: Runtime, channel: str, falls: int) -> None:
@@ -129,7 +131,7 @@ def count_all(runtime: Runtime, channels: Collection[str]) -> Counter[str]:
     """Return the same over every SKU of the store."""
     listed = runtime.shared.listed
     found: Counter[str] = Counter()
-    rest = iter(insist(lambda: sorted(set(runtime.store.skus()))))
+    rest = iter(retry_until_available(lambda: sorted(set(runtime.store.skus()))))
     while some := list(islice(rest, CHUNK)):
-        found += insist(partial(listed.of, some, channels))
+        found += retry_until_available(partial(listed.of, some, channels))
     return found

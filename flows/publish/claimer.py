@@ -21,7 +21,7 @@ from flows.runtime.context import Runtime
 from flows.runtime.idle import Idle
 from flows.runtime.policy_follower import follow_policy
 from flows.runtime.rebuild_sums import rebuild
-from flows.runtime.retry import insist, insistent
+from flows.runtime.retry import pipelined_retry, retry_until_available
 from flows.runtime.shard_tick import tick
 from monitoring import metrics
 from state.protocol.claim import Claim, Claimed
@@ -105,7 +105,9 @@ class Claimer:
             tuple(gate for _, gate in policy.gates),
         )
         calls = dict.fromkeys(range(runtime.store.shards), call)
-        return Asked(policy, business_ms, insistent(partial(runtime.store.begin_claim, calls)))
+        return Asked(
+            policy, business_ms, pipelined_retry(partial(runtime.store.begin_claim, calls))
+        )
 
     def take(self, asked: Asked, now_s: float) -> Taken[Claims]:
         """Wait for the answers; leave out shards that failed over, follow a newer policy, rebuild stale sums."""
@@ -119,13 +121,13 @@ class Claimer:
             if isinstance(reply, StalePolicy):
                 refused = True
                 metrics.REFUSED_CLAIMS.inc()
-                insist(partial(follow_policy, self.runtime))
+                retry_until_available(partial(follow_policy, self.runtime))
                 continue
             self._newest_ms = max(self._newest_ms, reply.business_ms)
             metrics.HOLDS.labels("lapsed").inc(reply.expired)
             more = more or len(reply.due) + len(reply.stale) >= CLAIM_MAX
             if reply.stale:
-                insist(partial(rebuild, self.runtime, shard, reply.stale))
+                retry_until_available(partial(rebuild, self.runtime, shard, reply.stale))
                 more = True
             if reply.due:
                 by_shard[shard] = reply
@@ -160,7 +162,7 @@ class Claimer:
         primaries, made = self.runtime.primaries, self.runtime.primaries.connections.made
         if made == self._connections:
             return set()
-        now = insist(lambda: primaries.identities(self.runtime.store.shards))
+        now = retry_until_available(lambda: primaries.identities(self.runtime.store.shards))
         moved = {
             n for n, (was, found) in enumerate(zip(self._servers, now, strict=True)) if was != found
         }
@@ -174,7 +176,7 @@ class Claimer:
         """Assert the policy, spread the newest business time, notice a server that rolled back."""
         self._ticked_s = now_s
         runtime = self.runtime
-        insist(partial(follow_policy, runtime))
+        retry_until_available(partial(follow_policy, runtime))
         report_held(runtime.policy)
         self._connections = runtime.primaries.connections.made
         event_ms = self._newest_ms if runtime.settings.clock == "event" else 0

@@ -11,7 +11,7 @@ from typing import Final
 
 from flows.runtime.active_policy import ActivePolicy
 from flows.runtime.context import Runtime
-from flows.runtime.retry import insist
+from flows.runtime.retry import retry_until_available
 from state.policy.impact import PolicyChange
 from state.protocol.claim import Hasten
 
@@ -98,7 +98,7 @@ def _expedited(runtime: Runtime, change: PolicyChange) -> Iterator[int]:
     store = runtime.store
     cursors: dict[int, int] = dict.fromkeys(range(store.shards), 0)
     while cursors:
-        found = insist(partial(store.scan, cursors))
+        found = retry_until_available(partial(store.scan, cursors))
         now_ms = runtime.clock.now_ms() - runtime.settings.tick_ms
         calls = {
             shard: Hasten(now_ms, tuple(filter(change.may_fall, names)))
@@ -106,6 +106,6 @@ def _expedited(runtime: Runtime, change: PolicyChange) -> Iterator[int]:
         }
         calls = {shard: call for shard, call in calls.items() if call.skus}
         if calls:
-            insist(partial(store.hasten, calls))
+            retry_until_available(partial(store.hasten, calls))
         cursors = {shard: cursor for shard, (cursor, _) in found.items() if cursor}
         yield sum(len(call.skus) for call in calls.values())

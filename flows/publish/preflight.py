@@ -15,7 +15,7 @@ import orjson
 from flows.publish.circuit_breaker import Moves, freeze, is_accepted
 from flows.runtime.active_policy import PCT, ActivePolicy, zero_guards
 from flows.runtime.context import Runtime
-from flows.runtime.retry import insist
+from flows.runtime.retry import retry_until_available
 from flows.services.queries.current_levels import levels_now, moment
 from state.protocol.figures import SkuState
 
@@ -48,14 +48,14 @@ class Preflight:
     def _judge(self, policy: ActivePolicy, guarded: dict[str, int]) -> None:
         runtime = self._runtime
         moves, shown, sampled = Moves(guarded), dict.fromkeys(guarded, 0), 0
-        now = insist(lambda: moment(runtime))
+        now = retry_until_available(lambda: moment(runtime))
         for state in self._sample():
             before = orjson.loads(state.levels) if state.levels else {}
             moves.note(before, levels_now(state, policy, now))
             for channel in guarded:
                 shown[channel] += before.get(channel, 0) > 0
             sampled += 1
-        total = insist(runtime.store.sku_count)
+        total = retry_until_available(runtime.store.sku_count)
         for channel, pct in guarded.items():
             fall, seen = moves.falls[channel], shown[channel]
             # As many as a sample of this size has too many once in 40 times; all SKUs are no sample.
@@ -71,7 +71,7 @@ class Preflight:
 
     def _sample(self) -> Iterator[SkuState]:
         store = self._runtime.store
-        found = insist(lambda: store.scan(dict.fromkeys(range(store.shards), 0)))
+        found = retry_until_available(lambda: store.scan(dict.fromkeys(range(store.shards), 0)))
         most = max(1, SAMPLE // store.shards)
         skus = [sku for _, names in found.values() for sku in names[:most]]
-        yield from filter(None, insist(lambda: list(store.read_many(skus))))
+        yield from filter(None, retry_until_available(lambda: list(store.read_many(skus))))

@@ -18,10 +18,10 @@ from flows.publish.claimer import Claims
 from flows.publish.messages import Rendered, Writer
 from flows.runtime.active_policy import zero_guards
 from flows.runtime.context import Runtime
-from flows.runtime.retry import insistent
+from flows.runtime.retry import pipelined_retry
 from monitoring import metrics
 from state.policy.compiled import Compiled, compiled
-from state.policy.overlay import laid_over
+from state.policy.overlay import apply_overlay
 from state.protocol.claim import Settle
 from state.rules.decision import Decision, Moment
 
@@ -62,7 +62,7 @@ def guard(runtime: Runtime, decided: Decided) -> Decided:
             moves.note(orjson.loads(decision.due.levels or "{}"), decision.levels)
     if not judge(runtime, policy, moves):
         return decided
-    held = compiled(laid_over(policy.of_file, runtime.policy.overlay))
+    held = compiled(apply_overlay(policy.of_file, runtime.policy.overlay))
     return Decided(decided.claims, _decisions(runtime, decided.claims, held))
 
 
@@ -148,7 +148,7 @@ def _settling(runtime: Runtime, emitted: Emitted) -> Callable[[], int]:
     items = _settlements(runtime, emitted)
     now_us, revision = runtime.clock.now_us(), claims.policy.revision
     begin = partial(runtime.store.begin_settle, now_us, revision, items)
-    answer = insistent(begin) if items else int
+    answer = pipelined_retry(begin) if items else int
 
     def settled() -> int:
         latest = answer()

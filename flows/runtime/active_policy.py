@@ -9,7 +9,7 @@ import orjson
 from state.events.codes import CodeTable, codes
 from state.policy.channel_rules import goes_by_lag
 from state.policy.compiled import Compiled, compiled
-from state.policy.overlay import Overlay, laid_over, silent
+from state.policy.overlay import Overlay, apply_overlay, silent
 from state.protocol.claim import Gate
 from state.protocol.common import LocationTerms
 from state.store.policy import PolicyRecord
@@ -29,7 +29,7 @@ class ActivePolicy:
         self.of_file = record.policy
         self.overlay = record.overlay
         """What was decided at run time, applied over the policy of the file."""
-        self.compiled: Compiled = compiled(laid_over(record.policy, record.overlay))
+        self.compiled: Compiled = compiled(apply_overlay(record.policy, record.overlay))
         self.silent: tuple[str, ...] = silent(record.policy, record.overlay)
         """Locations whose stock does not count now."""
         self.gates: tuple[tuple[str, Gate], ...] = tuple(_gates(self.compiled, record.overlay))

@@ -5,7 +5,7 @@ from connectors.config.policy_file import ConfigError
 from connectors.log.base import LogRefused, UnknownTopic
 from connectors.redis.embedded import EmbeddedError
 from connectors.redis.server import ServerAway, ServerError
-from flows.runtime.retry import Stopped, is_away
+from flows.runtime.retry import Stopped, is_unavailable
 from monitoring.server import AddressUnavailableError
 from state.store.policy import NoPolicy
 
@@ -27,7 +27,7 @@ def verdict(error: BaseException) -> tuple[int, str]:
             seen, ServerError | NoPolicy | EmbeddedError | AddressUnavailableError | LogRefused
         ):
             return USAGE, str(seen)
-        if isinstance(seen, ServerAway | Stopped) or is_away(seen):
+        if isinstance(seen, ServerAway | Stopped) or is_unavailable(seen):
             return AWAY_EXIT, str(seen) or "stopped while a server was away"
         seen = seen.__cause__ or seen.__context__
     return FINDING, f"{type(error).__name__}: {error}"

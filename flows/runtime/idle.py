@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from connectors.log.base import INPUT_TOPICS, Partition
 from flows.runtime import signals
 from flows.runtime.context import Runtime
-from flows.runtime.retry import insist, is_away
+from flows.runtime.retry import is_unavailable, retry_until_available
 from state.protocol.common import ABSENT
 
 LOOK_EVERY_S = 0.25
@@ -70,7 +70,7 @@ class Idle:
         """Say whether all has been quiet for `QUIET_S`. Looks at most every `LOOK_EVERY_S`."""
         if now_s - self._looked_s >= LOOK_EVERY_S:
             self._looked_s = now_s
-            if not insist(self.is_now):
+            if not retry_until_available(self.is_now):
                 self._since_s = None
             elif self._since_s is None:
                 self._since_s = now_s
@@ -114,6 +114,6 @@ def _look(runtime: Runtime) -> Waited:
     try:
         return Waited(is_idle=False, left=open_work(runtime))
     except Exception as error:
-        if not is_away(error):
+        if not is_unavailable(error):
             raise
         return Waited(is_idle=False, left=None, error=error)

@@ -18,7 +18,7 @@ class RefusedForNow(Exception):
     """A server refuses for a while; in its own words."""
 
 
-AWAY = (
+UNAVAILABLE = (
     RefusedForNow,
     redis.ConnectionError,
     redis.TimeoutError,
@@ -28,7 +28,7 @@ AWAY = (
     redis.exceptions.TryAgainError,
     LogUnavailable,
 )
-"""Errors after which a call is repeated; `is_away` knows more, of which the library makes no classes."""
+"""Errors after which a call is repeated; `is_unavailable` knows more, of which the library makes no classes."""
 
 UNANSWERED = (LogUnavailable, redis.ConnectionError, redis.TimeoutError)
 """Errors after which it is unknown whether an append was done."""
@@ -41,25 +41,25 @@ class Stopped(Exception):
     """Raised out of a repeated call when the process was asked to stop."""
 
 
-def is_away(error: BaseException) -> bool:
+def is_unavailable(error: BaseException) -> bool:
     """Say whether a server is away, or refuses for now, so that the call may be repeated.
 
     For now: while a long script runs (BUSY), its disk is full (MISCONF), its memory is, or too few of its
     replicas follow (NOREPLICAS).
     """
-    return isinstance(error, AWAY) or (
+    return isinstance(error, UNAVAILABLE) or (
         isinstance(error, redis.ResponseError) and _REFUSED_FOR_NOW.search(str(error)) is not None
     )
 
 
-def insist(call: Callable[[], Answer]) -> Answer:
+def retry_until_available(call: Callable[[], Answer]) -> Answer:
     """Repeat a call that may be repeated for as long as a server is away, or refuses for now.
 
     Raises:
         Stopped: the process was asked to stop meanwhile.
     """
     for attempt in stamina.retry_context(
-        on=is_away, attempts=None, timeout=None, wait_initial=0.05, wait_max=1.0
+        on=is_unavailable, attempts=None, timeout=None, wait_initial=0.05, wait_max=1.0
     ):
         with attempt:
             if attempt.num > 1 and stop.wanted():
@@ -67,19 +67,19 @@ def insist(call: Callable[[], Answer]) -> Answer:
             try:
                 return call()
             except redis.ResponseError as error:
-                _note_away(error, attempt.num)
-                if isinstance(error, AWAY) or not is_away(error):
+                _note_unavailable(error, attempt.num)
+                if isinstance(error, UNAVAILABLE) or not is_unavailable(error):
                     raise
                 # The library's own class would tell a log nothing of the reason.
                 raise RefusedForNow(str(error)) from error
-            except AWAY as error:
-                _note_away(error, attempt.num)
+            except UNAVAILABLE as error:
+                _note_unavailable(error, attempt.num)
                 raise
     raise AssertionError("a retry without end ended")
 
 
-def insistent(begin: Callable[[], Callable[[], Answer]]) -> Callable[[], Answer]:
-    """Begin a call now; what is returned waits for its answer, and makes the call again as `insist` does.
+def pipelined_retry(begin: Callable[[], Callable[[], Answer]]) -> Callable[[], Answer]:
+    """Begin a call now; what is returned waits for its answer, and makes the call again as `retry_until_available` does.
 
     What was under way when the connection broke may be done or not: all of it is sent again.
     """
@@ -89,12 +89,12 @@ def insistent(begin: Callable[[], Callable[[], Answer]]) -> Callable[[], Answer]
         receive = under_way.pop() if under_way else begin()
         return receive()
 
-    return partial(insist, answer)
+    return partial(retry_until_available, answer)
 
 
-def _note_away(error: Exception, attempt: int) -> None:
+def _note_unavailable(error: Exception, attempt: int) -> None:
     """Count a call that is made again, and log the first time of each call: it is waited for until it works."""
-    if not is_away(error):
+    if not is_unavailable(error):
         return
     server = "log" if isinstance(error, LogError) else "store"
     metrics.RETRIES.labels(server).inc()

@@ -13,7 +13,7 @@ import structlog
 
 from connectors.redis.server import SKEW_MAX_MS
 from flows.runtime.context import Runtime
-from flows.runtime.retry import insist
+from flows.runtime.retry import retry_until_available
 from monitoring import metrics
 from state.protocol.apply import Part
 from state.protocol.common import Behind
@@ -54,10 +54,10 @@ def tick(
     `parts` returns for a shard what is known of the log, `business_ms` is the newest event time known here, `pace_us`
     the time between SKUs that the shard requeues after a new policy.
     """
-    servers = insist(lambda: runtime.primaries.identities(runtime.store.shards))
+    servers = retry_until_available(lambda: runtime.primaries.identities(runtime.store.shards))
     calls = calls_of(runtime, servers, parts, business_ms, pace_us)
     ticks = Ticks(servers)
-    for shard, reply in insist(lambda: runtime.store.tick(calls)).items():
+    for shard, reply in retry_until_available(lambda: runtime.store.tick(calls)).items():
         if isinstance(reply, Behind):
             if parts is None:
                 raise TypeError("a tick without parts cannot be behind")
@@ -96,8 +96,8 @@ def calls_of(
 
 def recover(runtime: Runtime, shard: int, begin: int) -> None:
     """Carry a shard through a recovery (1), its repetition (2), or a resync (`RESYNC`)."""
-    servers = insist(lambda: runtime.primaries.identities(runtime.store.shards))
+    servers = retry_until_available(lambda: runtime.primaries.identities(runtime.store.shards))
     call = Recover(runtime.clock.now_us(), servers[shard], begin, SKEW_MAX_MS, RECOVER_CHUNK)
-    insist(lambda: runtime.store.recover(shard, call))
+    retry_until_available(lambda: runtime.store.recover(shard, call))
     if begin != RESYNC:
         metrics.RECOVERIES.inc()

@@ -79,7 +79,7 @@ def from_json(document: bytes | None) -> Overlay:
     return Overlay() if document is None else msgspec.json.decode(document, type=Overlay)
 
 
-def laid_over(policy: Policy, overlay: Overlay) -> Policy:
+def apply_overlay(policy: Policy, overlay: Overlay) -> Policy:
     """Return the policy with the modes of the channels that are held. A shadow channel stays one."""
     held = {name: each.held for name, each in overlay.channels.items() if each.held}
     if not held:

@@ -14,7 +14,7 @@ from typing import TypeVar
 from connectors.redis.cluster import ClusterClient
 from connectors.redis.server import Server
 from flows.runtime.clock import now_us
-from flows.runtime.retry import AWAY
+from flows.runtime.retry import UNAVAILABLE
 from state.events.ops import MOVE
 from state.protocol.common import Behind, LocationTerms
 from state.protocol.control import Recover, Tick
@@ -93,7 +93,7 @@ class Load:
         while True:
             try:
                 return call()
-            except AWAY as error:
+            except UNAVAILABLE as error:
                 self.away[type(error).__name__] += 1
                 if self._stop.wait(0.01) and sum(self.away.values()) > 100_000:
                     raise

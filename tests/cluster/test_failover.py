@@ -8,7 +8,7 @@ from redis.exceptions import ClusterDownError
 
 from connectors.redis.cluster import ClusterClient
 from connectors.redis.server import Server, ServerAway, server
-from flows.runtime.retry import AWAY
+from flows.runtime.retry import UNAVAILABLE
 from state.protocol.keys import Keys
 from state.store.shards import Store
 from tests.cluster.load import SHARDS, Load
@@ -120,5 +120,5 @@ def test_without_the_majority_of_its_primaries_every_call_says_that_the_cluster_
     ):
         raise AssertionError("it answered")
     for call in (store.marks, cluster_client.ping, lambda: cluster_client.hget("store", "shards")):
-        with pytest.raises(AWAY):
+        with pytest.raises(UNAVAILABLE):
             call()

@@ -15,8 +15,8 @@ import redis
 from connectors.config.settings import Settings
 from connectors.redis.server import ServerAway
 from flows.runtime.session import connected
-from flows.services.holds.service import Holding
-from flows.services.holds.values import Made, Wanted
+from flows.services.holds.service import HoldService
+from flows.services.holds.values import HoldCreated, Wanted
 
 TURN_S = 0.05
 AWAY_S = 0.2
@@ -49,11 +49,11 @@ class Checkouts:
         while not self._stopped.is_set():
             try:
                 with connected(self._settings) as run:
-                    self._claim(Holding(run))
+                    self._claim(HoldService(run))
             except (redis.RedisError, ServerAway, OSError):
                 self._stopped.wait(AWAY_S)
 
-    def _claim(self, holding: Holding) -> None:
+    def _claim(self, holding: HoldService) -> None:
         chance = self._chance
         channels = [channel.id for channel in holding.runtime.policy.compiled.policy.channels]
         shops = [where for where in holding.runtime.policy.compiled.locations if where[0] == "s"]
@@ -73,7 +73,7 @@ class Checkouts:
                 ttl_s=TTL_S, partial=chance.randrange(2) == 0,
             )  # fmt: skip
             found = holding.create(wanted)
-            if isinstance(found, Made):
+            if isinstance(found, HoldCreated):
                 self.made += 1
                 if chance.randrange(2):
                     holding.release(name)

@@ -14,7 +14,7 @@ from urllib.request import urlopen
 import orjson
 from prometheus_client.parser import text_string_to_metric_families as families
 
-from flows.runtime.retry import is_away
+from flows.runtime.retry import is_unavailable
 from tests.faults.worker import Record, read_record
 from tests.patience import PATIENCE_S
 from tests.servers.kafka import bound_to_us, free_ports
@@ -118,7 +118,7 @@ def asked(call: Callable[[], Answer], within_s: float = PATIENCE_S) -> Answer:
         try:
             return call()
         except Exception as error:
-            if not is_away(error) or time.monotonic() > deadline:
+            if not is_unavailable(error) or time.monotonic() > deadline:
                 raise
             time.sleep(POLL_S)
 
@@ -131,7 +131,7 @@ def until(condition: Callable[[], object], what: str, within_s: float = PATIENCE
             if condition():
                 return
         except Exception as error:
-            if not is_away(error):
+            if not is_unavailable(error):
                 raise
             time.sleep(POLL_S)
         time.sleep(0.002)

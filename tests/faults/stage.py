@@ -13,7 +13,7 @@ from connectors.config.settings import PREFIX, Settings
 from connectors.redis.embedded import _is_kept
 from flows.runtime.context import Runtime
 from flows.runtime.idle import open_work
-from flows.runtime.retry import is_away
+from flows.runtime.retry import is_unavailable
 from flows.runtime.session import runtime
 from tests import evidence
 from tests.faults.check import Found, Verdict, judge, left_open
@@ -175,7 +175,7 @@ class Stage:
             try:
                 work, live = open_work(self.run), self._holds()
             except Exception as error:
-                if not is_away(error):
+                if not is_unavailable(error):
                     raise
                 words, quiet_s = f"a server is away: {error}", None
             else:

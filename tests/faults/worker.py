@@ -91,14 +91,14 @@ def tell_repetitions() -> None:
 
     from flows.runtime import retry
 
-    log, note = structlog.get_logger(), retry._note_away
+    log, note = structlog.get_logger(), retry._note_unavailable
 
     def noted(error: Exception, attempt: int) -> None:
         note(error, attempt)
-        if retry.is_away(error):
+        if retry.is_unavailable(error):
             log.warning("call repeated", error=f"{type(error).__name__}: {error}")
 
-    retry._note_away = noted
+    retry._note_unavailable = noted
 
 
 def main() -> None:

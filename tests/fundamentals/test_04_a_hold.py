@@ -7,8 +7,8 @@ pinned for one order, then `order.placed` is appended to the log with the name o
 reserved pieces into ordered ones in one step. They are never counted twice, and never free in between.
 """
 
-from flows.services.holds.service import Holding
-from flows.services.holds.values import Confirmed, Made, NotDone, Wanted
+from flows.services.holds.service import HoldService
+from flows.services.holds.values import Confirmed, HoldCreated, HoldRejected, Wanted
 from tests.flows.harness import Engine
 from tests.flows.shop import lines
 from tests.fundamentals.story import levels, run_flows
@@ -19,10 +19,10 @@ def test_of_two_customers_only_one_gets_the_last_pieces_until_they_are_released(
 ) -> None:
     penstock.send("wms.receipt", location="wh", reference="delivery-1", lines=lines(A=5))
     run_flows(penstock)
-    checkout = Holding(penstock.run)
-    assert isinstance(checkout.create(Wanted("cart-1", (("A", 4),), channel="shop")), Made)
+    checkout = HoldService(penstock.run)
+    assert isinstance(checkout.create(Wanted("cart-1", (("A", 4),), channel="shop")), HoldCreated)
     refused = checkout.create(Wanted("cart-2", (("A", 2),), channel="shopee"))
-    assert isinstance(refused, NotDone)
+    assert isinstance(refused, HoldRejected)
     assert refused.reason == "short"
     run_flows(penstock)
     assert levels(penstock, "A") == {"shop": 1, "shopee": 0}
@@ -34,7 +34,7 @@ def test_of_two_customers_only_one_gets_the_last_pieces_until_they_are_released(
 def test_a_confirmed_hold_becomes_an_order_and_the_level_stays(penstock: Engine) -> None:
     penstock.send("wms.receipt", location="wh", reference="delivery-1", lines=lines(A=5))
     run_flows(penstock)
-    checkout = Holding(penstock.run)
+    checkout = HoldService(penstock.run)
     checkout.create(Wanted("cart-1", (("A", 4),), channel="shop"))
     assert isinstance(checkout.confirm("cart-1", "o1"), Confirmed)
     run_flows(penstock)

@@ -18,8 +18,8 @@ from connectors.config import settings as environment
 from flows.runtime.clock import now_ms
 from flows.runtime.policy_follower import follow_policy
 from flows.runtime.session import connected
-from flows.services.holds.service import Holding
-from flows.services.holds.values import Confirmed, Made, Wanted
+from flows.services.holds.service import HoldService
+from flows.services.holds.values import Confirmed, HoldCreated, Wanted
 
 CHANNEL = "shop"
 EVERY_S = 0.05
@@ -31,7 +31,9 @@ UNITS_MAX = 3
 class Checkout:
     """One of them."""
 
-    def __init__(self, holding: Holding, name: str, chance: random.Random, journal: Path) -> None:
+    def __init__(
+        self, holding: HoldService, name: str, chance: random.Random, journal: Path
+    ) -> None:
         self._holding = holding
         self._name = name
         self._chance = chance
@@ -48,7 +50,7 @@ class Checkout:
         )
         began_ms = now_ms()
         made = self._holding.create(wanted)
-        if not isinstance(made, Made):
+        if not isinstance(made, HoldCreated):
             self.outcomes[made.reason] += 1
             return
         self._note(began_ms, sku, units)
@@ -79,7 +81,7 @@ def main(words: list[str]) -> int:
     name, seed, stop, journal, *skus = words
     with connected(environment.load()) as run:
         follow_policy(run)
-        checkout = Checkout(Holding(run), name, random.Random(int(seed)), Path(journal))
+        checkout = Checkout(HoldService(run), name, random.Random(int(seed)), Path(journal))
         number = 0
         while not Path(stop).exists():
             number += 1

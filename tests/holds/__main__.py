@@ -25,10 +25,10 @@ from connectors.config.settings import Settings
 from connectors.redis.embedded import embedded
 from flows.runtime.context import Runtime
 from flows.runtime.policy_follower import follow_policy
-from flows.runtime.retry import insist
+from flows.runtime.retry import retry_until_available
 from flows.runtime.session import connected
-from flows.services.holds.service import Holding
-from flows.services.holds.values import Confirmed, Made, Wanted
+from flows.services.holds.service import HoldService
+from flows.services.holds.values import Confirmed, HoldCreated, Wanted
 from tests.holds.asking import asked
 from tests.holds.board import Board
 from tests.holds.engine import ENDED_WITHIN_S, Engine, every, running
@@ -190,10 +190,10 @@ def _sell_off(engine: Engine, run: Runtime) -> int:
     print("holds: waiting for the last holds to end", file=sys.stderr)
     for _ in every(0.2, time.monotonic() + ENDED_WITHIN_S):
         engine.start_flows()
-        if not any(insist(lambda: list(_live(run)))):
+        if not any(retry_until_available(lambda: list(_live(run)))):
             break
     engine.idle()
-    holding, bought = Holding(run), 0
+    holding, bought = HoldService(run), 0
     for turn in range(3):
         wanted = [
             Wanted(f"rest-{turn}-{sku}", ((sku, 1_000_000),), channel="shop", partial=True)
@@ -201,10 +201,10 @@ def _sell_off(engine: Engine, run: Runtime) -> int:
         ]
         for at in range(0, len(wanted), 100):
             some = wanted[at : at + 100]
-            found = insist(partial(holding.create_all, some))
+            found = retry_until_available(partial(holding.create_all, some))
             bought += len(found)
             for each in found:
-                if isinstance(each, Made):
+                if isinstance(each, HoldCreated):
                     confirmed = asked(partial(holding.confirm, each.hold, f"o-{each.hold}"))
                     if not isinstance(confirmed, Confirmed):
                         raise TypeError(f"expected it to be confirmed, got {confirmed}")

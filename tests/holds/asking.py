@@ -4,8 +4,8 @@ import time
 from collections.abc import Callable
 from typing import Final, TypeVar
 
-from flows.runtime.retry import insist
-from flows.services.holds.values import NotDone
+from flows.runtime.retry import retry_until_available
+from flows.services.holds.values import HoldRejected
 from tests.patience import PATIENCE_S
 
 PAUSE_S: Final = 0.05
@@ -21,8 +21,8 @@ def asked(call: Callable[[], Answer]) -> Answer:
     """
     until_s = time.monotonic() + PATIENCE_S
     while True:
-        found = insist(call)
-        if not (isinstance(found, NotDone) and found.reason in {"busy", "unknown"}):
+        found = retry_until_available(call)
+        if not (isinstance(found, HoldRejected) and found.reason in {"busy", "unknown"}):
             return found
         if time.monotonic() > until_s:
             raise TimeoutError(f"asked for {PATIENCE_S:g} s: {found}")

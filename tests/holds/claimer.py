@@ -21,10 +21,10 @@ from connectors.messages.cloudevents import STRUCTURED, structured
 from flows.runtime import signals as stop
 from flows.runtime.context import Runtime
 from flows.runtime.process import collect_rarely
-from flows.runtime.retry import insist
+from flows.runtime.retry import retry_until_available
 from flows.runtime.session import connected
-from flows.services.holds.service import Holding
-from flows.services.holds.values import Confirmed, Made, NotDone, Released, Wanted
+from flows.services.holds.service import HoldService
+from flows.services.holds.values import Confirmed, HoldCreated, HoldRejected, Released, Wanted
 from state.events.order_key import order_key
 from state.protocol.holds import Keep
 from tests.holds.asking import asked
@@ -44,13 +44,13 @@ class Claimer:
 
     def __init__(self, run: Runtime, folder: Path, row: int, seed: int, pin_ms: int) -> None:
         self._run = run
-        self._holding = Holding(run, pin_ms)
+        self._holding = HoldService(run, pin_ms)
         self._pin_ms = pin_ms
         self._board = Board(folder / "board")
         self._row = row
         self._chance = Random(seed)
         self._claims = Claims(f"c{row}-{seed}", seed)
-        self._waiting: list[tuple[int, str, Wanted, Made]] = []
+        self._waiting: list[tuple[int, str, Wanted, HoldCreated]] = []
         """A heap: the turn at which the fate of a hold is decided, and the hold."""
         self._turn = 0
 
@@ -58,7 +58,9 @@ class Claimer:
         """Claim so many times, in one round trip, and decide on holds made before."""
         wanted = [self._claims.draw() for _ in range(number)]
         again = [each for each in wanted if self._chance.random() < REPEATED]
-        self.settle(wanted + again, insist(lambda: self._holding.create_all(wanted + again)))
+        self.settle(
+            wanted + again, retry_until_available(lambda: self._holding.create_all(wanted + again))
+        )
         self.fates()
 
     def claim_one(self) -> None:
@@ -66,12 +68,12 @@ class Claimer:
         wanted = self._claims.draw()
         self.settle([wanted], [asked(lambda: self._holding.create(wanted))])
 
-    def settle(self, wanted: Sequence[Wanted], found: Sequence[Made | NotDone]) -> None:
+    def settle(self, wanted: Sequence[Wanted], found: Sequence[HoldCreated | HoldRejected]) -> None:
         """Count answers, and keep the holds made."""
-        made: dict[str, Made] = {}
+        made: dict[str, HoldCreated] = {}
         short = 0
         for each, outcome in zip(wanted, found, strict=True):
-            if isinstance(outcome, Made):
+            if isinstance(outcome, HoldCreated):
                 if each.hold in made:
                     self._count("repeated")
                     self._count("wrong", int(made[each.hold] != outcome))
@@ -95,7 +97,7 @@ class Claimer:
             _, _, wanted, made = heappop(self._waiting)
             self._fate(wanted, made)
 
-    def _fate(self, wanted: Wanted, made: Made) -> None:
+    def _fate(self, wanted: Wanted, made: HoldCreated) -> None:
         draw = self._chance.random()
         if draw < CONFIRMED:
             if wanted.location:
@@ -110,8 +112,8 @@ class Claimer:
             now_us = self._run.clock.now_us()
             key = order_key(wanted.channel, f"o-{wanted.hold}")
             call = Keep(now_us, wanted.hold, key, now_us // 1000 + self._pin_ms)
-            shards = insist(lambda: self._holding.holds.shards_of(wanted.hold))
-            insist(lambda: self._holding.holds.keep(dict.fromkeys(shards, call)))
+            shards = retry_until_available(lambda: self._holding.holds.shards_of(wanted.hold))
+            retry_until_available(lambda: self._holding.holds.keep(dict.fromkeys(shards, call)))
             self._count("left")
         else:
             self._count("left")
@@ -128,10 +130,10 @@ class Claimer:
             self._count("wrong")
             sys.stderr.write(f"{found}\n")
 
-    def _sell(self, wanted: Wanted, made: Made) -> None:
+    def _sell(self, wanted: Wanted, made: HoldCreated) -> None:
         """Take the goods of a till's hold to the customer, if it still stands."""
         extended = asked(lambda: self._holding.extend(wanted.hold, self._pin_ms // 1000))
-        if isinstance(extended, NotDone):
+        if isinstance(extended, HoldRejected):
             return
         data = {
             "location": wanted.location,
@@ -142,7 +144,7 @@ class Claimer:
         now_ms = self._run.clock.now_ms()
         value = structured(wanted.hold, "/till", "pos.sale", now_ms, data)
         message = Outgoing("pos.sales", wanted.location.encode(), value, STRUCTURED)
-        (result,) = insist(lambda: self._run.log.append([message]))
+        (result,) = retry_until_available(lambda: self._run.log.append([message]))
         self._count("sold", int(isinstance(result, Appended)))
 
     def _count(self, name: str, number: int = 1) -> None:

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from connectors.redis.embedded import Embedded
-from flows.services.holds.service import Holding
-from flows.services.holds.values import Confirmed, Made, Wanted
+from flows.services.holds.service import HoldService
+from flows.services.holds.values import Confirmed, HoldCreated, Wanted
 from state.events.timestamps import rfc3339_ms
 from tests.flows.harness import engine
 from tests.flows.shop import CONFIG
@@ -23,8 +23,8 @@ def test_a_confirmed_hold_does_not_move_business_time_that_events_set(
         lines = [{"sku": "A", "quantity": 5}]
         e.send_at(MONDAY, "wms.receipt", location="wh", reference="r", lines=lines)
         e.ingest()
-        holding = Holding(e.run)
-        assert isinstance(holding.create(Wanted("h", (("A", 2),), channel="shop")), Made)
+        holding = HoldService(e.run)
+        assert isinstance(holding.create(Wanted("h", (("A", 2),), channel="shop")), HoldCreated)
         assert isinstance(holding.confirm("h", "o1"), Confirmed)
         e.ingest()
         state = e.run.store.read("A")

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from connectors.redis.embedded import Embedded
-from flows.services.holds.values import Confirmed, NotDone, Wanted
+from flows.services.holds.values import Confirmed, HoldRejected, Wanted
 from state.events.order_key import order_key
 from state.protocol.holds import Held, Hold, Keep, Kept, Release
 from tests.holds.test_holding import held, selling
@@ -50,7 +50,7 @@ def test_h2_a_hold_that_lapsed_on_one_shard_is_confirmed_on_none(
         late_us = e.run.clock.now_us() + 1_000_000 * 3600
         holding.holds.sweep([last], late_us, 10)
         found = holding.confirm("h", "o1")
-        assert isinstance(found, NotDone)
+        assert isinstance(found, HoldRejected)
         assert found.reason == "gone"
         assert (held(e, "A"), held(e, "B")) == ((0, 0), (0, 0))
         e.ingest()

@@ -9,8 +9,8 @@ import pytest
 
 from connectors.log.base import AppendFailed, LogUnavailable
 from connectors.redis.embedded import Embedded
-from flows.services.holds.service import Holding
-from flows.services.holds.values import Confirmed, Made, NotDone, Released, Wanted
+from flows.services.holds.service import HoldService
+from flows.services.holds.values import Confirmed, HoldCreated, HoldRejected, Released, Wanted
 from state.protocol.holds import HeldLine
 from state.protocol.sharding import shard_of
 from tests.flows.harness import Engine, engine
@@ -20,13 +20,13 @@ SHARDS = 16
 
 
 @contextmanager
-def selling(valkey: Embedded, config: Path, **units: int) -> Iterator[tuple[Engine, Holding]]:
+def selling(valkey: Embedded, config: Path, **units: int) -> Iterator[tuple[Engine, HoldService]]:
     """A shop with units in its warehouse."""
     with engine(valkey, config) as e:
         e.send("wms.receipt", location="wh", reference="r", lines=lines(**units))
         e.ingest()
         e.publish()
-        yield e, Holding(e.run)
+        yield e, HoldService(e.run)
 
 
 def want(hold: str, channel: str = "shop", **units: int) -> Wanted:
@@ -34,7 +34,7 @@ def want(hold: str, channel: str = "shop", **units: int) -> Wanted:
 
 
 def reason(found: Any) -> str:
-    assert isinstance(found, NotDone), found
+    assert isinstance(found, HoldRejected), found
     return found.reason
 
 
@@ -57,7 +57,7 @@ def test_a_hold_takes_units_out_of_every_level_and_gives_them_back(
 ) -> None:
     with selling(valkey, config, A=10) as (e, holding):
         made = holding.create(want("h", A=4))
-        assert isinstance(made, Made)
+        assert isinstance(made, HoldCreated)
         assert made.lines == (HeldLine("A", "", 4),)
         e.publish()
         assert level(e) == 6
@@ -73,7 +73,7 @@ def test_the_same_request_has_the_same_answer_and_another_under_its_name_is_refu
     with selling(valkey, config, A=10) as (e, holding):
         made = holding.create(want("h", A=4))
         assert holding.create(want("h", A=4)) == made
-        assert Holding(e.run).create(want("h", A=4)) == made
+        assert HoldService(e.run).create(want("h", A=4)) == made
         assert reason(holding.create(want("h", A=5))) == "conflict"
         assert reason(holding.create(want("h", channel="shopee", A=4))) == "conflict"
         assert held(e) == (4, 0)
@@ -94,17 +94,17 @@ def test_nothing_is_held_when_one_line_is_short_on_another_shard(
 ) -> None:
     with selling(valkey, config, A=10, B=1) as (e, holding):
         found = holding.create(want("h", A=4, B=2))
-        assert isinstance(found, NotDone)
+        assert isinstance(found, HoldRejected)
         assert (found.reason, found.short) == ("short", (("B", 2, 1),))
         assert (held(e, "A"), held(e, "B")) == ((0, 0), (0, 0))
-        assert isinstance(holding.create(want("h", A=4, B=1)), Made)
+        assert isinstance(holding.create(want("h", A=4, B=1)), HoldCreated)
 
 
 def test_a_partial_hold_takes_what_there_is(valkey: Embedded, config: Path) -> None:
     with selling(valkey, config, A=3, B=1) as (e, holding):
         wanted = Wanted("h", (("A", 5), ("B", 1), ("C", 1)), channel="shop", partial=True)
         made = holding.create(wanted)
-        assert isinstance(made, Made)
+        assert isinstance(made, HoldCreated)
         assert made.lines == (HeldLine("A", "", 3), HeldLine("B", "", 1))
         e.send("wms.receipt", location="wh", reference="r", lines=lines(A=9, C=9))
         e.ingest()
@@ -140,13 +140,13 @@ def test_a_channel_holds_what_it_may_show(valkey: Embedded, config: Path) -> Non
     with selling(valkey, config, A=14) as (_, holding):
         # Half of what shopee's campaign leaves; the cap is about what is shown.
         assert reason(holding.create(want("h", A=6))) == "short"
-        assert isinstance(holding.create(want("h", A=5)), Made)
+        assert isinstance(holding.create(want("h", A=5)), HoldCreated)
         # Of 9 the campaign leaves 5, of which 2 are the shop's.
         assert reason(holding.create(want("g", A=3))) == "short"
-        assert isinstance(holding.create(want("g", A=2)), Made)
+        assert isinstance(holding.create(want("g", A=2)), HoldCreated)
         # Of 7 the campaign leaves 3, and the one unit that is left is at the cut-off.
         assert reason(holding.create(want("f", A=1))) == "short"
-        assert isinstance(holding.create(want("s", "shopee", A=6)), Made)
+        assert isinstance(holding.create(want("s", "shopee", A=6)), HoldCreated)
         assert reason(holding.create(want("z", "closed", A=1))) == "unavailable"
 
 
@@ -159,10 +159,10 @@ def test_a_till_holds_what_its_shop_has_and_nobody_was_promised(
         holding.create(want("cart", A=4))
         # The shop has 5, but all but 3 of the 7 are promised.
         assert reason(holding.create(Wanted("t", (("A", 4),), location="s1"))) == "short"
-        assert isinstance(holding.create(Wanted("t", (("A", 3),), location="s1")), Made)
+        assert isinstance(holding.create(Wanted("t", (("A", 3),), location="s1")), HoldCreated)
         holding.release("cart")
         assert reason(holding.create(Wanted("u", (("A", 3),), location="s1"))) == "short"
-        assert isinstance(holding.create(Wanted("u", (("A", 2),), location="s1")), Made)
+        assert isinstance(holding.create(Wanted("u", (("A", 2),), location="s1")), HoldCreated)
         e.publish()
         assert level(e) == 2
 
@@ -246,7 +246,7 @@ def test_a_hold_that_lapses_is_back_in_the_levels_with_the_next_claim(
         clock, now_us = e.run.clock, e.run.clock.now_us()
         holding.create(Wanted("h", (("A", 4),), channel="shop", ttl_s=1))
         monkeypatch.setattr(clock, "now_us", lambda: now_us + 500_000)
-        assert isinstance(holding.extend("h", 1), Made)
+        assert isinstance(holding.extend("h", 1), HoldCreated)
         monkeypatch.setattr(clock, "now_us", lambda: now_us + 1_400_000)
         e.publish()
         assert level(e) == 6
@@ -267,7 +267,7 @@ def test_a_changed_policy_is_obeyed_by_the_next_hold(valkey: Embedded, config: P
             other.publish()
             # This process knows the old policy, and sums of the old floors.
             assert reason(holding.create(want("h", A=2))) == "short"
-            assert isinstance(holding.create(want("h", A=1)), Made)
+            assert isinstance(holding.create(want("h", A=1)), HoldCreated)
 
 
 def test_who_holds_a_sku_is_told(valkey: Embedded, config: Path) -> None:

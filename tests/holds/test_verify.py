@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from connectors.redis.embedded import Embedded
-from flows.services.holds.service import Holding
-from flows.services.holds.values import Made, Wanted
+from flows.services.holds.service import HoldService
+from flows.services.holds.values import HoldCreated, Wanted
 from state.protocol.sharding import shard_of
 from tests.flows.harness import Engine, engine
 from tests.flows.shop import lines
@@ -76,7 +76,9 @@ def test_units_that_were_sold_where_they_were_not_are_found(opened: Engine, conf
 
 
 def test_a_hold_that_is_left_is_found(opened: Engine, config: Path) -> None:
-    assert isinstance(Holding(opened.run).create(Wanted("h", (("A", 2),), channel="shop")), Made)
+    assert isinstance(
+        HoldService(opened.run).create(Wanted("h", (("A", 2),), channel="shop")), HoldCreated
+    )
     opened.publish()
     found = judged(opened, config)
     assert found.stranded == 5
@@ -84,7 +86,9 @@ def test_a_hold_that_is_left_is_found(opened: Engine, config: Path) -> None:
 
 
 def test_units_that_a_till_reserved_are_found(opened: Engine, config: Path) -> None:
-    assert isinstance(Holding(opened.run).create(Wanted("h", (("A", 2),), location="wh")), Made)
+    assert isinstance(
+        HoldService(opened.run).create(Wanted("h", (("A", 2),), location="wh")), HoldCreated
+    )
     opened.publish()
     found = judged(opened, config)
     assert any("reserved expected 0, got 2" in fault for fault in found.faults)

@@ -18,10 +18,10 @@ from connectors.log.base import AppendFailed, LogUnavailable, Partition
 from flows.runtime import signals
 from flows.runtime.context import Runtime
 from flows.runtime.idle import LOOK_EVERY_S
-from flows.runtime.retry import insist
+from flows.runtime.retry import retry_until_available
 from flows.services.bad_file import BadFile
 from flows.services.corrections.import_counts import SOURCE, Plan
-from flows.services.policy.overlay import steer
+from flows.services.policy.overlay import change_overlay
 from state.events.timestamps import rfc3339_ms
 from state.policy import overlay
 from state.protocol.common import ABSENT
@@ -130,7 +130,7 @@ def declare_complete(
     if not _applied(run, appended.last, timeout_s):
         return False
     declare = partial(overlay.declare_complete, now_ms=run.clock.now_ms())
-    steer(run, lambda known: declare(known, locations, by=by, why=why))
+    change_overlay(run, lambda known: declare(known, locations, by=by, why=why))
     return True
 
 
@@ -139,7 +139,7 @@ def _applied(run: Runtime, last: Mapping[Partition, int], timeout_s: float) -> b
     until_s = time.monotonic() + timeout_s
     marks = {f"{run.log.log_id(p.topic)}/{p.n}": offset for p, offset in last.items()}
     while True:
-        shards = insist(run.store.marks)
+        shards = retry_until_available(run.store.marks)
         if all(s.get(mark, ABSENT) >= offset for s in shards for mark, offset in marks.items()):
             return True
         if time.monotonic() >= until_s or signals.wait(LOOK_EVERY_S):

@@ -14,8 +14,8 @@ from connectors.log.base import AppendFailed, Outgoing
 from connectors.messages.cloudevents import STRUCTURED, structured
 from flows.runtime.context import Runtime
 from flows.runtime.retry import UNANSWERED
-from flows.services.holds.locate import Where, Whereabouts
-from flows.services.holds.values import Confirmed, NotDone, gone
+from flows.services.holds.locate import HoldLocator, Where
+from flows.services.holds.values import Confirmed, HoldRejected, gone
 from state.events.messages import MARKETPLACE_ORDERS
 from state.events.order_key import order_key, ordered_by, parts
 from state.protocol.holds import Ended, HeldLine, Keep, KeepAnswer, Kept, Pinned, Placed, Release
@@ -27,24 +27,24 @@ PIN_MS = 3_600_000
 COPIED_WITHIN_MS = 1_500
 
 
-class Confirming:
+class HoldConfirmation:
     """Confirms holds for one process."""
 
     def __init__(
-        self, runtime: Runtime, holds: HoldStore, where: Whereabouts, pin_ms: int | None = None
+        self, runtime: Runtime, holds: HoldStore, where: HoldLocator, pin_ms: int | None = None
     ) -> None:
         self._runtime = runtime
         self._holds = holds
         self._where = where
         self._pin_ms = PIN_MS if pin_ms is None else pin_ms
 
-    def confirm(self, hold: str, order: str, channel: str, region: str) -> Confirmed | NotDone:
+    def confirm(self, hold: str, order: str, channel: str, region: str) -> Confirmed | HoldRejected:
         """Confirm a hold whose names are in order."""
 
-        def confirmed(where: Where) -> Confirmed | NotDone | None:
+        def confirmed(where: Where) -> Confirmed | HoldRejected | None:
             return self._confirm_at(where, hold, order, channel, region)
 
-        found: Confirmed | NotDone | None = self._where.at(hold, confirmed)
+        found: Confirmed | HoldRejected | None = self._where.at(hold, confirmed)
         if found is not None:
             return found
         endings = self._holds.endings(hold).values()
@@ -54,19 +54,19 @@ class Confirming:
 
     def _confirm_at(
         self, where: Where, hold: str, order: str, channel: str, region: str
-    ) -> Confirmed | NotDone | None:
+    ) -> Confirmed | HoldRejected | None:
         """Confirm a hold where it lies, None when it is not there, or not whole."""
         channel = channel or ("" if where.at_location else where.by)
         if not channel or not self._runtime.policy.compiled.knows_channel(channel):
             text = f"channel: expected one of the policy, got {channel!r}"
-            return NotDone(hold, "usage", text)
+            return HoldRejected(hold, "usage", text)
         key = order_key(channel, order)
         answers = self._pin(where.shards, hold, key)
         if set(map(type, answers.values())) == {Kept}:
             # A log on the same server rolls back together with the pin: what it holds, the pin precedes.
             if self._runtime.settings.kafka and not self._holds.copied(COPIED_WITHIN_MS):
                 text = "order: the store did not confirm in time; confirm again with the same order"
-                return NotDone(hold, "busy", text)
+                return HoldRejected(hold, "busy", text)
             lines = tuple(sorted(line for each in answers.values() for line in _lines(each)))
             pickup = where.by if where.at_location else ""
             found = self._append(Confirmed(hold, order, lines), channel, region, pickup)
@@ -90,14 +90,14 @@ class Confirming:
 
     def _unpinned(
         self, where: Where, hold: str, order: str, key: str, answers: Mapping[int, KeepAnswer]
-    ) -> Confirmed | NotDone | None:
+    ) -> Confirmed | HoldRejected | None:
         """Say what it means that the hold could not be pinned everywhere."""
         endings = [each.how for each in answers.values() if isinstance(each, Ended)]
         if ordered_by(key) in endings:
             return Confirmed(hold, order, before=True)
         if any(isinstance(each, Pinned) for each in answers.values()):
             text = "hold: another order is being placed out of it; make a hold for this one"
-            return NotDone(hold, "pinned", text)
+            return HoldRejected(hold, "pinned", text)
         items = {shard: [Release(hold, key)] for shard in where.shards}
         self._holds.release(self._runtime.clock.now_us(), items)
         if any(isinstance(each, Placed) for each in answers.values()):
@@ -106,7 +106,7 @@ class Confirming:
 
     def _append(
         self, confirmed: Confirmed, channel: str, region: str, pickup: str
-    ) -> Confirmed | NotDone:
+    ) -> Confirmed | HoldRejected:
         hold, order = confirmed.hold, confirmed.order
         units: dict[str, int] = {}
         for line in confirmed.lines:
@@ -137,9 +137,9 @@ def _lines(answer: KeepAnswer) -> tuple[HeldLine, ...]:
     return answer.lines if isinstance(answer, Kept) else ()
 
 
-def _unknown(hold: str, error: Exception) -> NotDone:
+def _unknown(hold: str, error: Exception) -> HoldRejected:
     text = (
         f"order: not known whether it was placed ({type(error).__name__}); the units stay held for it: "
         "confirm again with the same order"
     )
-    return NotDone(hold, "unknown", text)
+    return HoldRejected(hold, "unknown", text)

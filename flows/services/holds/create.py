@@ -7,8 +7,8 @@ from time import perf_counter
 from flows.runtime.context import Runtime
 from flows.runtime.policy_follower import follow_policy
 from flows.runtime.rebuild_sums import rebuild
-from flows.services.holds.locate import Whereabouts
-from flows.services.holds.values import Made, NotDone, Wanted, fault_of, gone
+from flows.services.holds.locate import HoldLocator
+from flows.services.holds.values import HoldCreated, HoldRejected, Wanted, fault_of, gone
 from monitoring import metrics
 from state.protocol.common import StalePolicy
 from state.protocol.holds import (
@@ -38,18 +38,18 @@ Answers = dict[int, HoldAnswer]
 """By shard."""
 
 
-class Making:
+class HoldCreation:
     """Makes holds for one process."""
 
-    def __init__(self, runtime: Runtime, holds: HoldStore, where: Whereabouts) -> None:
+    def __init__(self, runtime: Runtime, holds: HoldStore, where: HoldLocator) -> None:
         self.runtime = runtime
         self.holds = holds
         self._where = where
 
-    def create_all(self, wanted: Sequence[Wanted]) -> list[Made | NotDone]:
+    def create_all(self, wanted: Sequence[Wanted]) -> list[HoldCreated | HoldRejected]:
         """Make holds, each for itself, a round trip for all."""
         began_s = perf_counter()
-        done: dict[int, Made | NotDone] = {}
+        done: dict[int, HoldCreated | HoldRejected] = {}
         pending: list[int] = []
         requests: dict[int, dict[int, HoldRequest]] = {}
         for at, each in enumerate(wanted):
@@ -63,7 +63,7 @@ class Making:
                 break
             for at in pending:
                 found = self._requests(wanted[at])
-                if isinstance(found, NotDone):
+                if isinstance(found, HoldRejected):
                     done[at] = found
                 else:
                     requests[at] = found
@@ -74,13 +74,15 @@ class Making:
             pending = [at for at in pending if at not in answers]
         for at in pending:
             text = "the policy is changing; ask again"
-            done[at] = NotDone(wanted[at].hold, "busy", text)
+            done[at] = HoldRejected(wanted[at].hold, "busy", text)
         metrics.HOLD_TIME.labels("create").observe(perf_counter() - began_s)
         outcomes = [done[at] for at in range(len(wanted))]
-        metrics.count_holds("created" if isinstance(one, Made) else one.reason for one in outcomes)
+        metrics.count_holds(
+            "created" if isinstance(one, HoldCreated) else one.reason for one in outcomes
+        )
         return outcomes
 
-    def _unheld(self, wanted: Wanted) -> NotDone | None:
+    def _unheld(self, wanted: Wanted) -> HoldRejected | None:
         """Return why nobody can hold for that channel or location, None when it can be."""
         compiled = self.runtime.policy.compiled
         if wanted.channel:
@@ -92,9 +94,9 @@ class Making:
             if where is not None and where.kind != "platform":
                 return None
             text = f"location: expected one of the policy's own, got {wanted.location!r}"
-        return NotDone(wanted.hold, "usage", text)
+        return HoldRejected(wanted.hold, "usage", text)
 
-    def _requests(self, wanted: Wanted) -> dict[int, HoldRequest] | NotDone:
+    def _requests(self, wanted: Wanted) -> dict[int, HoldRequest] | HoldRejected:
         """Return the part of each shard, under the policy that is known now."""
         runtime, policy = self.runtime, self.runtime.policy
         business_ms = runtime.business_now_ms()
@@ -109,7 +111,7 @@ class Making:
             rule = pool_rule(policy.compiled, sku, wanted.channel, business_ms)
             if rule is None:
                 text = f"channel: {wanted.channel} sells nothing now, its mode is zero"
-                return NotDone(wanted.hold, "unavailable", text)
+                return HoldRejected(wanted.hold, "unavailable", text)
             if policy.silent:
                 rule = rule._replace(silent=tuple(policy.locate(sku, at) for at in policy.silent))
             lines[shard].append(PoolLine(sku, quantity, rule))
@@ -155,19 +157,21 @@ class Making:
 
     def _outcome(
         self, wanted: Wanted, requests: Mapping[int, HoldRequest], answers: Answers
-    ) -> Made | NotDone:
+    ) -> HoldCreated | HoldRejected:
         held = {shard: each for shard, each in answers.items() if isinstance(each, Held)}
         if len(held) == len(answers):
             lines = tuple(sorted(_granted(wanted, requests, held)))
             if lines:
                 self._where.note(next(iter(requests.values())))
-                return Made(wanted.hold, min(each.expiry_ms for each in held.values()), lines)
+                return HoldCreated(
+                    wanted.hold, min(each.expiry_ms for each in held.values()), lines
+                )
         if any(isinstance(each, Conflict) for each in answers.values()):
             self._undo(wanted.hold, held)
             text = (
                 "hold: another request made one of this name; expected a new name for each request"
             )
-            return NotDone(wanted.hold, "conflict", text)
+            return HoldRejected(wanted.hold, "conflict", text)
         endings = [each.how for each in answers.values() if isinstance(each, Ended)]
         if endings:
             if set(endings) <= {EXPIRED, RELEASED}:
@@ -176,7 +180,7 @@ class Making:
         self._undo(wanted.hold, held)
         short = tuple(_short(requests, answers))
         said = ", ".join(f"{sku} has {units} of {asked}" for sku, asked, units in short[:5])
-        return NotDone(wanted.hold, "short", f"lines: not enough: {said}", short)
+        return HoldRejected(wanted.hold, "short", f"lines: not enough: {said}", short)
 
     def _undo(self, hold: str, shards: Iterable[int]) -> None:
         """Give back what was held a moment ago; nothing is left of it."""

@@ -23,7 +23,7 @@ class Where(NamedTuple):
     at_location: bool
 
 
-class Whereabouts:
+class HoldLocator:
     """Of the holds of one store."""
 
     def __init__(self, holds: HoldStore) -> None:

@@ -11,13 +11,13 @@ from collections.abc import Sequence
 from time import perf_counter
 
 from flows.runtime.context import Runtime
-from flows.services.holds.confirm import Confirming
-from flows.services.holds.create import Making
-from flows.services.holds.locate import Where, Whereabouts
+from flows.services.holds.confirm import HoldConfirmation
+from flows.services.holds.create import HoldCreation
+from flows.services.holds.locate import HoldLocator, Where
 from flows.services.holds.values import (
     Confirmed,
-    Made,
-    NotDone,
+    HoldCreated,
+    HoldRejected,
     Released,
     Wanted,
     fault_of,
@@ -32,7 +32,7 @@ from state.store.holds import HoldStore
 FOUND_MAX = 10_000
 
 
-class Holding:
+class HoldService:
     """The verbs of holds for one process. Not shared between threads.
 
     Errors: redis.RedisError and what the log raises, when a server is away: ask again, with the same names.
@@ -41,19 +41,19 @@ class Holding:
     def __init__(self, runtime: Runtime, pin_ms: int | None = None) -> None:
         self.runtime = runtime
         self.holds = HoldStore(runtime.store)
-        self._where = Whereabouts(self.holds)
-        self._making = Making(runtime, self.holds, self._where)
-        self._confirming = Confirming(runtime, self.holds, self._where, pin_ms)
+        self._where = HoldLocator(self.holds)
+        self._making = HoldCreation(runtime, self.holds, self._where)
+        self._confirming = HoldConfirmation(runtime, self.holds, self._where, pin_ms)
 
-    def create(self, wanted: Wanted) -> Made | NotDone:
+    def create(self, wanted: Wanted) -> HoldCreated | HoldRejected:
         """Make a hold: all of it or nothing, unless it is `partial`. The same request has the same answer."""
         return self.create_all([wanted])[0]
 
-    def create_all(self, wanted: Sequence[Wanted]) -> list[Made | NotDone]:
+    def create_all(self, wanted: Sequence[Wanted]) -> list[HoldCreated | HoldRejected]:
         """Make holds, each for itself, a round trip for all."""
         return self._making.create_all(wanted)
 
-    def extend(self, hold: str, ttl_s: int) -> Made | NotDone:
+    def extend(self, hold: str, ttl_s: int) -> HoldCreated | HoldRejected:
         """Let a hold live for so many seconds from now on, if that is longer than it would."""
         probe = Wanted(hold, (("-", 1),), channel="-", ttl_s=ttl_s)
         if fault := fault_of(probe):
@@ -61,7 +61,7 @@ class Holding:
         now_us = self.runtime.clock.now_us()
         call = Keep(now_us, hold, "", now_us // 1000 + 1000 * ttl_s)
 
-        def extended(where: Where) -> Made | None:
+        def extended(where: Where) -> HoldCreated | None:
             answers = self.holds.keep(dict.fromkeys(where.shards, call)).values()
             kept = [each for each in answers if isinstance(each, Kept)]
             if len(kept) < len(answers):
@@ -71,7 +71,7 @@ class Holding:
                     self._making.end(hold, where.shards)
                 return None
             lines = tuple(sorted(line for each in kept for line in each.lines))
-            return Made(hold, min(each.expiry_ms for each in kept), lines)
+            return HoldCreated(hold, min(each.expiry_ms for each in kept), lines)
 
         found = self._where.at(hold, extended)
         if found is None:
@@ -81,14 +81,14 @@ class Holding:
 
     def confirm(
         self, hold: str, order: str, channel: str = "", region: str = ""
-    ) -> Confirmed | NotDone:
+    ) -> Confirmed | HoldRejected:
         """Turn a hold into an order: pin it on every shard, then put `order.placed` into the log.
 
         The channel is the hold's own when none is named; a hold at a location has none of its own.
         """
         for name, text in (("hold", hold), ("order", order)):
             if fault := id_fault(name, text):
-                return NotDone(hold, "usage", fault)
+                return HoldRejected(hold, "usage", fault)
         began_s = perf_counter()
         found = self._confirming.confirm(hold, order, channel, region)
         metrics.HOLD_TIME.labels("confirm").observe(perf_counter() - began_s)
@@ -96,10 +96,10 @@ class Holding:
         metrics.HOLDS.labels(outcome).inc()
         return found
 
-    def release(self, hold: str) -> Released | NotDone:
+    def release(self, hold: str) -> Released | HoldRejected:
         """End a hold; its units are back in the pool at once."""
         if fault := id_fault("hold", hold):
-            return NotDone(hold, "usage", fault)
+            return HoldRejected(hold, "usage", fault)
 
         def released(where: Where) -> int | None:
             return max(self._making.end(hold, where.shards)) or None
@@ -110,7 +110,7 @@ class Holding:
         if answer == IS_PINNED:
             metrics.HOLDS.labels("pinned").inc()
             text = "hold: an order is being placed out of it; cancel that order instead"
-            return NotDone(hold, "pinned", text)
+            return HoldRejected(hold, "pinned", text)
         metrics.HOLDS.labels("released").inc()
         return Released(hold)
 
@@ -130,6 +130,6 @@ class Holding:
                 found.append(state)
         return found
 
-    def _gone(self, hold: str) -> NotDone:
+    def _gone(self, hold: str) -> HoldRejected:
         metrics.HOLDS.labels("gone").inc()
         return gone(hold, list(self.holds.endings(hold).values()))

@@ -49,7 +49,7 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class HoldCreated:
     """The hold stands until `expiry_ms`."""
 
     hold: str
@@ -76,7 +76,7 @@ class Released:
 
 
 @dataclass(frozen=True, slots=True)
-class NotDone:
+class HoldRejected:
     """Refused, or not known to be done. `text` says what to do."""
 
     hold: str
@@ -86,10 +86,10 @@ class NotDone:
     """(SKU, units wanted, units that there are) of the lines that are short."""
 
 
-def fault_of(wanted: Wanted) -> NotDone | None:
+def fault_of(wanted: Wanted) -> HoldRejected | None:
     """Return what is wrong with a request by itself, None when nothing is."""
     text = _fault(wanted)
-    return None if text is None else NotDone(wanted.hold, "usage", text)
+    return None if text is None else HoldRejected(wanted.hold, "usage", text)
 
 
 def _fault(wanted: Wanted) -> str | None:
@@ -120,7 +120,7 @@ def id_fault(name: str, text: str) -> str | None:
     return None
 
 
-def gone(hold: str, endings: Sequence[str]) -> NotDone:
+def gone(hold: str, endings: Sequence[str]) -> HoldRejected:
     """Say that a hold is not there any more, and how it ended, if that is still known."""
     how = next((how for how in endings if how), "")
     said = {
@@ -129,4 +129,4 @@ def gone(hold: str, endings: Sequence[str]) -> NotDone:
         SOLD: "its goods were sold",
         "": "there is none of this name, or it ended a while ago",
     }.get(how, f"{' '.join(parts(how))} used it up")
-    return NotDone(hold, "gone", f"hold: {said}; make one under a new name")
+    return HoldRejected(hold, "gone", f"hold: {said}; make one under a new name")

@@ -3,7 +3,7 @@
 from typing import Final, Literal, NamedTuple
 
 from flows.runtime.context import Runtime
-from flows.services.policy.overlay import resync, steer
+from flows.services.policy.overlay import change_overlay, resync
 from state.policy import overlay
 
 Verb = Literal["freeze", "zero", "resume", "resync"]
@@ -37,7 +37,7 @@ def override(run: Runtime, verb: Verb, channel: str, by: str, why: str) -> bool:
         resync(run, channel, by, why)
         return True
     held, now_ms = HELD[verb], run.clock.now_ms()
-    return steer(run, lambda known: overlay.hold(known, channel, held, now_ms, by, why))
+    return change_overlay(run, lambda known: overlay.hold(known, channel, held, now_ms, by, why))
 
 
 def states(run: Runtime) -> list[ChannelState]:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from flows.runtime.active_policy import ActivePolicy
 from flows.runtime.context import Runtime
-from flows.runtime.retry import insist
+from flows.runtime.retry import retry_until_available
 from flows.services.queries.current_levels import levels_now, moment
 
 CHUNK = 500
@@ -68,7 +68,7 @@ def compare(
     skus = iter(dict.fromkeys(run.store.skus()))
     while chunk := list(islice(skus, CHUNK)):
         some: list[Move] = []
-        for state in insist(lambda chunk=chunk: list(run.store.read_many(chunk))):  # type: ignore[misc]
+        for state in retry_until_available(lambda chunk=chunk: list(run.store.read_many(chunk))):  # type: ignore[misc]
             if state is None:
                 continue
             before = levels_now(state, run.policy, now)

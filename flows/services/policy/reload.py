@@ -15,7 +15,7 @@ from connectors.config.policy_file import DEFAULT_PATH, ConfigError
 from connectors.redis.server import ServerAway
 from flows.runtime import signals
 from flows.runtime.context import Runtime
-from flows.runtime.retry import is_away
+from flows.runtime.retry import is_unavailable
 from flows.runtime.session import beside
 from flows.services.policy.activate import activate
 from monitoring import metrics
@@ -83,7 +83,7 @@ class Reload:
             metrics.POLICY_RELOADS.labels("failed").inc()
             told = [f"{type(error).__name__}: {error}"]
             _log.warning("policy not reloaded", problems=told)
-            if is_away(error) or isinstance(error, ServerAway):
+            if is_unavailable(error) or isinstance(error, ServerAway):
                 self._loaded = None
                 self._stopped.wait(self._look_s)
                 signals.hangup.set()

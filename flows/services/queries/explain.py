@@ -69,7 +69,7 @@ class LevelDivergence(NamedTuple):
     findings: tuple[str, ...]
 
 
-class Explaining:
+class LevelExplainer:
     """Explains for one process, under the policy that it knows when this is made."""
 
     def __init__(self, runtime: Runtime) -> None:

@@ -5,8 +5,8 @@ from typing import Final, NamedTuple
 
 from flows.runtime.context import Runtime
 from flows.runtime.policy_follower import follow_policy
-from flows.services.holds.service import Holding
-from flows.services.queries.explain import EmittedLevel, Explaining, LevelDivergence, Update
+from flows.services.holds.service import HoldService
+from flows.services.queries.explain import EmittedLevel, LevelDivergence, LevelExplainer, Update
 from flows.services.queries.sku_history import Touch, touched
 from state.protocol.figures import SkuState
 from state.protocol.holds import HoldState
@@ -49,10 +49,10 @@ class StoreReport(NamedTuple):
 
 def level_report(run: Runtime, state: SkuState, channel: str, limit: int) -> LevelReport:
     """Explain the level of a SKU at one channel, with at most `limit` of its last events."""
-    explaining = Explaining(run)
+    explaining = LevelExplainer(run)
     explanation, emitted = explaining.explain(state, channel)
     is_held = state.held or any(position.reserved for position in state.positions)
-    holds = Holding(run).holds_of(state.sku) if is_held else []
+    holds = HoldService(run).holds_of(state.sku) if is_held else []
     touches = touched(run, state.sku, limit) if limit else []
     orders = explaining.orders_of(state.sku, touches) if state.unrouted else {}
     last_update = explaining.last_update(state.sku)
@@ -61,7 +61,7 @@ def level_report(run: Runtime, state: SkuState, channel: str, limit: int) -> Lev
 
 def sku_report(run: Runtime, state: SkuState) -> list[ChannelRow]:
     """Explain the level of a SKU at every channel."""
-    explaining = Explaining(run)
+    explaining = LevelExplainer(run)
     rows = []
     for channel, rules in run.policy.compiled.channels.items():
         found, emitted = explaining.explain(state, channel)
@@ -76,7 +76,7 @@ def store_report(run: Runtime, skus: Sequence[str], progress: Callable[[int], No
 
     `progress` gets the number of SKUs checked since it was last called.
     """
-    explaining = Explaining(run)
+    explaining = LevelExplainer(run)
     pairs = 0
     doubted: dict[str, None] = {}
     for at in range(0, len(skus), CHUNK):
@@ -86,4 +86,4 @@ def store_report(run: Runtime, skus: Sequence[str], progress: Callable[[int], No
         doubted |= dict.fromkeys(finding.sku for finding in checked.findings)
         progress(len(chunk))
     follow_policy(run)
-    return StoreReport(pairs, Explaining(run).check_all([*doubted]).findings)
+    return StoreReport(pairs, LevelExplainer(run).check_all([*doubted]).findings)

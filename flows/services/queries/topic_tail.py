@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 from connectors.log.base import Log, OffsetOutOfRange, Partition, Record
-from flows.runtime.retry import insist
+from flows.runtime.retry import retry_until_available
 
 WAIT_MS: Final = 200
 
@@ -29,7 +29,7 @@ class TopicTail:
         Raises:
             Stopped: the process was asked to stop meanwhile.
         """
-        return insist(self._read)
+        return retry_until_available(self._read)
 
     def _read(self) -> list[Record]:
         try:

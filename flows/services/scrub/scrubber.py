@@ -17,7 +17,7 @@ import structlog
 
 from connectors.redis.server import ServerAway
 from flows.runtime.context import Runtime
-from flows.runtime.retry import is_away
+from flows.runtime.retry import is_unavailable
 from flows.runtime.session import beside
 from flows.services.scrub.scan import Findings, Scan
 from monitoring import metrics
@@ -141,11 +141,11 @@ class Scrubber:
         try:
             lease.release()
         except Exception as error:
-            if not is_away(error):
+            if not is_unavailable(error):
                 raise
 
     def _failed(self, error: Exception) -> None:
-        if is_away(error):
+        if is_unavailable(error):
             self._rest(AWAY_S)
         else:
             _log.error("walk failed", exc_info=error)

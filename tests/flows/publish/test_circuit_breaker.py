@@ -150,7 +150,7 @@ def test_a_resumed_channel_shows_what_was_stopped_and_does_not_freeze_again(
         sell(e, SKUS[:20])
         assert is_held(e, "shop")
         resume = partial(overlay.hold, channel="shop", held="", by="ana", why="they did sell out")
-        steering.steer(e.run, partial(resume, now_ms=e.run.clock.now_ms()))
+        steering.change_overlay(e.run, partial(resume, now_ms=e.run.clock.now_ms()))
         run(e)
         assert levels(e, "shop") == [0] * 20 + [3] * 20
         assert not is_held(e, "shop")

@@ -83,10 +83,10 @@ def test_a_location_that_is_declared_complete_need_not_be_counted(
         count(e, "s1", A=5)
         run(e)
         declare = partial(overlay.declare_complete, locations=["s2"], now_ms=1, by="ana", why="")
-        assert steering.steer(e.run, declare)
+        assert steering.change_overlay(e.run, declare)
         run(e)
         assert levels(e, "A") == {"shop": 5, "market": 5}
-        assert not steering.steer(e.run, declare)
+        assert not steering.change_overlay(e.run, declare)
 
 
 def test_stock_at_a_silent_location_counts_for_nobody_until_it_is_heard(
@@ -98,7 +98,7 @@ def test_stock_at_a_silent_location_counts_for_nobody_until_it_is_heard(
         run(e)
         assert levels(e, "A") == {"shop": 15, "market": 10}
         sums = e.run.policy.sums_revision
-        steering.steer(
+        steering.change_overlay(
             e.run, partial(overlay.change_silent, fell={"s1": LATER_MS, "s3": LATER_MS}, spoke=())
         )
         run(e)
@@ -106,7 +106,7 @@ def test_stock_at_a_silent_location_counts_for_nobody_until_it_is_heard(
         assert levels(e, "A") == {"shop": 10, "market": 5}
         assert e.told("stock.updates")[-1]["available"] == 10
         assert e.run.policy.sums_revision == sums
-        steering.steer(e.run, partial(overlay.change_silent, fell={}, spoke=["s1"]))
+        steering.change_overlay(e.run, partial(overlay.change_silent, fell={}, spoke=["s1"]))
         run(e)
         assert levels(e, "A") == {"shop": 15, "market": 10}
 
@@ -119,11 +119,11 @@ def test_a_held_channel_shows_what_it_was_told_to_until_it_is_resumed(
         hold = partial(overlay.hold, channel="shop", now_ms=1, by="ana", why="")
         count(e, "s1", A=5)
         run(e)
-        steering.steer(e.run, partial(hold, held=held))
+        steering.change_overlay(e.run, partial(hold, held=held))
         e.send("wms.receipt", location="s1", reference="r", lines=lines(A=3))
         run(e)
         assert levels(e, "A") == {"shop": shown}
-        steering.steer(e.run, partial(hold, held=""))
+        steering.change_overlay(e.run, partial(hold, held=""))
         run(e)
         assert levels(e, "A") == {"shop": 8}
 
@@ -133,7 +133,7 @@ def test_a_file_that_is_brought_in_force_leaves_decisions_as_they_are(
 ) -> None:
     with engine(valkey, config) as e:
         hold = partial(overlay.hold, channel="shop", held="zero", now_ms=1, by="ana", why="")
-        steering.steer(e.run, hold)
+        steering.change_overlay(e.run, hold)
         revision = e.run.policy.revision
     config.write_text(CONFIG + "timezone: Asia/Taipei\n")
     with engine(valkey, config) as e:

@@ -11,7 +11,7 @@ import structlog
 
 from connectors.log.base import LogUnavailable
 from connectors.redis.embedded import server_program
-from flows.runtime.retry import insist
+from flows.runtime.retry import retry_until_available
 from monitoring import metrics
 from tests.patience import PATIENCE_S, eventually
 from tests.servers.redis_servers import RedisServer, until
@@ -47,7 +47,7 @@ def refused_then_done(server: RedisServer, says: str, mend: Callable[[], Any]) -
             refused.set()
             raise
 
-    thread = threading.Thread(target=insist, args=(attempt,), daemon=True)
+    thread = threading.Thread(target=retry_until_available, args=(attempt,), daemon=True)
     thread.start()
     assert refused.wait(PATIENCE_S)
     mend()
@@ -120,7 +120,7 @@ def test_a_server_that_is_away_is_told_once_and_repetitions_are_counted(
 
     before = retries(reason)
     with structlog.testing.capture_logs() as said:
-        assert insist(call) == "done"
+        assert retry_until_available(call) == "done"
     assert retries(reason) - before == 3
     told = [line for line in said if line["event"] == "server away"]
     assert [(line["server"], line["log_level"]) for line in told] == [(reason, "warning")]
@@ -157,4 +157,4 @@ def test_a_server_that_runs_a_long_script_is_waited_for(own_server: RedisServer)
 def test_a_call_that_is_refused_for_good_is_not_repeated(own_server: RedisServer) -> None:
     own_server.do("SET", "text", "no list")
     with pytest.raises(redis.ResponseError, match="WRONGTYPE"):
-        insist(lambda: own_server.do("LPUSH", "text", 1))
+        retry_until_available(lambda: own_server.do("LPUSH", "text", 1))

@@ -1,6 +1,6 @@
 from state.policy import overlay as over
 from state.policy.document import Channel, Policy
-from state.policy.overlay import HISTORY_MAX, SILENT_MAX, Overlay, laid_over
+from state.policy.overlay import HISTORY_MAX, SILENT_MAX, Overlay, apply_overlay
 
 
 def test_an_overlay_survives_its_journey() -> None:
@@ -16,13 +16,13 @@ def test_a_held_channel_has_the_mode_it_is_held_in_until_it_is_resumed() -> None
     policy = Policy(channels=(Channel("shop"), Channel("shopee"), Channel("new", mode="shadow")))
     held = over.hold(Overlay(), "shopee", "frozen", 5, "ana", "why")
     held = over.hold(held, "new", "zero", 5, "ana", "why")
-    assert [channel.mode for channel in laid_over(policy, held).channels] == [
+    assert [channel.mode for channel in apply_overlay(policy, held).channels] == [
         "live",
         "frozen",
         "shadow",
     ]
     resumed = over.hold(held, "shopee", "", 9, "bo", "mended")
-    assert [channel.mode for channel in laid_over(policy, resumed).channels] == [
+    assert [channel.mode for channel in apply_overlay(policy, resumed).channels] == [
         "live",
         "live",
         "shadow",

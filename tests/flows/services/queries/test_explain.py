@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from connectors.redis.embedded import Embedded
-from flows.services.holds.service import Holding
-from flows.services.holds.values import Made, Wanted
+from flows.services.holds.service import HoldService
+from flows.services.holds.values import HoldCreated, Wanted
 from flows.services.policy.activate import activate
-from flows.services.policy.overlay import steer
-from flows.services.queries.explain import Explaining
+from flows.services.policy.overlay import change_overlay
+from flows.services.queries.explain import LevelExplainer
 from state.policy import overlay
 from state.protocol.figures import SkuState
 from state.store.policy_history import By
@@ -53,7 +53,7 @@ def read(e: Engine, sku: str) -> SkuState:
 
 def apart(e: Engine, sku: str, channel: str) -> tuple[str, int | None, int]:
     """Why the channel was told another level, what it was told, and what the level is."""
-    found, told = Explaining(e.run).explain(read(e, sku), channel)
+    found, told = LevelExplainer(e.run).explain(read(e, sku), channel)
     assert found.findings == ()
     return told.apart, told.level, found.level
 
@@ -72,7 +72,7 @@ def test_a_channel_that_waits_for_counts_names_the_locations(
 ) -> None:
     with engine(valkey, config) as e:
         counted(e, "wh", A=9)
-        found, told = Explaining(e.run).explain(read(e, "A"), "market")
+        found, told = LevelExplainer(e.run).explain(read(e, "A"), "market")
         assert (told.apart, told.level, told.uncounted) == ("not_counted", None, ("s1",))
         assert (found.level, found.findings) == (7, ())
 
@@ -93,10 +93,12 @@ def test_a_frozen_channel_keeps_its_level_and_the_bill_says_so(
     with engine(valkey, config) as e:
         counted(e, "wh", A=9)
         now_ms = e.run.clock.now_ms()
-        steer(e.run, lambda known: overlay.hold(known, "shop", "frozen", now_ms, "ana", "test"))
+        change_overlay(
+            e.run, lambda known: overlay.hold(known, "shop", "frozen", now_ms, "ana", "test")
+        )
         e.send("pos.sale", location="wh", receipt="1", lines=lines(A=2))
         run(e)
-        found, told = Explaining(e.run).explain(read(e, "A"), "shop")
+        found, told = LevelExplainer(e.run).explain(read(e, "A"), "shop")
         assert (told.apart, told.level, found.level, found.findings) == ("", 9, 9, ())
         assert found.steps[-1][:3] == ("frozen", 2, 9)
 
@@ -105,10 +107,10 @@ def test_a_level_that_was_told_wrong_is_a_finding(valkey: Embedded, config: Path
     with engine(valkey, config) as e:
         counted(e, "wh", A=9, B=5)
         counted(e, "s1", A=0, B=0)
-        right = Explaining(e.run).check_all(["A", "B"])
+        right = LevelExplainer(e.run).check_all(["A", "B"])
         assert (right.pairs, right.explained, right.findings) == (6, 6, ())
         spoil(e, "A", b'"shop":9', b'"shop":8')
-        checked = Explaining(e.run).check_all(["A", "B"])
+        checked = LevelExplainer(e.run).check_all(["A", "B"])
         assert (checked.pairs, checked.explained) == (6, 5)
         (finding,) = checked.findings
         assert finding[:4] == ("A", "shop", 9, 8)
@@ -134,16 +136,16 @@ def test_after_another_policy_every_level_is_explained_under_it(
         activate(e.run, config, By("ana", "fewer for the shop"))
         run(e)
         assert apart(e, "A", "shop") == ("", 3, 3)
-        assert Explaining(e.run).check_all(["A"]).findings == ()
+        assert LevelExplainer(e.run).check_all(["A"]).findings == ()
 
 
 def test_a_confirmed_hold_is_told_as_an_order(valkey: Embedded, config: Path) -> None:
     with engine(valkey, config) as e:
         counted(e, "wh", A=9)
-        holding = Holding(e.run)
-        assert isinstance(holding.create(Wanted("h1", (("A", 2),), channel="shop")), Made)
+        holding = HoldService(e.run)
+        assert isinstance(holding.create(Wanted("h1", (("A", 2),), channel="shop")), HoldCreated)
         holding.confirm("h1", "o9")
         run(e)
         assert apart(e, "A", "shop") == ("", 7, 7)
-        steps = Explaining(e.run).explain(read(e, "A"), "shop")[0].steps
+        steps = LevelExplainer(e.run).explain(read(e, "A"), "shop")[0].steps
         assert [step[:2] for step in steps][:2] == [("stock", 9), ("unrouted", -2)]

@@ -9,7 +9,7 @@ import pytest
 
 from connectors.redis.embedded import Embedded
 from flows.runtime.session import beside
-from flows.services.holds.service import Holding
+from flows.services.holds.service import HoldService
 from flows.services.holds.values import Wanted
 from flows.services.scrub.scan import Findings, Scan
 from state.protocol.figures import _HEAD
@@ -307,7 +307,7 @@ def test_a_sku_at_five_hundred_locations_is_looked_at_alone(
 def test_units_that_holds_keep_are_added_up_and_a_hold_that_nobody_swept_away_is_named(
     e: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    holding = Holding(e.run)
+    holding = HoldService(e.run)
     holding.create(Wanted("cart", (("A5", 2),), channel="shop", ttl_s=1))
     holding.create(Wanted("till", (("A5", 3), ("A6", 1)), location="s1"))
     e.publish()
@@ -319,7 +319,7 @@ def test_units_that_holds_keep_are_added_up_and_a_hold_that_nobody_swept_away_is
 
 
 def test_units_held_that_no_hold_keeps_are_named(e: Engine) -> None:
-    Holding(e.run).create(Wanted("cart", (("A5", 2),), channel="shop"))
+    HoldService(e.run).create(Wanted("cart", (("A5", 2),), channel="shop"))
     e.publish()
     put(e, "A5", held=3)
     assert ("A5", "reserved") in named(look(e, look(e)))
