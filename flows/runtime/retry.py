@@ -79,7 +79,7 @@ def retry_until_available(call: Callable[[], Answer]) -> Answer:
 
 
 def pipelined_retry(begin: Callable[[], Callable[[], Answer]]) -> Callable[[], Answer]:
-    """Begin a call now; what is returned waits for its answer, and makes the call again as `retry_until_available` does.
+    """Begin a call now; what is returned waits for its answer, and retries the call until it has one.
 
     What was under way when the connection broke may be done or not: all of it is sent again.
     """
