@@ -25,7 +25,7 @@ _log = structlog.get_logger(__name__)
 
 def set_up_logging() -> None:
     """Log one JSON line per thing to act on, to standard error; normal operation logs nothing."""
-    # That library tells every repetition; `insist` tells that a server is away, and counts.
+    # That library logs every retry; `insist` logs that a server is unavailable, and counts.
     stamina.instrumentation.set_on_retry_hooks(())
     structlog.configure(
         processors=[
