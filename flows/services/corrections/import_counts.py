@@ -1,8 +1,8 @@
 """Importing: a file of what stock is where becomes counts in the log.
 
-Delivery guarantee: the id of an event follows from its location, its time and its lines, so that what is sent again counts
+Delivery guarantee: an event's id follows from its location, its time and its lines, so that what is sent again counts
 once. `unavailable` is a plain sum of changes and has no count: what a position lacks of it, or has too much, is set
-aside or released by `wms.quality`. The id of that follows from the version of each SKU that the difference was taken from:
+aside or released by `wms.quality`. Its id follows from the version of each SKU that the difference was taken from:
 an import that is repeated before the first was applied finds the same version, and counts once as well.
 """
 

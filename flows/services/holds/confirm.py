@@ -2,7 +2,7 @@
 
     pin on every shard -> (wait for the copy) -> append order.placed -> answer
 
-A pin names the order: from then on no other caller can confirm, release or outlive the hold, so that the units are there
+A pin names the order: then no other caller can confirm, release or outlive the hold, so that the units are there
 when ingest applies the order and uses the hold up. The event's id follows from channel, order and hold: repeated,
 it counts once.
 """
