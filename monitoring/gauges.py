@@ -15,7 +15,7 @@ _ALONE: Final = ""
 
 
 class OptionalGauge(Collector):
-    """A gauge that is exported only while somebody knows its value; all its series are set at once.
+    """A gauge that is exported only while the process knows its value; all its series are set at once.
 
     A process that does not know says nothing, so that a rule may take the maximum over all processes.
     """
@@ -54,8 +54,8 @@ class OptionalGauge(Collector):
 class Age(Collector):
     """How old something is, in seconds, as of the moment of the scrape; 0 while there is nothing.
 
-    Also a process that hangs tells an age that grows. Several parts of a process may each know of something
-    (`by`); the oldest is told. Safe to use from several threads.
+    Also a process that hangs exports an age that grows. Several parts of a process may each know of something
+    (`by`); the oldest is exported. Safe to use from several threads.
     """
 
     def __init__(

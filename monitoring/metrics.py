@@ -34,7 +34,7 @@ OUTCOMES: Final = tuple(labels.OUTCOMES)
 INVARIANTS: Final = tuple(labels.INVARIANTS)
 UNKNOWN_TYPE: Final = labels.UNKNOWN_TYPE
 
-# A second series for each one, telling only when this process began, is of no use here.
+# A second series for each one, saying only when this process began, is of no use here.
 disable_created_metrics()  # type: ignore[no-untyped-call]  # the library left its types out
 
 REGISTRY: Final = CollectorRegistry()

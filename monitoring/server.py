@@ -1,7 +1,7 @@
 """The HTTP side of monitoring: /metrics for Prometheus, /healthz and /readyz for a supervisor.
 
 /healthz  200 as long as the process answers at all
-/readyz   200 when every named check passes, else 503; JSON tells the reason of each failure
+/readyz   200 when every named check passes, else 503; JSON gives the reason of each failure
 
 It answers from a thread of its own, so that a slow scrape never holds up the flow.
 """
@@ -94,7 +94,7 @@ def _http_server(host: str, port: int, ready: Callable[[], Checks]) -> Threading
         daemon_threads = True
 
         def handle_error(self, request: object, client_address: object) -> None:
-            # Who asked has hung up, as a scraper does after its time-out: nothing to act on.
+            # The client has hung up, as a scraper does after its time-out: nothing to act on.
             if not isinstance(sys.exception(), ConnectionError):
                 super().handle_error(request, client_address)  # type: ignore[arg-type]  # passed on
 

@@ -1,4 +1,4 @@
-"""What single fields cannot tell: ids given twice, names of nothing, marks that cross."""
+"""What single fields cannot show: duplicate ids, names of nothing, watermarks that cross."""
 
 import re
 from collections.abc import Collection, Iterable
@@ -48,7 +48,7 @@ def check_rows(root: Row, lint: Lint) -> None:
 
 
 def _unique(rows: Iterable[Row], name: str, lint: Lint) -> dict[str, int]:
-    """Return the line of each id, telling those that come twice."""
+    """Return the line of each id, reporting those that come twice."""
     lines: dict[str, int] = {}
     for row in rows:
         value = row[name]

@@ -80,7 +80,7 @@ def load_with_codes(path: Path | None = None) -> tuple[Policy, tuple[Mapping, ..
 
 
 def check(text: str, name: str = DEFAULT_PATH.name, folder: Path = Path()) -> list[Problem]:
-    """Return every problem of a configuration, by line. `folder` is where its code tables lie."""
+    """Return every problem of a configuration, by line. `folder` is where its code tables are."""
     return _read(text, Lint(name), folder)[2]
 
 

@@ -1,6 +1,6 @@
-"""`location,sku,on_hand,unavailable`: a file of what lies where, checked line by line.
+"""`location,sku,on_hand,unavailable`: a file of what stock is where, checked line by line.
 
-`unavailable` may be left empty: then nothing is said about it. Every line that is wrong is told with its number.
+`unavailable` may be left empty: then nothing is said about it. Every line that is wrong is reported with its number.
 """
 
 import csv
@@ -20,7 +20,7 @@ _DIGITS = re.compile(r"[0-9]{1,10}", re.ASCII)
 
 
 class Counted(NamedTuple):
-    """What lies at a location of one SKU, in units, and the line that says so."""
+    """The stock of one SKU at a location, in units, and the line that says so."""
 
     on_hand: int
     unavailable: int | None
@@ -37,7 +37,7 @@ class Names(NamedTuple):
 
     location: Callable[[str], bool]
     locations: Iterable[str]
-    """Those listed, to tell which one may be meant."""
+    """Those listed, to suggest which one may be meant."""
     sku: Callable[[str], tuple[str, int] | None]
     """A code -> the SKU and its units for one, None when it is not known."""
 

@@ -1,4 +1,4 @@
-"""Settings of the process, from the environment. Every variable is declared, and told, here alone.
+"""Settings of the process, from the environment. Every variable is declared and documented here alone.
 
 `load` reads `os.environ` once, at an entry point. A wrong value prints as
 `PENSTOCK_TICK_MS: expected integer 1..10000, got 'x'`.
@@ -272,7 +272,7 @@ def variable(name: str) -> str:
 
 
 def expected(name: str) -> dict[str, Any]:
-    """Return what is declared beside a field: `expected`, and `example` and `default` if told."""
+    """Return what is declared beside a field: `expected`, and `example` and `default` if given."""
     extra = Settings.model_fields[name].json_schema_extra
     return dict(extra) if isinstance(extra, dict) else {}
 

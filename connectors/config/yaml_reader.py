@@ -1,4 +1,4 @@
-"""YAML read against a description, every problem told with its line, its field and its exact words.
+"""YAML read against a description, every problem reported with its line, its field and its exact words.
 
 A file is described by shapes: `Table` (named fields), `ListOf`, and `Value` (a scalar and what is
 expected of it). `compose` turns text into nodes that know their lines; `read` walks nodes and

@@ -15,7 +15,7 @@ Errors:
     ├── TailLost            the log ends before the position: what was read there is gone from it
     ├── LogFull             the partition is at its cap: try again after it was trimmed
     ├── LogRefused          the server does not let us, or cannot be used as it is: change something
-    └── LogUnavailable      the server is away, loading or not writable: try again
+    └── LogUnavailable      the server is unavailable, loading or not writable: try again
 """
 
 import zlib
@@ -54,7 +54,7 @@ class LogRefused(LogError):
 
 
 class LogUnavailable(LogError):
-    """The server did not answer, or refused for now; what was under way may or may not be done."""
+    """The server did not answer, or refused for now; what was in flight may or may not be done."""
 
 
 class Partition(NamedTuple):
@@ -151,7 +151,7 @@ class Member(Protocol):
 
 
 class Log(Protocol):
-    """A log. Methods raise `LogUnavailable` when the server is away; `append` reports it."""
+    """A log. Methods raise `LogUnavailable` when the server is unavailable; `append` reports it."""
 
     @property
     def first_offset(self) -> int:
@@ -171,7 +171,7 @@ class Log(Protocol):
         """Make the topic unless it is there; the number of partitions it was made with stays."""
 
     def delete(self, topic: str) -> None:
-        """Remove the topic and its records. Made again, it has a new log id and starts anew."""
+        """Remove the topic and its records. Created again, it has a new log id and starts empty."""
 
     def log_id(self, topic: str) -> str:
         """Return the id of this making of the topic, asked of the server. Raises `UnknownTopic`."""
@@ -208,7 +208,7 @@ class Log(Protocol):
         """
 
     def reached(self, positions: Mapping[Partition, int]) -> dict[Partition, int]:
-        """Return, of the positions this thread has just read from in vain, up to where nothing lies.
+        """Return, of the positions this thread has just read from in vain, up to where there are no records.
 
         Beyond the position where the log has offsets that are no records, such as the markers of
         transactions. Asks no server, and may know less than all.

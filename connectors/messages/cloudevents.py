@@ -137,7 +137,7 @@ def _structured(value: bytes | None) -> Envelope:
     except (msgspec.DecodeError, ValueError):
         return _structured_slowly(value)
     subject = event.subject
-    # One look at all of them: what is not printable may be a control character.
+    # One check for all of them: what is not printable may be a control character.
     if (
         event.datacontenttype in _PLAIN_JSON
         and f"{event.id}{event.source}{event.type}{subject}".isprintable()

@@ -1,6 +1,6 @@
 """Dead letters: messages that could not be used, kept whole, with the reason and the place.
 
-One letter per message: its key on `dead.letters` is where the message lay, `<log
+One letter per message: its key on `dead.letters` is where the message is, `<log
 id>/<partition>/<offset>`, so that a letter written again after a crash is the same letter. A letter
 that was replayed gets a second message, `message.replayed`, under the same key.
 
@@ -42,12 +42,12 @@ class DeadLetter(msgspec.Struct, frozen=True):
 
     @property
     def id(self) -> str:
-        """Where the message lay: `<log id>/<partition>/<offset>`."""
+        """The position of the message: `<log id>/<partition>/<offset>`."""
         return f"{self.log_id}/{self.partition}/{self.offset}"
 
     @property
     def place(self) -> tuple[str, int, int]:
-        """Where the message lay, in an order to sort by."""
+        """The position of the message, as a sort key."""
         return self.topic, self.partition, self.offset
 
 

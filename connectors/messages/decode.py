@@ -52,7 +52,7 @@ _PLAIN_HEADERS: Final = frozenset(
 
 
 class Unread(msgspec.Struct, frozen=True):
-    """Why a message is no event, and the type that it named, if it could be told."""
+    """Why a message is no event, and the type that it named, if that could be read."""
 
     reason: str
     type: str = ""

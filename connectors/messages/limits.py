@@ -26,7 +26,7 @@ def bounds_fault(value: bytes) -> str | None:
 
 
 def _nesting(value: bytes) -> int:
-    """Return how deep arrays and objects lie in each other, up to one more than is allowed.
+    """Return how deep arrays and objects are nested, up to one more than is allowed.
 
     Found here, and not by the decoder: where that gives up depends on how deep its caller stands.
     """

@@ -7,7 +7,7 @@ grouped by node, sent to all nodes, and only then read.
 A command whose slot has moved (MOVED) is sent again to where it went. A function call is never sent after a
 slot that is on its way (ASK): of the keys that it will touch only some are there yet, and it would take the
 others for absent. It fails with `TryAgainError` until the slot has arrived. What failed otherwise is left to
-the caller, who knows whether it may be repeated; the slot table is made anew before.
+the caller, who knows whether it may be repeated; the slot table is rebuilt before.
 
 Errors:
     redis.ConnectionError, redis.TimeoutError, redis.exceptions.ClusterDownError, TryAgainError: repeat it.
@@ -61,10 +61,10 @@ class ClusterClient(redis.RedisCluster):
         connect_timeout_s: float,
         on_connect: Callable[[Any], None] | None = None,
     ) -> None:
-        """Ask a seed of the URL for the slot table. `on_connect` is told of each connection to a node.
+        """Ask a seed of the URL for the slot table. `on_connect` is called with each connection to a node.
 
         Raises:
-            RedisClusterException: no seed tells it; the cause is what the last one said.
+            RedisClusterException: no seed returns it; the cause is what the last one said.
         """
         first, *others = _seeds(url)
         super().__init__(
@@ -91,7 +91,7 @@ class ClusterClient(redis.RedisCluster):
         return Pipeline(self)
 
     def execute_command(self, *args: Any, **options: Any) -> Any:
-        """Run a command where its key lies; one without a key where the library sends it."""
+        """Run a command on the node of its key; one without a key where the library sends it."""
         names = {str(args[0]).upper(), " ".join(map(str, args[:2])).upper()}
         if "target_nodes" in options or names & self.command_flags.keys():
             with _cluster_errors():
@@ -102,7 +102,7 @@ class ClusterClient(redis.RedisCluster):
     def transaction(
         self, func: Callable[[redis.client.Pipeline], None], *watches: Any, **options: Any
     ) -> Any:
-        """Run a transaction on the node of its keys, which have to lie in one slot."""
+        """Run a transaction on the node of its keys, which have to be in one slot."""
         for _ in range(TURNS_MAX):
             try:
                 node = self._node_of_key(watches[0])
@@ -135,11 +135,11 @@ class ClusterClient(redis.RedisCluster):
         return [self.get_redis_connection(node) for node in self._primaries()]
 
     def node_of(self, key: str) -> str:
-        """Return `host:port` of the primary on which a key lies, as the table says."""
+        """Return `host:port` of the primary that keeps a key, as the table says."""
         return str(self._node_of_key(key).name)
 
     def refresh(self) -> None:
-        """Make the slot table anew. Raises `redis.ConnectionError` if no node tells it."""
+        """Rebuild the slot table. Raises `redis.ConnectionError` if no node returns it."""
         with _cluster_errors():
             self.nodes_manager.initialize(
                 additional_startup_nodes_info=self._seeds, disconnect_startup_nodes_pools=False

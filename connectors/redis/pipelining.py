@@ -27,7 +27,7 @@ class Command:
         self.args = args
         self.options = options
         self.node = node
-        """None = where its key lies."""
+        """None = on the node of its key."""
         self.asking = False
         """The node is asked although the slot is not its own yet."""
         self.reply: Reply = None

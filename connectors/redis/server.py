@@ -53,7 +53,7 @@ class Connections:
         self.made += 1
 
     def count_and_greet(self, connection: Any) -> None:
-        """Count one, and do on it what the library does on a new one when it is not told what to do."""
+        """Count one, and do on it what the library does on a new one by default."""
         self.made += 1
         connection.on_connect()
 
@@ -91,7 +91,7 @@ class Server:
     def identities(self, shards: int) -> list[str]:
         """Return for each shard what changes when it may have gone back: `run_id:master_replid` of its server.
 
-        The embedded store tells by itself whether its last end was clean.
+        The embedded store reports by itself whether its last end was clean.
         """
         if self.store is not None:
             return [self.store.identity] * shards

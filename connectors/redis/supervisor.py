@@ -5,9 +5,9 @@ background as soon as it holds `DATA/server.lock`, and then
 
 - runs the server, and starts it again when it dies, under a new identity: something may be lost;
 - blocks for an exclusive lock on `DATA/users.lock`, of which each user holds a shared one: the
-  kernel frees the locks of a killed user, so that nobody has to say goodbye;
+  kernel frees the locks of a killed user, so that no user has to sign off;
 - with that lock in hand stops the server, leaves the marker `DATA/clean` if it ended well, and
-  exits: whoever comes meanwhile waits for the lock and then starts afresh.
+  exits: a process that comes meanwhile waits for the lock and then starts afresh.
 
 The server inherits `server.lock`, so that it is free only when neither keeper nor server is alive,
 and on Linux asks the kernel to be stopped should the keeper die.
@@ -39,7 +39,7 @@ _SETTINGS = (
     ("maxmemory-policy", "noeviction"),
     ("save", ""),
     ("auto-aof-rewrite-min-size", "512mb"),
-    # A SKU of few locations, and what was emitted of it, lie in one block each.
+    # A SKU of few locations, and what was emitted of it, fit in one block each.
     ("hash-max-listpack-entries", "64"),
     ("hash-max-listpack-value", "512"),
 )
@@ -53,7 +53,7 @@ def keep(data: Path, server: str, socket: str) -> int:
     except BlockingIOError:
         return ALREADY_KEPT
     if os.fork() > 0:
-        # The one who started this program may go on: the lock is held from here.
+        # The process that started this program may go on: the lock is held from here.
         os._exit(0)
     return _Keeper(data, server, socket, lock).run()
 

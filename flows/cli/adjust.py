@@ -1,4 +1,4 @@
-"""`penstock adjust`: correct the books of one SKU at one location, by an event that says who and why."""
+"""`penstock adjust`: correct the books of one SKU at one location, by an event with author and reason."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""`penstock channel`: override channels, and show who decided what holds now."""
+"""`penstock channel`: override channels, and show by whom the present mode was set."""
 
 from __future__ import annotations
 

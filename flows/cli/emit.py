@@ -92,7 +92,7 @@ def _lines(source: str) -> AbstractContextManager[BinaryIO]:
 
 
 def _progress(source: str) -> AbstractContextManager[progress.Advance]:
-    """Return a bar over the bytes of a file; how much standard input will bring is not known."""
+    """Return a bar over the bytes of a file; how much standard input will yield is not known."""
     if source == "-":
         return nullcontext(lambda _count: None)
     return progress.bar("emit", Path(source).stat().st_size)

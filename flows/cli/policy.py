@@ -1,4 +1,4 @@
-"""`penstock policy`: activate a policy, preview what it would change, show who activated which and why."""
+"""`penstock policy`: activate a policy, preview what it would change, list the activations with author and reason."""
 
 from __future__ import annotations
 

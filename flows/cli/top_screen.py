@@ -107,7 +107,7 @@ def _stock(found: figures.BoardFigures) -> Iterator[Text]:
         yield _line(_fact("locations left out", number(len(left_out)), YELLOW), *names)
     if stock.channels_held:
         held = sorted(stock.channels_held.items())
-        # One that froze by itself waits for somebody.
+        # One that froze by itself waits for an operator.
         facts = (
             _fact(name, visible(how), RED if how.endswith("breaker") else YELLOW)
             for name, how in held[:NAMED_MAX]

@@ -126,7 +126,7 @@ def _deep(ordinal: int, neighbour: Fact) -> _Raw:
 
 
 def _too_large(ordinal: int, neighbour: Fact) -> _Raw:
-    # One of 10 MB is enough; the others lie just over the limit.
+    # One of 10 MB is enough; the others are just over the limit.
     length = _HUGE_BYTES if ordinal < len(KINDS) else MESSAGE_BYTES_MAX
     return _sale(ordinal, neighbour, receipt="x" * length)
 

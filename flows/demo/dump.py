@@ -61,7 +61,7 @@ class Prepared(msgspec.Struct, frozen=True):
 
 
 def sales_of(*, months: int | None, synthetic: bool) -> Sales:
-    """Return the sale lines that a demo is told from (the made-up chain has no months)."""
+    """Return the sale lines that a demo is made from (the made-up chain has no months)."""
     return made_up_trading() if synthetic else read_trading(months)
 
 

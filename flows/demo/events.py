@@ -1,4 +1,4 @@
-"""What happened (`Fact`), and the message that tells it (`StreamEvent`)."""
+"""What happened (`Fact`), and the message that reports it (`StreamEvent`)."""
 
 from datetime import UTC, datetime
 from typing import Any, Literal

@@ -1,7 +1,7 @@
 """Holding the player back when the engine is behind, and saying for how long.
 
 A real shop does not wait for the engine; a demo on a small machine may have to, or it would only show
-a queue. What was held back is told in the result, and `--speed max` never holds back.
+a queue. What was held back is reported in the result, and `--speed max` never holds back.
 """
 
 import time
@@ -51,7 +51,7 @@ class Governor:
         marks = store.marks()
         for partition, waiting in self._open.items():
             mark = f"{self._log_id(partition.topic)}/{partition.n}"
-            # Shards without lines of an event pass it only with the next tick: the newest mark tells more.
+            # Shards without lines of an event pass it only with the next tick: the newest watermark says more.
             applied = max(shard.get(mark, ABSENT) for shard in marks)
             while waiting and waiting[0][0] <= applied:
                 self._lines -= waiting.popleft()[1]

@@ -1,4 +1,4 @@
-"""What goes wrong on the way: messages sent twice, and messages that nobody can take.
+"""What goes wrong on the way: messages sent twice, and messages that no process can use.
 
 Of the facts one in `one_in` is sent again, half of them at once, half 1 to 40 hours later in
 business time; half of the late ones carry another `time`. After one in `one_in`, other ones, comes

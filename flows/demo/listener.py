@@ -26,7 +26,7 @@ _CAUSE_LENGTH = len("2026-12-01T00:00:00.000Z")
 
 
 class Listener(threading.Thread):
-    """A thread that reads until it is told that nothing more will come."""
+    """A thread that reads until it is notified that nothing more will come."""
 
     def __init__(self, log: Log, folder: Path) -> None:
         super().__init__(name="listener", daemon=True)
@@ -56,7 +56,7 @@ class Listener(threading.Thread):
             raise RuntimeError("listening failed") from self.failure
 
     def abandon(self) -> None:
-        """Stop as soon as the read under way has ended, whatever is left."""
+        """Stop as soon as the read in flight has ended, whatever is left."""
         self._abandoned.set()
         self.join()
 
@@ -69,7 +69,7 @@ class Listener(threading.Thread):
         """Read, write down, measure."""
         try:
             self._listen()
-        except BaseException as error:  # noqa: BLE001 - told to the main thread by `finish`
+        except BaseException as error:  # noqa: BLE001 - reported to the main thread by `finish`
             self.failure = error
 
     def _listen(self) -> None:

@@ -50,7 +50,7 @@ def play(
 ) -> Played:
     """Append the stream in order, `speed` events a second, or as fast as the log takes them (None).
 
-    `governor` may hold the stream back; `seen` is told how many events were appended each time.
+    `governor` may hold the stream back; `seen` is called with how many events were appended each time.
 
     Raises:
         LogError: the log did not take a message.

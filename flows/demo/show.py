@@ -1,4 +1,4 @@
-"""What the demo does: prepare the stream, play it through the engine, check every unit, tell."""
+"""What the demo does: prepare the stream, play it through the engine, check every unit, report."""
 
 import shutil
 import subprocess
@@ -73,7 +73,7 @@ class Stage:
 
 
 def run_demo(options: Options, console: Console) -> int:
-    """Prepare, play, check, tell. Return the exit code."""
+    """Prepare, play, check, report. Return the exit code."""
     with ExitStack() as stack:
         folder = _folder(options, stack)
         prepared = _prepare(options, folder, console)

@@ -1,7 +1,7 @@
 """How each shop opened, and what it is sent every Monday.
 
 One product in ten is bought once: its opening stock is what the position sells in all, so that it
-runs down to nothing. The others open at a mark S = max(2, twice the best week of the position) and
+runs down to nothing. The others open at a target S = max(2, twice the best week of the position) and
 are raised to S every Monday at 09:00 UTC by a transfer from the distribution centre, `dc`. It opens
 with eight weeks of that demand and is sent each week what left it.
 """
@@ -23,7 +23,7 @@ RAISE_AT_MS = 9 * HOUR_MS
 
 
 def bought_once(product: int) -> bool:
-    """Tell whether a product is never bought again once its opening stock is sold."""
+    """Say whether a product is never bought again once its opening stock is sold."""
     return number(digest(product), 0) % BOUGHT_ONCE_ONE_IN == 0
 
 
@@ -85,10 +85,10 @@ def positions_of(sales: Sales) -> Positions:
 def restocking_of(
     sales: Sales, baskets: Baskets, positions: Positions, opened_ms: int
 ) -> Restocking:
-    """Return the transfers that raise each restocked position to its mark, Monday by Monday.
+    """Return the transfers that raise each restocked position to its target, Monday by Monday.
 
     What was sold or shipped up to and including the very moment of the Monday counts; sellable
-    returns count against it, damaged ones stand aside. A position above its mark is sent nothing.
+    returns count against it, damaged ones stand aside. A position above its target is sent nothing.
     """
     mondays_ms = _mondays(opened_ms, int(sales.time_ms[-1]))
     line, week, units = _movements(sales, baskets, positions, mondays_ms)

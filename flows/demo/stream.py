@@ -30,7 +30,7 @@ Lines = list[dict[str, Any]]
 
 
 class TimetableRow(NamedTuple):
-    """A row of the timetable; its columns are told there."""
+    """A row of the timetable; its columns are described there."""
 
     time_ms: int
     what: int
@@ -191,7 +191,7 @@ class Story:
 
 
 def _part(row: TimetableRow) -> str:
-    """Return what tells the second and later pieces of 500 lines from the first."""
+    """Return what distinguishes the second and later pieces of 500 lines from the first."""
     piece = row.number % CHUNKS_MAX
     return f"-{piece + 1}" if piece else ""
 

@@ -10,8 +10,8 @@ from monitoring import metrics
 class ConsumerLag:
     """The lag of one reader.
 
-    In seconds it is the age of the oldest message that lies in the log and is not applied. Of a message
-    that was not read yet only is known that it is younger than the last one applied, and than the last look
+    In seconds it is the age of the oldest message in the log that is not applied. Of a message
+    that was not read yet only is known that it is younger than the last one applied, and than the last check
     that found nothing.
     """
 
@@ -22,7 +22,7 @@ class ConsumerLag:
         self._since: dict[Partition, int] = {}
         self._looked_ms = 0
         self.behind: frozenset[Partition] = frozenset()
-        """Partitions of which not everything was read, at the last look."""
+        """Partitions of which not everything was read, at the last check."""
 
     def handed_on(self, records: Sequence[Record]) -> None:
         """Note a batch, to be applied after those before it."""

@@ -1,6 +1,6 @@
 """Trimming the embedded log: old records go, but never what a rollback of the store may need again.
 
-Input topics are trimmed only behind a minimum of the marks that was seen at least ten minutes ago: the
+Input topics are trimmed only behind a minimum of the watermarks that was seen at least ten minutes ago: the
 store may go back by what it had not yet written to disk, and must then be able to read the log again.
 """
 
@@ -43,7 +43,7 @@ class LogRetention:
                 trim_before(runtime.log, partition, first_since(runtime.log, partition, before_ms))
 
     def _durable(self, now_s: float, partitions: Iterable[Partition]) -> Marks:
-        """Return the minimum of the marks per partition, as it was ten minutes ago."""
+        """Return the minimum of the watermarks per partition, as it was ten minutes ago."""
         marks = self._runtime.store.marks()
         minimum = {}
         for partition in partitions:
@@ -57,7 +57,7 @@ class LogRetention:
 
 
 def trim_before(log: Log, partition: Partition, offset: int) -> None:
-    """Drop what lies below an offset, if anything does."""
+    """Drop the records below an offset, if there are any."""
     if offset > log.start_offsets(partition.topic)[partition.n]:
         log.trim(partition.topic, partition.n, offset)
 

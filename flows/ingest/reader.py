@@ -65,7 +65,7 @@ class Reader:
 
         Raises:
             StopIteration: asked to stop, or idle and that was asked for. All that was read is applied.
-            LogLost: the log was made again, lost its tail, or was trimmed where it was still needed.
+            LogLost: the log was created again, lost its tail, or was trimmed where it was still needed.
         """
         session = self._session
         is_due = now_s - self._ticked_s >= TICK_S or session.arrivals.spoke
@@ -112,7 +112,7 @@ class Reader:
                 )
             )
         except (OffsetOutOfRange, TailLost, UnknownTopic) as error:
-            # A topic that was made again may show as any of these.
+            # A topic that was created again may show as any of these.
             self._check_log_ids()
             trimmed = isinstance(error, OffsetOutOfRange)
             more = ": events were trimmed before every shard had applied them" if trimmed else ""

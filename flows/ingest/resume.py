@@ -18,7 +18,7 @@ class LogLost(ServerError):
 
 
 def log_ids_of(runtime: Runtime) -> dict[str, str]:
-    """Return the log id of each input topic; a topic that is made again has another."""
+    """Return the log id of each input topic; a topic that is created again has another."""
     return {
         topic: retry_until_available(partial(runtime.log.log_id, topic)) for topic in INPUT_TOPICS
     }
@@ -68,9 +68,9 @@ def opened(
 
 
 def check_resume(partition: Partition, marks: Sequence[int], start: int, end: int) -> None:
-    """Refuse to read where the marks and the log do not belong together.
+    """Refuse to read where the watermarks and the log do not belong together.
 
-    `marks` are those of all shards, `start` the oldest offset kept, `end` the next to be written.
+    `marks` are the watermarks of all shards, `start` the oldest offset kept, `end` the next to be written.
 
     Raises:
         LogLost: with what to do about it.
@@ -95,9 +95,9 @@ def check_resume(partition: Partition, marks: Sequence[int], start: int, end: in
 
 
 def begin_at(runtime: Runtime, where: str) -> dict[Partition, int]:
-    """Set the marks of partitions of which nothing was applied: `earliest`, `latest` or an offset.
+    """Set the watermarks of partitions of which nothing was applied: `earliest`, `latest` or an offset.
 
-    Returns the mark set per partition. Partitions with marks are left alone.
+    Returns the watermark set per partition. Partitions with watermarks are left alone.
 
     Raises:
         ValueError: `where` is none of these.

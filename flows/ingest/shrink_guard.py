@@ -1,7 +1,7 @@
 """The shrink guard: supplier figures that take too much away at once are quarantined until an operator accepts them.
 
 An empty file, or one of another currency of counting, empties a shelf within a second: `shrink_guard_pct` of a
-location tells how much may go without asking. Only messages about such a location pay for it: a read or two.
+location says how much may go without asking. Only messages about such a location pay for it: a read or two.
 """
 
 from collections.abc import Sequence
@@ -35,7 +35,7 @@ def why_quarantined(
     decisions = runtime.shared.decisions
 
     def decide() -> str:
-        # The batch before this one may bring the stock that these figures are held against.
+        # The batch before this one may change the stock that these figures are compared with.
         run.wait_in_flight()
         decisions.trim(runtime.store.marks())
         counts = {op[1]: op[4] for op in ops if op[0] == COUNT}

@@ -98,7 +98,7 @@ def decode(batch: Batch) -> Decoded:
 
 
 def normalise(runtime: Runtime, decoded: Decoded) -> Normal:
-    """Turn events into what they do to the pool, under the policy in force.
+    """Turn events into what they do to the pool, under the active policy.
 
     A process that slept since it looked for code tables looks again: a message must mean what it means to all.
     """
@@ -183,7 +183,7 @@ def apply(runtime: Runtime, packer: Packer, normal: Normal) -> BatchOutcome:
 def send(runtime: Runtime, packer: Packer, normal: Normal) -> None:
     """Apply the batch as `apply` does, but wait only for the one before it.
 
-    So the next one is read and understood while Redis is at work. There is never more than one under way: the
+    So the next one is read and understood while Redis is at work. There is never more than one in flight: the
     reader waits for the last, when nothing is left to read.
     """
     run = normal.batch.run

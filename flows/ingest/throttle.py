@@ -17,7 +17,7 @@ STEP_MS: Final = 200
 STEPS_MAX: Final = 3
 PAUSE_MAX_S: Final = 1.0
 STOPPED_MS: Final = 10_000
-"""A SKU that has been due for so long waits for a publisher that is not there: holding back helps nobody."""
+"""A SKU that has been due for so long waits for a publisher that is not there: backpressure helps no process."""
 
 
 class Throttle:

@@ -13,7 +13,7 @@ from flows.runtime.periodic import Periodic
 from flows.runtime.retry import retry_until_available
 
 LAG_S = 5.0
-"""Between two looks at clocks and lag: each holds the reader up for as long as servers take to answer."""
+"""Between two checks of clocks and lag: each holds the reader up for as long as servers take to answer."""
 
 
 class Upkeep:

@@ -2,7 +2,7 @@
 
 What falls is counted over all publishers, in slots of `SLOT_MS`; this slot and the one before it count. The share is of
 the SKUs that showed anything when it began. Those beyond the share are never emitted: the batch in which it is passed
-is derived anew with the channel frozen. What fell before it, within the share, was emitted.
+is derived again with the channel frozen. What fell before it, within the share, was emitted.
 
 The count of SKUs shown is kept by the differences and set right by each round of the walk.
 """
@@ -92,14 +92,14 @@ def _count(runtime: Runtime, channel: str, falls: int, moved: int) -> tuple[int,
 
 
 def freeze(runtime: Runtime, channel: str, why: str) -> None:
-    """Freeze a channel, and tell why; one that another publisher froze meanwhile is told of already."""
+    """Freeze a channel, and report why; one that another publisher froze meanwhile is reported already."""
     now_ms = runtime.clock.now_ms()
     held = partial(overlay.hold, channel=channel, held="frozen", now_ms=now_ms, by=BREAKER, why=why)
     if change_overlay(runtime, held):
         metrics.BREAKER_TRIPS.labels(channel).inc()
         _log.error("channel frozen", channel=channel, why=why)
         (told,) = runtime.log.append([channel_frozen(channel, why, now_ms)])
-        # Who is not told by the log is by the metrics, for as long as the channel is frozen.
+        # A consumer that the log does not notify is by the metrics, for as long as the channel is frozen.
         metrics.EMITTED_FAILED.inc(isinstance(told, AppendFailed))
     else:
         retry_until_available(partial(follow_policy, runtime))

@@ -28,7 +28,7 @@ from flows.services.scrub.scrubber import scrubbing
 BACKGROUND: tuple[Background, ...] = (scrubbing, reloading)
 """Background tasks of a process that runs this flow."""
 PAUSE_MAX = timedelta(milliseconds=50)
-"""Between two looks at the due queues, however long a SKU gathers its changes."""
+"""Between two checks of the due queues, however long a SKU gathers its changes."""
 
 
 def build(runtime: Runtime, *, until_idle: bool = False) -> Dataflow:

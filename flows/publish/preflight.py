@@ -20,18 +20,18 @@ from flows.services.queries.current_levels import levels_now, moment
 from state.protocol.figures import SkuState
 
 SAMPLE: Final = 1_024
-"""SKUs looked at: some 100 ms when each lies at a few locations."""
+"""SKUs looked at: some 100 ms when each is at a few locations."""
 
 
 class Preflight:
-    """Looks at each new policy once, for one publisher, before it claims under it."""
+    """Checks each new policy once, for one publisher, before it claims under it."""
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
         self._seen = (runtime.policy_before or runtime.policy).revision
 
     def look(self) -> None:
-        """Freeze the channels of which the policy in force would take too much to zero, if it is new."""
+        """Freeze the channels of which the active policy would take too much to zero, if it is new."""
         runtime = self._runtime
         while runtime.policy.revision != self._seen:
             policy = runtime.policy
@@ -42,7 +42,7 @@ class Preflight:
                 if not is_accepted(runtime, policy, channel)
             }
             if guarded:
-                # Freezing brings another policy, at which it has to look again.
+                # Freezing activates another policy, which it has to check again.
                 self._judge(policy, guarded)
 
     def _judge(self, policy: ActivePolicy, guarded: dict[str, int]) -> None:

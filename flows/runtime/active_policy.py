@@ -42,7 +42,7 @@ class ActivePolicy:
         if record.policy.overrides:
             self.locate = lru_cache(maxsize=1 << 17)(self._locate)
         else:
-            # Only an override tells SKUs apart; without any, one entry serves all SKUs of a location.
+            # Only an override distinguishes SKUs; without any, one entry serves all SKUs of a location.
             anywhere = lru_cache(maxsize=1 << 17)(partial(self._locate, ""))
             self.locate = lambda _sku, location: anywhere(location)
 

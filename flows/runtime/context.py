@@ -24,7 +24,7 @@ class Runtime:
 
     settings: Settings
     primaries: Server
-    """The servers that keep the stock: who they are, and their clocks. Data is behind `store` and `shared`."""
+    """The servers that keep the stock: their identities and their clocks. Data is behind `store` and `shared`."""
     store: Store
     shared: Shared
     log: Log

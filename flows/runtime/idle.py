@@ -24,7 +24,7 @@ class Open:
         return bool(self.lag) or self.due > 0
 
     def __str__(self) -> str:
-        """Tell it in words."""
+        """Return it in words."""
         lags = [f"{topic}/{n}: {lag} to apply" for (topic, n), lag in sorted(self.lag.items())]
         return ", ".join([*lags, *([f"{self.due} SKUs due"] if self.due else [])]) or "nothing"
 
@@ -67,7 +67,7 @@ class Idle:
         self._looked_s = 0.0
 
     def for_long(self, now_s: float) -> bool:
-        """Say whether all has been quiet for `QUIET_S`. Looks at most every `LOOK_EVERY_S`."""
+        """Say whether all has been quiet for `QUIET_S`. Checks at most every `LOOK_EVERY_S`."""
         if now_s - self._looked_s >= LOOK_EVERY_S:
             self._looked_s = now_s
             if not retry_until_available(self.is_now):
@@ -87,7 +87,7 @@ class Waited:
 
     is_idle: bool
     left: Open | None
-    """What was open at the last look; None = a server was unavailable then."""
+    """What was open at the last check; None = a server was unavailable then."""
     error: Exception | None = None
     """Why it was unavailable."""
 

@@ -18,5 +18,5 @@ def follow_policy(runtime: Runtime) -> None:
             runtime.policy = ActivePolicy(record, policies.codes())
     if runtime.policy.goes_by_lag:
         runtime.push_lags = runtime.shared.push_lags.measured()
-    # What was added after this look holds from later on, by any process's clock.
+    # What was added after this check holds from later on, by any process's clock.
     runtime.codes_until_ms = looked_ms + CODES_AHEAD_MS - 2 * SKEW_MAX_MS

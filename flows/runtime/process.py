@@ -25,7 +25,7 @@ _log = structlog.get_logger(__name__)
 
 def set_up_logging() -> None:
     """Log one JSON line per thing to act on, to standard error; normal operation logs nothing."""
-    # That library tells every repetition; `retry_until_available` logs and counts them.
+    # That library logs every retry; `retry_until_available` logs and counts them.
     stamina.instrumentation.set_on_retry_hooks(())
     structlog.configure(
         processors=[

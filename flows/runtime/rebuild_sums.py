@@ -1,4 +1,4 @@
-"""Class sums that another policy made, made anew under the one in force."""
+"""Class sums that another policy made, rebuilt under the active one."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -9,11 +9,11 @@ from state.protocol.control import Rebuild
 
 REBUILD_MAX = 50
 PLACES_MAX = 500
-"""Up to so many listed locations all are sent with a call: cheaper than to ask first where its SKUs lie."""
+"""Up to so many listed locations all are sent with a call: cheaper than to ask first where its SKUs are."""
 
 
 def rebuild(runtime: Runtime, shard: int, skus: Sequence[str]) -> None:
-    """Make the sums of SKUs of a shard anew. They are due again at once.
+    """Rebuild the sums of SKUs of a shard. They are due again at once.
 
     One that came to another location meanwhile is left as it is, and comes up once more. What the store raises
     is passed on; it may be repeated.

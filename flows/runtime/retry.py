@@ -42,7 +42,7 @@ class Stopped(Exception):
 
 
 def is_unavailable(error: BaseException) -> bool:
-    """Say whether a server is away, or refuses for now, so that the call may be repeated.
+    """Say whether a server is unavailable, or refuses for now, so that the call may be repeated.
 
     For now: while a long script runs (BUSY), its disk is full (MISCONF), its memory is, or too few of its
     replicas follow (NOREPLICAS).
@@ -53,7 +53,7 @@ def is_unavailable(error: BaseException) -> bool:
 
 
 def retry_until_available(call: Callable[[], Answer]) -> Answer:
-    """Repeat a call that may be repeated for as long as a server is away, or refuses for now.
+    """Repeat a call that may be repeated for as long as a server is unavailable, or refuses for now.
 
     Raises:
         Stopped: the process was asked to stop meanwhile.
@@ -70,7 +70,7 @@ def retry_until_available(call: Callable[[], Answer]) -> Answer:
                 _note_unavailable(error, attempt.num)
                 if isinstance(error, UNAVAILABLE) or not is_unavailable(error):
                     raise
-                # The library's own class would tell a log nothing of the reason.
+                # The library's own class would not log the reason.
                 raise RefusedForNow(str(error)) from error
             except UNAVAILABLE as error:
                 _note_unavailable(error, attempt.num)
@@ -81,7 +81,7 @@ def retry_until_available(call: Callable[[], Answer]) -> Answer:
 def pipelined_retry(begin: Callable[[], Callable[[], Answer]]) -> Callable[[], Answer]:
     """Begin a call now; what is returned waits for its answer, and retries the call until it has one.
 
-    What was under way when the connection broke may be done or not: all of it is sent again.
+    What was in flight when the connection broke may be done or not: all of it is sent again.
     """
     under_way = [begin()]
 
@@ -93,7 +93,7 @@ def pipelined_retry(begin: Callable[[], Callable[[], Answer]]) -> Callable[[], A
 
 
 def _note_unavailable(error: Exception, attempt: int) -> None:
-    """Count a call that is made again, and log the first time of each call: it is waited for until it works."""
+    """Count a call that is retried, and log the first time of each call: it is waited for until it works."""
     if not is_unavailable(error):
         return
     server = "log" if isinstance(error, LogError) else "store"

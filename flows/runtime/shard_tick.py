@@ -32,7 +32,7 @@ class Ticks:
     servers: Sequence[str]
     """The identity of each shard's server."""
     behind: dict[int, Behind] = field(default_factory=dict)
-    """Shards whose watermark lies below what the parts begin after."""
+    """Shards whose watermark is below what the parts begin after."""
     business_ms: int = 0
     """The newest event time that any shard has seen."""
     due: int = 0

@@ -31,7 +31,7 @@ def catch_hangups() -> None:
 
 
 def at_terminal() -> bool:
-    """Say whether somebody sits before this process: SIGHUP means that their terminal is gone."""
+    """Say whether an operator runs this process at a terminal: SIGHUP means that their terminal is gone."""
     return sys.stdin is not None and sys.stdin.isatty()
 
 
@@ -39,7 +39,7 @@ def at_terminal() -> bool:
 def held() -> Iterator[None]:
     """Let SIGTERM, SIGINT and SIGHUP wait until the block ends; in a process started inside, until it calls `install`.
 
-    A process inherits what its parent holds back (pthread_sigmask(3)), so what it is told before it has
+    A process inherits what its parent holds back (pthread_sigmask(3)), so a signal that it gets before it has
     handlers is not lost, and does not end it.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _HELD)

@@ -5,7 +5,7 @@
 `ads`     ads
 `shape`   what a panel says, and its JSON
 
-`python -m monitoring.dashboards` writes the JSON anew; a test holds the two together.
+`python -m monitoring.dashboards` writes the JSON again; a test holds the two together.
 """
 
 from typing import Final

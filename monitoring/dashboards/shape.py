@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 SCHEMA: Final = 39
-"""Of the form that this module writes; a newer Grafana brings it up to its own as it reads."""
+"""Of the form that this module writes; a newer Grafana migrates it to its own as it reads."""
 COLUMNS: Final = 24
 HEAD_HEIGHT: Final = 1
 HEAD_ID: Final = 1000

@@ -215,7 +215,7 @@ _TRUE = (
 )  # fmt: skip
 
 _NOBODY = "0 * max(penstock_build_info)"
-"""A line at 0 where no process has anything to tell."""
+"""A line at 0 where no process has anything to report."""
 
 
 def _or_none(query: str, label: str) -> str:

@@ -67,7 +67,7 @@ def decode(text: bytes) -> Rhythm | None:
 def heard(rhythm: Rhythm | None, minutes: Iterable[int], timezone: str) -> Rhythm:
     """Return the rhythm with minutes (since 1970) in which the location spoke, at least one.
 
-    May be told the same again. What is of an hour before the one under way comes too late to count.
+    May be given the same again. What is of an hour before the current one comes too late to count.
     """
     ordered = sorted(minutes)
     known = rhythm or Rhythm(0, local_hour(ordered[0] * MINUTE_MS, timezone), 0)

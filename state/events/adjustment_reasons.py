@@ -1,4 +1,4 @@
-"""Why somebody corrects the books by hand: a closed list, so that reasons can be added up."""
+"""Why an operator corrects the books by hand: a closed list, so that reasons can be added up."""
 
 from enum import StrEnum
 

@@ -84,7 +84,7 @@ def additions(table: CodeTable, mappings: Iterable[Mapping], now_ms: int) -> lis
 
     Into an empty table every row holds from 0: also for what was in the log before. Later a new or
     changed code holds from `now_ms` (system time). Readers must have the rows before they read
-    messages of that time, so pass a `now_ms` that lies ahead by the time it takes to tell them.
+    messages of that time, so pass a `now_ms` that is ahead by the time it takes to send them the rows.
     """
     valid_from_ms = max(now_ms, table.newest_ms) if len(table) else 0
     rows = []

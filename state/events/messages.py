@@ -21,7 +21,7 @@ QUANTITY_MAX: Final = 1_000_000_000
 NO_CONTROLS: Final = "no_controls"
 """Marks text that may not hold control characters (Unicode category Cc)."""
 SAYS: Final = "says"
-"""Under this stands what a reason says was expected, where the bounds alone would not tell."""
+"""Under this stands what a reason says was expected, where the bounds alone would not show it."""
 RFC3339: Final = "RFC 3339 time with an offset"
 
 Id: TypeAlias = Annotated[str, Meta(min_length=1, max_length=128, extra={NO_CONTROLS: True})]

@@ -56,7 +56,7 @@ COUNT: Final = 1
 """`on_hand` was `quantity` at `counted_at_ms`: absolute, the newest count wins."""
 
 INCOMING: Final = 2
-"""Signed change of what is under way to a location under a reference: + announced, - received."""
+"""Signed change of what is in transit to a location under a reference: + announced, - received."""
 
 ORDER: Final = 3
 """An order asks for `quantity` units. The demand of an order is counted from here."""

@@ -139,7 +139,7 @@ class ApplyRun:
         return sku
 
     def _close(self, watermark: str, event: ShardEvent, location: str, reference: str) -> None:
-        """Let nothing more be under way to a location under a reference, now or later."""
+        """Let nothing more be in transit to a location under a reference, now or later."""
         record = self.references.setdefault(reference, {})
         for name, where in [key for key in record if key[0] and key[1] == location]:
             net = record.pop((name, where))
@@ -148,7 +148,7 @@ class ApplyRun:
         record["", location] = 1
 
     def _refer(self, reference: str, name: str, location: str, delta: int) -> int:
-        """Note a delta under its reference. Return by how much more, or less, is under way."""
+        """Note a delta under its reference. Return by how much more, or less, is in transit."""
         record = self.references.setdefault(reference, {})
         if ("", location) in record:
             return 0

@@ -122,7 +122,7 @@ class OrderRecord:
         return max(0, total - self._given("", sku))
 
     def rebalance(self, sku: str) -> int:
-        """Bring the unrouted part to what is open; return by how much it moved."""
+        """Set the unrouted part to what is open; return by how much it moved."""
         now_open = self.open(sku)
         moved = now_open - self.unrouted.get(sku, 0)
         if moved:

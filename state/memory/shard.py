@@ -43,7 +43,7 @@ from state.protocol.holds import (
 
 @dataclass(slots=True)
 class OutRecord:
-    """What was emitted last for a SKU, and the claim under way."""
+    """What was emitted last for a SKU, and the claim in flight."""
 
     token: int = 0
     open: bool = False

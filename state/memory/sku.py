@@ -39,7 +39,7 @@ class PositionRecord:
         return max(0, self.atp() - floor)
 
     def has_figures(self) -> bool:
-        """Tell whether there is more to it than a history."""
+        """Say whether there is more to it than a history."""
         figures = (self.on_hand, self.reserved, self.unavailable, self.incoming)
         return any(figures) or self.counted is not None
 
@@ -51,7 +51,7 @@ class PositionRecord:
         )
 
     def is_empty(self) -> bool:
-        """Tell whether nothing is known of the location."""
+        """Say whether nothing is known of the location."""
         return self == PositionRecord()
 
     def moved(self, time_ms: int, delta: int) -> "PositionRecord":
@@ -143,7 +143,7 @@ class SkuRecord:
         return absorbed
 
     def count(self, terms: LocationTerms, time_ms: int, quantity: int, revision: int) -> None:
-        """Lay a count under the movements newer than it. An older count changes nothing."""
+        """Apply a count under the movements newer than it. An older count changes nothing."""
         before = self._position(terms.location)
         if before.counted and (-time_ms, quantity) >= (-before.counted[0], before.counted[1]):
             return

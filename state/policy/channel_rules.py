@@ -46,7 +46,7 @@ class ChannelRules:
         for at, channel in enumerate(policy.channels):
             self._matches += [(matcher(pack.sku), at, pack.units) for pack in channel.packs]
         self.one_for_all = not self._matches
-        """No rule tells SKUs apart."""
+        """No rule distinguishes SKUs."""
         self._by_match: dict[tuple[int, ...], tuple[Rules, ...]] = {}
         self._by_sku: dict[str, tuple[Rules, ...]] = {}
 
@@ -117,5 +117,5 @@ def _overridden(rules: Rules, override: ChannelOverride) -> Rules:
 
 
 def _is(answer: object) -> bool:
-    """Tell a match, or True, from None and False."""
+    """Distinguish a match, or True, from None and False."""
     return bool(answer)

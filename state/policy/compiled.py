@@ -24,7 +24,7 @@ class Compiled:
     """A policy made ready for millions of questions. Build it with `compiled`."""
 
     def __init__(self, policy: Policy) -> None:
-        """Work out every class that can occur, and who may sell from it."""
+        """Work out every class that can occur, and which channels may sell from it."""
         self.policy = policy
         self.locations = {location.id: location for location in policy.locations}
         self.channels = {channel.id: channel for channel in policy.channels}
@@ -108,7 +108,7 @@ class Compiled:
         )
 
     def kind_of(self, sku: str) -> tuple[bool, ...]:
-        """Return what tells SKUs apart: those with equal answers have the same terms at every location."""
+        """Return what distinguishes SKUs: those with equal answers have the same terms at every location."""
         return tuple(override.matches_sku(sku) for override in self._overrides)
 
     def sellable_from(self, channel: str) -> tuple[str, ...]:

@@ -23,7 +23,7 @@ SELLING_KINDS: tuple[Kind, ...] = ("warehouse", "store", "dropship", "dark_store
 
 NO_CAP = 1_000_000_000
 UNLISTED = "unlisted"
-"""The class of a location that the policy does not know: its stock is kept, for nobody to sell."""
+"""The class of a location that the policy does not know: its stock is kept, for no channel to sell."""
 
 
 class Unknown(msgspec.Struct, frozen=True):
@@ -43,7 +43,7 @@ class Source(msgspec.Struct, frozen=True):
 
 
 class Location(msgspec.Struct, frozen=True):
-    """A place where stock lies. `channel` is set for `platform` alone."""
+    """A place where stock is kept. `channel` is set for `platform` alone."""
 
     id: str
     kind: Kind
@@ -52,7 +52,7 @@ class Location(msgspec.Struct, frozen=True):
     longitude: float | None = None
     channel: str = ""
     shrink_guard_pct: int | None = None
-    """A figure of its supplier that takes more than this share away at once has to be accepted by somebody."""
+    """A figure of its supplier that takes more than this share away at once has to be accepted by an operator."""
     supplier_nets_orders: bool = False
     """The figures of its supplier are less what is ordered already."""
     silent_after_s: int | None = None
@@ -122,7 +122,7 @@ class Channel(msgspec.Struct, frozen=True):
     buffer_risk_ppm: int | None = None
     """The chance, in millionths, of selling more than the buffer during the push lag; instead of units."""
     push_lag_ms: int = 60_000
-    """How long until the channel shows a level, as long as nobody has measured it."""
+    """How long until the channel shows a level, as long as it was not measured."""
     packs: tuple[Pack, ...] = ()
 
 

@@ -1,7 +1,7 @@
-"""What a new policy may do to the levels of a SKU, told from the two policies alone.
+"""What a new policy may do to the levels of a SKU, derived from the two policies alone.
 
 Levels that fall are pressing, for what they showed is not there any more; the others can wait. Nothing but that
-order depends on the answer, and where the policies do not tell, a level may fall.
+order depends on the answer, and where the policies do not show it, a level may fall.
 """
 
 from state.policy.channel_rules import Rules, channel_rules
@@ -38,13 +38,13 @@ class PolicyChange:
 
     @property
     def none_may_fall(self) -> bool:
-        """Whether no level of any SKU may fall, told without looking at SKUs."""
+        """Whether no level of any SKU may fall, decided without reading SKUs."""
         same_campaigns = self._campaigns[0] == self._campaigns[1]
         return same_campaigns and self._is_for_all and not self.may_fall("")
 
     @property
     def all_may_fall(self) -> bool:
-        """Whether a level of every SKU may fall, told without looking at SKUs."""
+        """Whether a level of every SKU may fall, decided without reading SKUs."""
         return self.any_may_fall or (self._is_for_all and self.may_fall(""))
 
     @property

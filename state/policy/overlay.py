@@ -1,4 +1,4 @@
-"""The overlay: what was decided at run time and lies over the policy of the file.
+"""The overlay: what was decided at run time and is applied over the policy of the file.
 
 Channels frozen or zeroed by hand or by the breaker, locations that are silent, locations of which everything was
 counted. It travels as JSON beside the policy, and every change of it raises the revision, so that all processes
@@ -19,9 +19,9 @@ Held = Literal["", "frozen", "zero"]
 HISTORY_MAX: Final = 100
 TEXT_MAX: Final = 500
 SILENT_MAX: Final = 32
-"""When more locations than these are silent at once it is not they who are, but what brings their events."""
+"""When more locations than these are silent at once it is not they who are, but what delivers their events."""
 BREAKER: Final = "breaker"
-"""Who froze a channel, when nobody did by hand."""
+"""Who froze a channel, when no operator did by hand."""
 ACCEPT_MS: Final = 60_000
 """For so long after a channel was resumed its breaker lets through what falls."""
 

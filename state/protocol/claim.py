@@ -12,7 +12,7 @@ from state.protocol.figures import Position, decode_head, decode_position, emitt
 OPEN: Final = 1
 TRUSTED: Final = 2
 FIRST: Final = 4
-"""Flags of `open` in a claimed head: under way; what was emitted before can be trusted; nothing ever was emitted."""
+"""Flags of `open` in a claimed head: in flight; what was emitted before can be trusted; nothing ever was emitted."""
 
 DUE_VALUES: Final = 3
 """Of each claimed SKU in the answer: SKU, head, what was emitted last."""
@@ -36,7 +36,7 @@ class Claim(NamedTuple):
     revision: int
     sums_revision: int
     business_ms: int
-    """The caller's business time: by it a look falls due."""
+    """The caller's business time: by it a check falls due."""
     limit: int
     silent: tuple[str, ...] = ()
     """Silent locations, whose positions are returned with each SKU: their stock does not count now."""
@@ -97,7 +97,7 @@ class Settle(NamedTuple):
     ads: str
     next_due_ms: int
     next_look_ms: int
-    """Business time of the next look, 0 for none."""
+    """Business time of the next check, 0 for none."""
     alerts: tuple[tuple[str, str], ...] = ()
     """Alerts that were reported: forgotten if they are still the same."""
 

@@ -33,9 +33,9 @@ class Tick(NamedTuple):
     business_ms: int
     parts: tuple[Part, ...] = ()
     pace_us: int = 0
-    """After a new policy all SKUs come up again, so far apart; 0 = the caller leaves that to others.
+    """After a new policy all SKUs are requeued, so far apart; 0 = the caller leaves that to others.
 
-    Who does not know that policy yet leaves it to others in any case.
+    A caller that does not know that policy yet leaves it to others in any case.
     """
 
 

@@ -160,7 +160,7 @@ def _int48(text: bytes) -> int:
 
 
 def _has_figures(position: Position) -> bool:
-    """Tell whether there is more to a position than its history."""
+    """Say whether there is more to a position than its history."""
     return any(position[1:5]) or position.counted_at_ms is not None
 
 

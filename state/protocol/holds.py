@@ -160,7 +160,7 @@ class Release(NamedTuple):
     hold: str
     order: str = ""
     how: str = RELEASED
-    """"" leaves no trace: the same hold may be made again."""
+    """"" leaves no trace: the same hold may be created again."""
 
 
 ABSENT_HOLD: Final = 0

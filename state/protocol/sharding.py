@@ -17,7 +17,7 @@ SLOTS = 16_384
 
 _SLOT_BITS = 14
 _WINDOW = SLOTS // 1024
-"""A tag may lie so far behind the slot it aims at: as many windows as there may be shards."""
+"""A tag may be so far behind the slot it aims at: as many windows as there may be shards."""
 
 
 def shard_of(sku: str, shards: int) -> int:
@@ -27,10 +27,10 @@ def shard_of(sku: str, shards: int) -> int:
 
 @cache
 def tag_of(shard: int) -> str:
-    """Return the hash tag of a shard: its number, with the suffix that brings it to its place.
+    """Return the hash tag of a shard: its number, with the suffix that moves it to its place.
 
     Shard n aims at the n-th number of the van der Corput sequence (0, 1/2, 1/4, 3/4, 1/8, ...), as a
-    fraction of the slots: so any number of shards lies evenly on primaries that hold a range each.
+    fraction of the slots: so any number of shards is spread evenly over primaries that hold a range each.
     """
     target = int(f"{shard:0{_SLOT_BITS}b}"[::-1][:_SLOT_BITS], 2)
     tags = (f"{shard}-{k}" if k else str(shard) for k in count())
@@ -38,7 +38,7 @@ def tag_of(shard: int) -> str:
 
 
 def slot_of(shard: int) -> int:
-    """Return the slot of a Redis Cluster in which all keys of a shard lie."""
+    """Return the slot of a Redis Cluster of all keys of a shard."""
     return _slot(tag_of(shard))
 
 

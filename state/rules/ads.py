@@ -1,7 +1,7 @@
 """Whether the ads for a SKU should run: one decision for each rule, from the level of its channel.
 
-Pause when the level or the days of cover are at or below the pause marks. Resume when both are
-back at or above the resume marks and the pause has lasted `dwell_s`. At most `max_changes_per_day`
+Pause when the level or the days of cover are at or below the pause thresholds. Resume when both are
+back at or above the resume thresholds and the pause has lasted `dwell_s`. At most `max_changes_per_day`
 changes in a day of the policy's time zone, both kinds counted: a rule that may not act any more
 looks again tomorrow.
 """
@@ -37,7 +37,7 @@ class AdDecision(msgspec.Struct, frozen=True):
     """What a rule says now.
 
     `state` is to be kept; it is the one passed in unless `changed`. `reason` says why a change was
-    made, "" = none; `threshold` is the mark that it crossed: units for `low_level` and `recovered`,
+    made, "" = none; `threshold` is the one that it crossed: units for `low_level` and `recovered`,
     thousandths of a day for `low_cover`. `next_look_ms` is the business time at which the answer
     may change though the stock does not; None = only a change of stock can.
     """

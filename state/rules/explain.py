@@ -15,7 +15,7 @@ from state.rules.level_steps import Step, steps
 from state.rules.levels import NO_LAGS, Figures, derive
 
 Why = Literal["", "unlisted", "platform", "excluded", "kind", "region", "silent"]
-"""Why a location adds nothing for a channel, whatever lies there; "" = it may be sold from."""
+"""Why a location adds nothing for a channel, whatever is there; "" = it may be sold from."""
 
 
 class Contribution(NamedTuple):
@@ -55,7 +55,7 @@ class Explainer:
     Args:
         compiled: the policy that levels are derived under.
         business_ms: business time.
-        silent: locations whose stock counts for nobody now.
+        silent: locations whose stock counts for no channel now.
         lags: measured push lags of channels (ms).
         sums_revision: the revision that class sums belong to; those of a SKU are compared if they are of it.
     """
@@ -115,7 +115,7 @@ class Explainer:
             yield channel, done[-1].result, findings
 
     def why_not(self, channel: str, location: str) -> Why:
-        """Return why a channel may not sell what lies at a location, "" when it may."""
+        """Return why a channel may not sell the stock at a location, "" when it may."""
         known = self._why.get((channel, location))
         if known is None:
             known = why_not(self._compiled, channel, location)
@@ -181,7 +181,7 @@ class Explainer:
 
 
 def why_not(compiled: Compiled, channel: str, location: str) -> Why:
-    """Return why a channel may not sell what lies at a location, by the rules of the policy."""
+    """Return why a channel may not sell the stock at a location, by the rules of the policy."""
     where = compiled.locations.get(location)
     rules = compiled.channels[channel]
     if where is None and compiled.policy.unknown.location == "reject":

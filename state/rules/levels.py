@@ -46,7 +46,7 @@ class _Plan:
     """What `derive` needs of a policy, so that one call is a few additions for each channel.
 
     Channels that may sell from the same classes share one sum: `groups` are the distinct sets. `plain` are the
-    rows of all SKUs where no rule tells SKUs apart and none is by risk or in packs; else each SKU has its own.
+    rows of all SKUs where no rule distinguishes SKUs and none is by risk or in packs; else each SKU has its own.
     """
 
     __slots__ = (

@@ -1,7 +1,7 @@
 """Holds in Redis: the typed wrapper around the functions of `functions/hold.lua`.
 
 Each method takes the calls of several shards and sends them in one round trip. All may be repeated after a lost
-answer. Errors: as `state.store.shards` tells.
+answer. Errors: see `state.store.shards`.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -61,7 +61,7 @@ class HoldStore:
         return all(_least(client.execute_command(*wait, within_ms)) >= 1 for wait in self._waits)
 
     def release(self, now_us: int, items: Mapping[int, Sequence[Release]]) -> dict[int, list[int]]:
-        """End holds by shard. The answers are told in `state.protocol.holds`."""
+        """End holds by shard. The answers are defined in `state.protocol.holds`."""
         packed = {shard: encode_release(now_us, mine) for shard, mine in items.items()}
         replies = self.store.send("release", packed)
         return {shard: decode_released(reply) for shard, reply in replies}

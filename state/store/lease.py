@@ -4,7 +4,7 @@ from state.store.client import Client
 
 
 class Lease:
-    """A lease on one key, for one owner. Between the look and the write it may end: then two hold it for a moment."""
+    """A lease on one key, for one owner. Between the check and the write it may end: then two hold it for a moment."""
 
     def __init__(self, client: Client, key: str, owner: str, life_ms: int) -> None:
         self._client, self._key, self._owner, self._life_ms = client, key, owner.encode(), life_ms

@@ -55,7 +55,7 @@ class PolicyStore:
         """Make this the policy of the store, under a new revision if it is not the one already.
 
         `new_revision` gives it one in any case: running processes take up policy and code tables together. `by`
-        says who decided, and why; it goes into the history.
+        gives the author and the reason; it goes into the history.
         """
         document = to_json(policy)
         active = PolicyRecord(0, policy, 0)

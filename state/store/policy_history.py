@@ -1,4 +1,4 @@
-"""The history of the policy: who activated which revision, when and why, with the documents of the newest.
+"""The history of the policy: each activation with revision, author, time and reason, with the documents of the newest.
 
 It is kept in fields of the policy's key, so that it changes in the same transaction.
 """
@@ -19,7 +19,7 @@ FIELD: Final = "history"
 
 
 class By(NamedTuple):
-    """Who decided, and why."""
+    """The author, and the reason."""
 
     by: str
     why: str

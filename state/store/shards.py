@@ -44,7 +44,7 @@ _decode = msgspec.msgpack.Decoder().decode
 class Store(Reads):
     """All shards of one namespace behind one client.
 
-    `observe(verb, seconds)` is told the time of each round trip, for the metrics.
+    `observe(verb, seconds)` is called with the time of each round trip, for the metrics.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Store(Reads):
         self.client.execute_command("FUNCTION", "LOAD", "REPLACE", library.library_source())
 
     def begin(self, servers: Sequence[str]) -> None:
-        """Tell each shard of a new store its server. From now on one that knows of none has lost all it had."""
+        """Record at each shard of a new store its server. From now on one that knows of none has lost all it had."""
         pipeline = self.client.pipeline(transaction=False)
         for meta, server in zip(self._meta, servers, strict=True):
             pipeline.hsetnx(meta, "server", server)
@@ -108,7 +108,7 @@ class Store(Reads):
         return answers
 
     def tick(self, calls: Mapping[int, Tick]) -> dict[int, Ticked | Behind]:
-        """Tell each shard that nothing more lies in a stretch of the log; learn how it stands."""
+        """Report to each shard that nothing more is in a stretch of the log; learn how it stands."""
         packed = {shard: encode_call(call) for shard, call in calls.items()}
         return {shard: _ticked(_decode(reply)) for shard, reply in self.send("tick", packed)}
 
@@ -151,7 +151,7 @@ class Store(Reads):
         return lambda: sum(_decode(reply)[1] for _, reply in receive())
 
     def rebuild(self, shard: int, call: Rebuild) -> int | StalePolicy:
-        """Make the class sums of SKUs anew. Return of how many it was done."""
+        """Rebuild the class sums of SKUs. Return how many were rebuilt."""
         ((_, packed),) = self.send("rebuild", {shard: encode_call(call)})
         reply = _decode(packed)
         return StalePolicy(reply[1]) if reply[0] == "REFUSED" else cast("int", reply[1])
@@ -182,7 +182,7 @@ class Store(Reads):
             began = perf_counter()
             replies = dict(zip(calls, receive(), strict=True))
             if any(map(_is_without_functions, replies.values())):
-                # Started anew without them, or a primary that joined the cluster since.
+                # Restarted without them, or a primary that joined the cluster since.
                 self.load_functions()
                 failed = {
                     s: calls[s] for s, reply in replies.items() if _is_without_functions(reply)

@@ -93,7 +93,7 @@ class KafkaClients:
             "bootstrap.servers": self._bootstrap,
             "client.id": "penstock",
             "error_cb": self._note,
-            # What goes wrong is told by `LogUnavailable`, not by lines on standard error.
+            # Errors are reported by `LogUnavailable`, not by lines on standard error.
             "log_level": 0,
             "reconnect.backoff.ms": 50,
             "reconnect.backoff.max.ms": 1_000,

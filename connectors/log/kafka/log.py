@@ -119,7 +119,7 @@ class KafkaLog:
             if isinstance(result, AppendFailed) and isinstance(result.error, UnknownTopic)
         ]
         if stale:
-            # The topic may have been made again, with fewer partitions than we knew of.
+            # The topic may have been created again, with fewer partitions than we knew of.
             self._known.clear()
             self._append(messages, stale, results)
         return [results[i] for i in range(len(messages))]
@@ -135,7 +135,7 @@ class KafkaLog:
         return self._reader().read(positions, max_records, max_bytes, wait_ms)
 
     def reached(self, positions: Mapping[Partition, int]) -> dict[Partition, int]:
-        """Return how far nothing lies behind these positions."""
+        """Return how far there are no records behind these positions."""
         return self._reader().reached(positions)
 
     def start_offsets(self, topic: str) -> dict[int, int]:

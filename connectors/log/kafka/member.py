@@ -1,4 +1,4 @@
-"""Who reads which partitions, for a log on Kafka: the broker's consumer group, cooperatively.
+"""Which member reads which partitions, for a log on Kafka: the broker's consumer group, cooperatively.
 
 The member only takes part in the group; its consumer never fetches. Records are read elsewhere, from the
 watermarks. Classic group protocol: there the session's time-out is the client's to choose, so that the
@@ -64,7 +64,7 @@ class KafkaMember:
         self._told |= moved
 
     def leave(self) -> None:
-        """Give the partitions up at once, or by the time-out of the session where the brokers cannot be told.
+        """Give the partitions up at once, or by the time-out of the session where the brokers cannot be reached.
 
         The library may wait for minutes for a coordinator that went away amid a rebalance: it is left waiting.
         """

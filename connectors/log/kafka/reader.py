@@ -33,7 +33,7 @@ _SETTINGS = {
     "queued_max_messages_kbytes": 16 * 1024,
     "fetch_message_max_bytes": 1024 * 1024,
     "message_max_bytes": MESSAGE_BYTES_MAX,
-    # A new position is fetched from when the request under way is answered: it may not wait for long.
+    # A new position is fetched from when the request in flight is answered: it may not wait for long.
     "fetch_wait_max_ms": 100,
     "fetch_queue_backoff_ms": 5,
     "fetch_error_backoff_ms": 100,
@@ -43,7 +43,7 @@ Fetched = list[Record]
 
 
 class KafkaReader:
-    """A consumer that is told where to read, and keeps what it fetched beyond what was wanted."""
+    """A consumer that is given the positions to read from, and keeps what it fetched beyond what was wanted."""
 
     def __init__(self, client: KafkaClients, topics: KafkaTopics) -> None:
         self._client = client
@@ -82,7 +82,7 @@ class KafkaReader:
         return met
 
     def close(self) -> None:
-        """End the consumer. A thread that is reading is told by `LogUnavailable`."""
+        """End the consumer. A thread that is reading gets `LogUnavailable`."""
         self._is_closed = True
         self._consumer.close()
 
@@ -124,7 +124,7 @@ class KafkaReader:
         while True:
             left = max(0.0, deadline - time.monotonic())
             if self._is_closed:
-                # The library lets nobody close a consumer as long as another thread polls it.
+                # No thread may close a consumer as long as another thread polls it.
                 raise LogUnavailable("kafka: this log was closed")
             message = self._consumer.poll(min(left, _STEP_S))
             if message is None:
@@ -172,7 +172,7 @@ class KafkaReader:
         return taken
 
     def _heed(self, message: Message) -> None:
-        """Note an end; raise what else a message may tell instead of a record."""
+        """Note an end; raise what else a message may report instead of a record."""
         error, partition = message.error(), self._places.get((message.topic(), message.partition()))
         if error is None or partition is None:
             return

@@ -96,7 +96,7 @@ class KafkaTopics:
     def create(self, topic: str, partitions: int) -> None:
         """Make a topic unless it is there, and wait until it can be used."""
         self._check_name(topic, partitions)
-        # Who may not make topics may well use those that are there.
+        # A client that may not create topics may well use those that are there.
         wanted = None if self._is_there(topic) else self._wanted(topic, partitions)
         deadline = time.monotonic() + _SETTLE_S
         while True:
@@ -150,7 +150,7 @@ class KafkaTopics:
         return {p.n: at for p, at in self.offsets(self._all(topic), OffsetSpec.earliest()).items()}
 
     def end_offsets(self, topic: str) -> dict[int, int]:
-        """Return, per partition, the next offset to be read by one who reads what is committed."""
+        """Return, per partition, the next offset to be read by a consumer that reads only committed records."""
         return {p.n: at for p, at in self.ends(self._all(topic)).items()}
 
     def ends(self, partitions: Collection[Partition]) -> dict[Partition, int]:
@@ -248,7 +248,7 @@ class KafkaTopics:
 
     @contextmanager
     def _forgetting(self) -> Iterator[None]:
-        """Ask by a new client next time, after an error that tells that this one remembers another leader.
+        """Ask by a new client next time, after an error that shows that this one remembers another leader.
 
         A client that only asks would remember it for many seconds.
         """

@@ -221,7 +221,7 @@ class RedisLog:
         indices: Sequence[int],
         results: dict[int, Appended | AppendFailed],
     ) -> list[int]:
-        """Append the messages at `indices`; return those whose topic was made again meanwhile."""
+        """Append the messages at `indices`; return those whose topic was created again meanwhile."""
         calls = self._calls(messages, indices, results)
         if not calls:
             return []

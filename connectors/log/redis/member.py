@@ -1,4 +1,4 @@
-"""Who reads which partitions, for a log on Redis: a sorted set of members by when they end."""
+"""Which member reads which partitions, for a log on Redis: a sorted set of members by when they end."""
 
 from collections.abc import Mapping
 

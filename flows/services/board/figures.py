@@ -1,4 +1,4 @@
-"""Figures: what happened between two readings of all processes, and how things stand. None = nobody says."""
+"""Figures: what happened between two readings of all processes, and how things stand. None = no process reports it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -41,9 +41,9 @@ class Publish:
 
 @dataclass(frozen=True, slots=True)
 class Stock:
-    """What the last round of the walk found, how long ago it ended, and who is not heard.
+    """What the last round of the walk found, how long ago it ended, and which locations are silent.
 
-    `channels_held` tells of each channel that is steered how and by whom: `frozen by breaker`. What lies at
+    `channels_held` says of each channel that is overridden how and by whom: `frozen by breaker`. Stock at
     `locations_left_out` counts as nothing while they are silent.
     """
 

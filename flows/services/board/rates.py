@@ -1,7 +1,7 @@
 """Arithmetic over the readings of many processes: increases, percentiles, the worst of a gauge.
 
 A counter that a restart set back counts from 0. A process that was not there at the first reading says
-nothing of rates yet. None = nobody serves it.
+nothing of rates yet. None = no process serves it.
 """
 
 import math

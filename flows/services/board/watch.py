@@ -14,11 +14,11 @@ class Watch:
 
     addresses: Sequence[str]
     were_named: bool
-    """Somebody named each address, so that one which does not answer is a finding."""
+    """An operator named each address, so that one which does not answer is a finding."""
     last: list[Reading] = field(default_factory=list)
 
     def look(self) -> BoardFigures | None:
-        """Read all; return what happened since the last look, None when nothing answers."""
+        """Read all; return what happened since the last reading, None when nothing answers."""
         before, self.last = self.last, read_all(self.addresses)
         answering = {reading.address for reading in self.last}
         silent = [a for a in self.addresses if a not in answering] if self.were_named else []

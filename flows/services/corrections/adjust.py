@@ -1,4 +1,4 @@
-"""Adjust: correct the books of one SKU at one location, by an event that says who and why."""
+"""Adjust: correct the books of one SKU at one location, by an event with author and reason."""
 
 from typing import Any, Final, NamedTuple
 

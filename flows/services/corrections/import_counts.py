@@ -1,9 +1,9 @@
-"""Importing: a file of what lies where becomes counts in the log.
+"""Importing: a file of what stock is where becomes counts in the log.
 
-Delivery guarantee: the id of an event tells its location, its time and its lines, so that what is sent again counts
+Delivery guarantee: an event's id follows from its location, its time and its lines, so that what is sent again counts
 once. `unavailable` is a plain sum of changes and has no count: what a position lacks of it, or has too much, is set
-aside or released by `wms.quality`. The id of that tells the version of each SKU that the difference was taken from:
-an import that is made again before the first was applied finds the same version, and counts once as well.
+aside or released by `wms.quality`. Its id follows from the version of each SKU that the difference was taken from:
+an import that is repeated before the first was applied finds the same version, and counts once as well.
 """
 
 import hashlib
@@ -69,7 +69,7 @@ class Plan:
     ) -> Outgoing:
         versioned = kind == "wms.quality"
         facts = [line if versioned else line[:2] for line in lines]
-        # Of a difference its base is told by the versions; of a count its time belongs to the fact.
+        # Of a difference the versions identify its base; of a count its time belongs to the fact.
         identity = (kind, told, facts)
         digest = hashlib.sha256(orjson.dumps(identity)).hexdigest()[:24]
         data: dict[str, Any] = {
@@ -91,17 +91,17 @@ def plan(
 
     Args:
         found: by location and SKU, checked.
-        as_of_ms: when it lay there.
-        store: tells what is unavailable now, and what else lies at the locations that are `complete`.
-        complete: locations at which nothing lies that the file does not name.
-        told: is told how many SKUs were looked at since it was last.
+        as_of_ms: when it was there.
+        store: returns what is unavailable now, and what else is at the locations that are `complete`.
+        complete: locations that have no stock besides what the file names.
+        told: is called with how many SKUs were read since its last call.
     """
     counts = {
         location: [(sku, counted.on_hand, 0) for sku, counted in there.items()]
         for location, there in found.items()
     }
     made = Plan(as_of_ms, counts, defaultdict(list))
-    # What is at hand of a position that is told to have this much unavailable, until the store says otherwise.
+    # What is at hand of a position that the file says has this much unavailable, until the store says otherwise.
     wanted = {
         (location, sku): counted.unavailable
         for location, there in found.items()

@@ -1,4 +1,4 @@
-"""A list of another system held against the pool: what it says lies where, and what we say.
+"""A list of another system compared with the pool: what it says is where, and what we say.
 
 The list is of one moment. What moved since, as far as a position keeps its movements, is left out of the comparison;
 a position counted since is not compared at all.
@@ -48,7 +48,7 @@ class Difference(NamedTuple):
     theirs: int
     ours: int
     counted_since: bool
-    """Somebody counted after the moment of the file: left alone."""
+    """A count came after the moment of the file: left alone."""
 
     @property
     def delta(self) -> int:

@@ -2,7 +2,7 @@
 
     pin on every shard -> (wait for the copy) -> append order.placed -> answer
 
-A pin names the order: from then on nobody else can confirm, release or outlive the hold, so that the units are there
+A pin names the order: then no other caller can confirm, release or outlive the hold, so that the units are there
 when ingest applies the order and uses the hold up. The event's id follows from channel, order and hold: repeated,
 it counts once.
 """
@@ -55,7 +55,7 @@ class HoldConfirmation:
     def _confirm_at(
         self, where: Where, hold: str, order: str, channel: str, region: str
     ) -> Confirmed | HoldRejected | None:
-        """Confirm a hold where it lies, None when it is not there, or not whole."""
+        """Confirm a hold on its shards, None when it is not there, or not whole."""
         channel = channel or ("" if where.at_location else where.by)
         if not channel or not self._runtime.policy.compiled.knows_channel(channel):
             text = f"channel: expected one of the policy, got {channel!r}"

@@ -83,7 +83,7 @@ class HoldCreation:
         return outcomes
 
     def _unheld(self, wanted: Wanted) -> HoldRejected | None:
-        """Return why nobody can hold for that channel or location, None when it can be."""
+        """Return why no caller can hold for that channel or location, None when one can."""
         compiled = self.runtime.policy.compiled
         if wanted.channel:
             if wanted.channel in compiled.channels:
@@ -187,7 +187,7 @@ class HoldCreation:
         self.end(hold, shards, "")
 
     def end(self, hold: str, shards: Iterable[int], how: str = RELEASED) -> list[int]:
-        """End a hold on some shards. Return their answers, as `state.protocol.holds` tells them."""
+        """End a hold on some shards. Return their answers, as `state.protocol.holds` defines them."""
         items = {shard: [Release(hold, how=how)] for shard in shards}
         if not items:
             return []

@@ -1,6 +1,6 @@
-"""Where holds lie: asked of the store, or remembered by the process that made them.
+"""Where holds are kept: asked of the store, or remembered by the process that made them.
 
-What is remembered saves a look at every shard. It can only be out of date when a hold has ended: then the store is
+What is remembered saves a query of every shard. It can only be out of date when a hold has ended: then the store is
 asked.
 """
 
@@ -16,7 +16,7 @@ Answer = TypeVar("Answer")
 
 
 class Where(NamedTuple):
-    """Where a hold lies, and by what it was made."""
+    """Where a hold is kept, and by what it was made."""
 
     shards: tuple[int, ...]
     by: str
@@ -37,7 +37,7 @@ class HoldLocator:
         self._known[request.hold] = Where(request.shards, request.by, bool(request.location))
 
     def at(self, hold: str, work: Callable[[Where], Answer]) -> Answer | None:
-        """Do something where a hold lies; `work` returns None when it is not there.
+        """Do something where a hold is kept; `work` returns None when it is not there.
 
         Returns None when it is nowhere.
         """
@@ -49,7 +49,7 @@ class HoldLocator:
         return None if found is None else work(found)
 
     def find(self, hold: str) -> Where | None:
-        """Ask the store where a hold lies."""
+        """Ask the store where a hold is kept."""
         for shard in self._holds.shards_of(hold):
             for state in self._holds.listed(shard, [hold]):
                 at_location = any(line.location for line in state.lines)

@@ -35,7 +35,7 @@ FOUND_MAX = 10_000
 class HoldService:
     """The verbs of holds for one process. Not shared between threads.
 
-    Errors: redis.RedisError and what the log raises, when a server is away: ask again, with the same names.
+    Errors: redis.RedisError and what the log raises, when a server is unavailable: retry, with the same names.
     """
 
     def __init__(self, runtime: Runtime, pin_ms: int | None = None) -> None:

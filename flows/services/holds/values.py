@@ -42,7 +42,7 @@ class Wanted:
         return found
 
     def fingerprint(self) -> str:
-        """Return what tells this request from another one under the same name."""
+        """Return what distinguishes this request from another one under the same name."""
         lines = sorted(self.units().items())
         said = orjson.dumps((lines, self.channel, self.location, self.ttl_s, self.partial))
         return blake2b(said, digest_size=8).hexdigest()

@@ -1,4 +1,4 @@
-"""Overrides of channels: an operator freezes, zeroes, resumes or resyncs one; and who decided what holds now."""
+"""Overrides of channels: an operator freezes, zeroes, resumes or resyncs one; and who set the present mode."""
 
 from typing import Final, Literal, NamedTuple
 

@@ -59,7 +59,7 @@ def compare(
     told: Callable[[int], None],
     moves: Callable[[Move], None],
 ) -> Comparison:
-    """Derive all levels of the store under the policy in force and under another.
+    """Derive all levels of the store under the active policy and under another.
 
     `told` gets the number of SKUs done since the last call, `moves` each level that would change.
     """

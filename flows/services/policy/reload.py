@@ -1,6 +1,6 @@
 """Reading the policy file again while a flow runs: at SIGHUP, and with `PENSTOCK_CONFIG_WATCH=1` when it changes.
 
-A file with problems changes nothing: they are told in the log, and counted. A good one is brought in force for all
+A file with problems changes nothing: they are logged, and counted. A good one is activated for all
 processes of the store, which follow it as they follow any policy.
 """
 
@@ -70,7 +70,7 @@ class Reload:
                 self.read("the file changed")
 
     def read(self, why: str) -> None:
-        """Bring the file in force. An error is told, and never ends the process."""
+        """Activate the file. An error is logged, and never ends the process."""
         self._loaded = self._seen = _stamp(self._file)
         try:
             with beside(self._runtime) as own:
@@ -91,13 +91,13 @@ class Reload:
             metrics.POLICY_RELOADS.labels("changed" if changed else "same").inc()
 
     def _has_changed(self) -> bool:
-        """Say whether the file is another than the one read, and stays as it is: nobody is writing it."""
+        """Say whether the file is another than the one read, and stays as it is: no process is writing it."""
         before, self._seen = self._seen, _stamp(self._file)
         return self._seen is not None and self._seen != self._loaded and self._seen == before
 
 
 def _stamp(file: Path) -> tuple[int, int, int] | None:
-    """Return what tells one state of a file from another, None when there is no file."""
+    """Return what distinguishes one state of a file from another, None when there is no file."""
     try:
         found = file.stat()
     except OSError:

@@ -1,6 +1,6 @@
-"""Whether the figures of one SKU agree with each other, and with what the log still tells of it.
+"""Whether the figures of one SKU agree with each other, and with what the log still has of it.
 
-The log is laid out anew in a pool in memory, by the same rules. Where it begins later than the SKU did, only
+The log is replayed into a pool in memory, by the same rules. Where it begins later than the SKU did, only
 positions counted since can be compared.
 """
 
@@ -39,7 +39,7 @@ class Audit(NamedTuple):
     touches: list[Touch]
     findings: list[Discrepancy]
     unproven: list[str]
-    """Locations of which the log does not tell enough."""
+    """Locations of which the log does not have enough."""
     is_whole: bool
     """The log still holds all there ever was."""
 
@@ -125,7 +125,7 @@ def _inspected(runtime: Runtime, state: SkuState) -> Iterator[Discrepancy]:
 def _compared(
     state: SkuState, anew: SkuState | None, since_ms: int, unproven: list[str]
 ) -> Iterator[Discrepancy]:
-    """Yield where a position is not what the log makes it; those that it tells too little of are `unproven`."""
+    """Yield where a position is not what the log makes it; those that it has too little of are `unproven`."""
     by_log = {each.location: each for each in anew.positions} if anew is not None else {}
     kept = {each.location: each for each in state.positions}
     for location in sorted(by_log.keys() | kept.keys()):

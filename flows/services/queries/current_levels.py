@@ -1,6 +1,6 @@
 """The levels of a SKU under a policy, from all that the store knows of it: what a look-up answers.
 
-The hot path derives them in `flows/publish/steps.py` from what a claim brings.
+The hot path derives them in `flows/publish/steps.py` from what a claim returns.
 """
 
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Explaining: why a channel may show what it shows, from the store and from what the log still tells.
+"""Explaining: why a channel may show what it shows, from the store and from what the log still has.
 
 Reads only. A level that was emitted may differ from the one worked out now for a moment, or for as long as a channel
 is held: each such reason has a name, and a difference without one is a finding.

@@ -25,7 +25,7 @@ from state.store.health import AppendOnlyFile, Library, Slots
 PYTHONS: Final = ((3, 11), (3, 12))
 
 Status = Literal["ok", "warn", "fail"]
-"""`fail` stops the engine or loses stock, `warn` is worth a look."""
+"""`fail` stops the engine or loses stock, `warn` is worth checking."""
 GRAVITY: Final[tuple[Status, ...]] = ("ok", "warn", "fail")
 
 Answer = TypeVar("Answer")

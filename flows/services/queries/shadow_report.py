@@ -3,7 +3,7 @@
 For each channel and SKU of the file: what both show, what the pool really has for the channel (its eligible stock less
 what is promised, before share, buffer and cap), and what the difference would have meant.
 
-    oversold   units shown that are not there: the next customers buy what nobody can send
+    oversold   units shown that are not there: the next customers buy what no location can ship
     hidden     units that could be sold while the other system shows none
 """
 

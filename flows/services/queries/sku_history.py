@@ -1,4 +1,4 @@
-"""What the log still tells of a SKU: the events that touched it, with their place.
+"""What the log still has of a SKU: the events that touched it, with their place.
 
 Reads backwards from the end of each partition, so that the newest events of a long log are found soon. A message
 is decoded only if its bytes hold the SKU, or one of its codes. What an event does is worked out as ingest does it,

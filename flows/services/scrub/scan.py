@@ -86,7 +86,7 @@ class Scan:
             yield
             yield from self._look(SKUS, RECORDS_MAX)
         yield from self._look(1, 1)
-        # Those that have stock where nobody expected any were left.
+        # Those that have stock where none was expected were left.
         yield from self._look(1, 1)
         if self._guarded:
             counts = {channel: self._listed[channel] for channel in self._guarded}
@@ -95,7 +95,7 @@ class Scan:
         self._look_at_holds()
 
     def _look_at_holds(self) -> None:
-        """Count the holds, and find those that nobody swept away though their time is long over."""
+        """Count the holds, and find those that no process swept though their time is long over."""
         now_ms = self._runtime.clock.now_ms()
         self.findings.holds, oldest = self._store.holds_queued()
         for hold, expiry_ms in oldest:

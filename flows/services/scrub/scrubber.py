@@ -54,7 +54,7 @@ def scrubbing(runtime: Runtime) -> Iterator[None]:
         yield
     finally:
         scrubber.stop()
-        # One that waits for a server that is away ends with the process.
+        # One that waits for a server that is unavailable ends with the process.
         thread.join(STOP_S)
 
 
