@@ -139,7 +139,7 @@ def test_the_page_tells_of_every_dashboard_and_shows_those_that_are_drawn() -> N
     page = (panels.ROOT / "docs" / "reference" / "dashboards.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| `(\w+\.json)` \| (.*?) \|", page, re.MULTILINE)
     assert dict(rows) == {name: board.title for name, board in BOARDS.items()}
-    images = dict(re.findall(r"^!\[(.*?)\]\(img/(.*?)\)", page, re.MULTILINE))
+    images = dict(re.findall(r"^!\[(.*?)\]\(\.\./img/(.*?)\)", page, re.MULTILINE))
     assert images == {BOARDS[f"{name}.json"].title: f"dashboard-{name}.svg" for name in SHOWN}
     assert all((panels.ROOT / "docs" / "img" / name).exists() for name in images.values())
 
