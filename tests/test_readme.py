@@ -195,7 +195,7 @@ def test_the_walk_on_kafka_goes_as_shown(
 def test_the_diagram_is_the_one_of_the_flows() -> None:
     (shown,) = re.findall(r"^```text\n(.*?)^```$", text_of(README), re.MULTILINE | re.DOTALL)
     assert flows.__doc__ is not None
-    drawn = flows.__doc__.split("\n\n`ingest`", 1)[0].split("\n\n", 1)[1]
+    drawn = flows.__doc__.split("\n\n`cli`", 1)[0].split("\n\n", 1)[1]
     assert [line.strip() for line in shown.splitlines()] == [
         line.strip() for line in drawn.splitlines()
     ]
