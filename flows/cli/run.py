@@ -71,7 +71,8 @@ def _run_flow(role: Role, *, until_idle: bool) -> int:
     except Exception as error:  # noqa: BLE001 - the edge: every failure becomes words and an exit code
         code, text = exit_codes.verdict(error)
         if code == exit_codes.FINDING:
-            structlog.get_logger(__name__).exception("flow failed", flow=role)
+            _log = structlog.get_logger(__name__)
+            _log.exception("flow failed", flow=role)
         sys.stderr.write(f"penstock {role}: {text}\n")
         return code
     return exit_codes.OK
