@@ -79,6 +79,19 @@ def embedded(data: Path) -> Iterator[Embedded]:
         yield Embedded(folder, address)
 
 
+def await_end(data: Path, within_s: float = _START_S) -> None:
+    """Wait until no keeper and no server uses the folder; until then they still write to it.
+
+    Raises:
+        EmbeddedError: they did not end in time, for instance because the store has a user.
+    """
+    deadline = time.monotonic() + within_s
+    while data.is_dir() and _is_kept(data):
+        if time.monotonic() > deadline:
+            raise EmbeddedError(f"{data}: expected its server to end within {within_s:.0f} s")
+        time.sleep(_POLL_S)
+
+
 def embedded_identity(data: Path) -> str:
     """Return the id of the store's unbroken life: it changes when a server ended uncleanly.
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from connectors.redis.embedded import await_end
 from flows.runtime.context import Runtime
 from flows.runtime.session import TOPICS
 
@@ -18,10 +19,12 @@ def own_place(folder: Path, config: Path) -> Iterator[None]:
     """Set what this process and its children work with, until the block ends.
 
     On servers of yours, named by `PENSTOCK_REDIS` or `PENSTOCK_KAFKA`, it is a namespace under yours.
+    Behind the block no server writes to the folder any more, so that it can be removed.
     """
+    data = folder / "data"
     changes = {
         "PENSTOCK_CONFIG": str(config),
-        "PENSTOCK_DATA": str(folder / "data"),
+        "PENSTOCK_DATA": str(data),
         "PENSTOCK_CLOCK": "event",
         "PENSTOCK_TICK_MS": os.environ.get("PENSTOCK_TICK_MS", TICK_MS),
     }
@@ -38,6 +41,7 @@ def own_place(folder: Path, config: Path) -> Iterator[None]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
+        await_end(data)
 
 
 def forget(run: Runtime) -> None:

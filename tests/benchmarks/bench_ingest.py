@@ -9,10 +9,8 @@ holds packing, encoding and the client; `pack` and `encode` are told once more b
 
 import argparse
 import random
-import tempfile
 from collections.abc import Iterator
 from copy import deepcopy
-from pathlib import Path
 from time import process_time
 
 import orjson
@@ -27,6 +25,7 @@ from flows.runtime.process import collect_rarely
 from flows.runtime.session import runtime
 from state.protocol.apply import encode_apply
 from state.protocol.pack import Chain, Packer
+from tests.scratch import scratch_folder
 
 CONFIG = """
 version: 1
@@ -145,10 +144,10 @@ def main() -> None:
     parser.add_argument("--lines", type=int, default=60_000, help="lines of each workload")
     arguments = parser.parse_args()
     collect_rarely()
-    with tempfile.TemporaryDirectory() as folder:
-        config = Path(folder) / "penstock.yaml"
+    with scratch_folder("bench-") as folder:
+        config = folder / "penstock.yaml"
         config.write_text(CONFIG)
-        with runtime(Settings(config=config, data=Path(folder) / "data")) as run:
+        with runtime(Settings(config=config, data=folder / "data")) as run:
             print(f"{'us per line':24s}" + "".join(f"{each:>10s}" for each in HEADINGS))  # noqa: T201
             for name in WORKLOADS:
                 bench(run, name, arguments.lines)

@@ -10,11 +10,9 @@ lowest and the highest. CPU is that of this process, the threads of its clients 
 import argparse
 import random
 import statistics
-import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
-from pathlib import Path
 from time import perf_counter, process_time
 
 import redis
@@ -25,6 +23,7 @@ from connectors.log.redis.log import RedisLog
 from connectors.messages.cloudevents import STRUCTURED, structured
 from connectors.redis.embedded import embedded
 from flows.runtime.process import collect_rarely
+from tests.scratch import scratch_folder
 from tests.servers.kafka import running_kafka
 
 TOPIC = "pos.sales"
@@ -85,7 +84,7 @@ def main() -> None:
     collect_rarely()
     found: dict[tuple[str, str], list[tuple[float, float]]] = {}
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        folder = stack.enter_context(scratch_folder("bench-"))
         store = stack.enter_context(embedded(folder / "store"))
         brokers = running_kafka(folder / "kafka")
         stack.callback(brokers.close)

@@ -8,10 +8,8 @@ emits and settles until nothing is due. The first round is the opening stock, an
 """
 
 import argparse
-import tempfile
 from collections import defaultdict
 from collections.abc import Callable
-from pathlib import Path
 from time import monotonic, process_time, sleep
 
 from connectors.config.settings import Settings
@@ -23,6 +21,7 @@ from flows.runtime.process import collect_rarely
 from flows.runtime.session import runtime
 from state.events.ops import MOVE, Op
 from state.protocol.pack import Chain, NormalEvent, Packer
+from tests.scratch import scratch_folder
 
 CONFIG = """
 version: 1
@@ -133,10 +132,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
     collect_rarely()
-    with tempfile.TemporaryDirectory() as folder:
-        config = Path(folder) / "penstock.yaml"
+    with scratch_folder("bench-") as folder:
+        config = folder / "penstock.yaml"
         config.write_text(CONFIG)
-        with runtime(Settings(config=config, data=Path(folder) / "data")) as run:
+        with runtime(Settings(config=config, data=folder / "data")) as run:
             bench(run, arguments.skus, arguments.rounds)
 
 

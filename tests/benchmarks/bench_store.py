@@ -12,12 +12,10 @@ Without `--socket` and `--url` a server of its own is started; with them, that s
 
 import argparse
 import random
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
-from pathlib import Path
 from time import perf_counter, process_time
 
 import redis
@@ -31,6 +29,7 @@ from state.protocol.common import LocationTerms
 from state.protocol.keys import GUARD_ALLOWANCE_MS, Keys
 from state.protocol.pack import Chain, NormalEvent, Packer
 from state.store.shards import Store
+from tests.scratch import scratch_folder
 
 SHARDS = 16
 SKUS = 5_000
@@ -225,7 +224,7 @@ def main() -> None:
     if arguments.socket:
         bench(redis.Redis(unix_socket_path=arguments.socket), arguments.lines)
         return
-    with tempfile.TemporaryDirectory() as folder, embedded(Path(folder)) as server:
+    with scratch_folder("bench-") as folder, embedded(folder) as server:
         bench(redis.Redis(unix_socket_path=server.socket), arguments.lines)
 
 

@@ -10,7 +10,7 @@ from typing import Any, Literal, Self
 from uuid import uuid4
 
 from connectors.config.settings import PREFIX, Settings
-from connectors.redis.embedded import _is_kept
+from connectors.redis.embedded import await_end
 from flows.runtime.context import Runtime
 from flows.runtime.idle import open_work
 from flows.runtime.retry import is_unavailable
@@ -132,8 +132,7 @@ class Stage:
                 worker.kill()
         self._stack.close()
         if self.run.primaries.store is not None:
-            # Server and keeper end with the last of those who used them; the folder can only go then.
-            until(lambda: not _is_kept(self.settings.data), "an embedded store that ended")
+            await_end(self.settings.data)
 
     def start(self, role: Role, *, patches: Iterable[str] = (), **env: str) -> Worker:
         """Start a worker and return at once; `patches` are modules that it imports before anything else."""

@@ -2,7 +2,6 @@
 
 import argparse
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -17,6 +16,7 @@ from tests.golive.monday import SUPPLIER, Monday, monday
 from tests.golive.shop import PROTECTIONS, Setup, Shop, config_of, watched_shops
 from tests.golive.trader import Trader
 from tests.golive.verdict import Verdict, judge
+from tests.scratch import scratch_folder
 
 SHORT_SHOPS = 6
 HOURS_PER_S = 0.5
@@ -35,8 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
     began_s = time.monotonic()
     with ExitStack() as stack:
         if given.keep is None:
-            made = stack.enter_context(tempfile.TemporaryDirectory(prefix="golive-"))
-            folder = Path(made)
+            folder = stack.enter_context(scratch_folder("golive-"))
         else:
             folder = given.keep.resolve()
             folder.mkdir(parents=True)

@@ -11,13 +11,11 @@ import argparse
 import array
 import json
 import sys
-import tempfile
 import time
 import traceback
 from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import partial
-from pathlib import Path
 from random import Random
 from typing import Final
 
@@ -35,6 +33,7 @@ from tests.holds.engine import ENDED_WITHIN_S, Engine, every, running
 from tests.holds.scene import SKUS, Stock, write_config
 from tests.holds.verify import Verdict, judge
 from tests.oracle.policy import read_policy
+from tests.scratch import scratch_folder
 
 CLAIMS, SECONDS = 1_000_000, 60
 SHORT_CLAIMS, SHORT_SECONDS = 40_000, 5
@@ -62,7 +61,7 @@ def _fight(args: argparse.Namespace) -> int:
     seconds = args.seconds or (SHORT_SECONDS if args.short else SECONDS)
     began_s = time.monotonic()
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="holds-")))
+        folder = stack.enter_context(scratch_folder("holds-"))
         stack.enter_context(embedded(folder / "data"))
         engine = stack.enter_context(running(folder))
         board = Board(folder / "board")

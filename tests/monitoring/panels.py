@@ -8,7 +8,6 @@ prints how many panels there are, and those of which a query found nothing.
 import os
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from typing import NamedTuple
 import orjson
 
 import monitoring.dashboards
+from tests.scratch import scratch_folder
 from tests.servers.prometheus import Line, Prometheus, neighbours, prometheus
 
 ROOT = Path(__file__).parents[2]
@@ -85,7 +85,7 @@ def check_panels() -> tuple[int, list[str]]:
         ServerMissing: there is no `prometheus` on the PATH.
     """
     panels = {(each.board, each.panel) for each in asked()}
-    with tempfile.TemporaryDirectory() as folder, watched_demo(Path(folder)) as watched:
+    with scratch_folder("panels-") as folder, watched_demo(folder) as watched:
         return len(panels), empty(watched)
 
 

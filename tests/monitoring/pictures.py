@@ -8,7 +8,6 @@ writes `dashboard-truth.svg` and `dashboard-flows.svg` into the folder, `docs/im
 import math
 import re
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ import orjson
 
 from tests.monitoring.panels import BOARDS, ROOT, Watched, watched_demo
 from tests.monitoring.svg import Chart, picture
+from tests.scratch import scratch_folder
 from tests.servers.prometheus import Line
 
 SHOWN = ("truth", "flows")
@@ -79,8 +79,8 @@ def main(words: Sequence[str]) -> int:
     at = words.index("--") if "--" in words else len(words)
     folder = Path(words[0]) if at else ROOT / "docs" / "img"
     with (
-        tempfile.TemporaryDirectory() as place,
-        watched_demo(Path(place), *words[at + 1 :]) as watched,
+        scratch_folder("pictures-") as place,
+        watched_demo(place, *words[at + 1 :]) as watched,
     ):
         for path in draw(watched, folder):
             sys.stdout.write(f"{path}\n")

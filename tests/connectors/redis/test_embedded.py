@@ -1,4 +1,5 @@
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import redis
 from connectors.redis.embedded import (
     Embedded,
     EmbeddedError,
+    await_end,
     embedded,
     embedded_identity,
     server_program,
@@ -100,6 +102,17 @@ def test_the_server_stops_when_all_its_users_are_killed(tmp_path: Path) -> None:
     for user in users:
         end(user, kill=True)
     wait_for(lambda: not is_running(pid))
+
+
+def test_a_folder_can_be_removed_when_its_server_has_ended_and_not_before(tmp_path: Path) -> None:
+    await_end(tmp_path / "none")
+    with embedded(tmp_path) as store:
+        pid = server_pid(store)
+        with pytest.raises(EmbeddedError, match="expected its server to end within 0 s"):
+            await_end(tmp_path, 0.1)
+    await_end(tmp_path)
+    assert not is_running(pid)
+    shutil.rmtree(tmp_path)
 
 
 def test_data_and_identity_survive_a_clean_stop(tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ class Result:
         lines = done.stdout.strip().splitlines()
         found = LINE.match(lines[-1]) if lines else None
         assert found is not None, done.stderr[-2000:] + done.stdout[-2000:]
-        self.code = done.returncode
+        self.code, self.stderr = done.returncode, done.stderr
         self.figures = {
             name: int(text) for name, text in found.groupdict().items() if name != "sha256"
         }
@@ -64,7 +64,7 @@ def assert_clean(result: Result) -> None:
     assert figures["pauses"] > 0
     assert figures["resumes"] > 0
     assert re.fullmatch(r"explained=([1-9]\d*)/\1", result.explained)
-    assert result.code == 0
+    assert result.code == 0, result.stderr[-2000:]
 
 
 def test_the_made_up_chain_ends_in_zeros_and_leaves_nothing_behind(tmp_path: Path) -> None:
