@@ -5,6 +5,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -154,7 +155,11 @@ def _stop_children(children: list[subprocess.Popen[bytes]]) -> list[int]:
 
 
 def _play(stage: Stage, options: Options) -> None:
-    """Load the opening stock, wait, play the year, wait until all is settled."""
+    """Load the opening stock, play the year, and close it, each when all before it is settled.
+
+    The last event carries business time past every dwell. An ad that was paused behind it, because an older level
+    was still being decided, would wait for a time that never comes.
+    """
     stream = read_dump(stage.prepared.stream_path)
     if options.plant in {Plant.drop, Plant.double}:
         victim = stage.prepared.phases.get("opening", 0) + stage.prepared.phases["year"] // 2
@@ -172,15 +177,20 @@ def _play(stage: Stage, options: Options) -> None:
         began = time.monotonic()
         shown = _Live(stage, bar, task)
         governor = Governor(stage.run) if options.speed is not None else None
-        year = play(stage.run.log, events, options.speed, governor, shown.seen)
+        last: list[StreamEvent] = []
+        year = play(stage.run.log, _all_but_last(events, last), options.speed, governor, shown.seen)
+        _await_idle(stage)
+        took_s = time.monotonic() - began - Idle.QUIET_S
+        closed = play(stage.run.log, last, None, seen=shown.seen)
         _await_idle(stage)
         shown.show()
     stage.played = Played(
         loaded.appended
         + year.appended
+        + closed.appended
         + (options.plant is Plant.drop)
         - (options.plant is Plant.double),
-        time.monotonic() - began - Idle.QUIET_S,
+        took_s,
     )
     if governor is not None and governor.held_s >= 1:
         stage.console.print(
@@ -212,6 +222,17 @@ def _until_year(events: _Peek) -> Any:
             events.put_back(event)
             return
         yield event
+
+
+def _all_but_last(events: Iterable[StreamEvent], last: list[StreamEvent]) -> Iterator[StreamEvent]:
+    """Yield all events but the last one, which is added to `last`."""
+    held: StreamEvent | None = None
+    for event in events:
+        if held is not None:
+            yield held
+        held = event
+    if held is not None:
+        last.append(held)
 
 
 class _Live:
