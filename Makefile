@@ -14,7 +14,7 @@ CODE := $(wildcard flows connectors state monitoring tools tests)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help check-python demo test test-flows test-rest test-slow test-kafka test-cluster test-quiet monitoring-check fuzz faults holds golive sim bench pages lint format types ci ci-unit ci-slow ci-servers lock clean
+.PHONY: help check-python demo test test-cli test-flows test-rest test-slow test-kafka test-cluster test-quiet monitoring-check fuzz faults holds golive sim bench pages lint format types ci ci-unit ci-slow ci-servers lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,14 +27,17 @@ demo: $(VENV)/.run ## play a year of retail trading and check the result (ARGS="
 
 test: $(VENV)/.dev ## run the tests that need no server of their own (ARGS="-k name" to choose)
 ifeq ($(strip $(ARGS)),)
-	@$(MAKE) --no-print-directory $(if $(findstring jobserver,$(MAKEFLAGS)),,--jobs=2) test-flows test-rest
+	@$(MAKE) --no-print-directory $(if $(findstring jobserver,$(MAKEFLAGS)),,--jobs=3) test-cli test-flows test-rest
 else
 	@$(BIN)/python -m pytest $(TIMES) $(ARGS)
 endif
 
-# Half of the time either waits for processes that it started.
-test-flows: $(VENV)/.dev ## a part of test: those in tests/flows
-	@$(BIN)/python -m pytest $(TIMES) tests/flows
+# Half of the time each waits for processes that it started.
+test-cli: $(VENV)/.dev ## a part of test: those of the command line
+	@$(BIN)/python -m pytest $(TIMES) tests/flows/cli
+
+test-flows: $(VENV)/.dev ## a part of test: those of the flows
+	@$(BIN)/python -m pytest $(TIMES) tests/flows --ignore=tests/flows/cli
 
 test-rest: $(VENV)/.dev ## a part of test: all others
 	@$(BIN)/python -m pytest $(TIMES) tests --ignore=tests/flows
@@ -92,11 +95,11 @@ types: $(VENV)/.dev ## check types only
 
 ci: ## everything that CI runs: set-up, lint, all tests on all servers, monitoring, simulation, short faults and holds
 	@$(MAKE) --no-print-directory lint
-	@$(MAKE) --no-print-directory --jobs=4 --output-sync=target ci-unit ci-slow ci-servers
+	@$(MAKE) --no-print-directory --jobs=5 --output-sync=target ci-unit ci-slow ci-servers
 	@$(MAKE) --no-print-directory test-quiet
 
 # Its lanes wait for servers most of the time: side by side they take little more than the longest one; the first of
-# them has two parts. GNU make 4.
+# them has three parts. GNU make 4.
 ci-unit: ## a lane of ci: tests without servers of their own, simulation, holds
 	@$(MAKE) --no-print-directory test
 	@$(MAKE) --no-print-directory sim

@@ -46,7 +46,7 @@ def run(
     ] = Role.all,
     *,
     until_idle: Annotated[
-        bool, typer.Option("--until-idle", help="Leave once all is applied and emitted, for 2 s.")
+        bool, typer.Option("--until-idle", help="Leave once all is applied and emitted, for 1 s.")
     ] = False,
     with_parent: Annotated[bool, typer.Option("--with-parent", hidden=True)] = False,
 ) -> int:

@@ -58,7 +58,7 @@ class Idle:
     With `due=False` SKUs that are due do not count: what a process that only ingests waits for.
     """
 
-    QUIET_S = 2.0
+    QUIET_S = 1.0
 
     def __init__(self, runtime: Runtime, *, due: bool = True) -> None:
         self._runtime = runtime

@@ -5,6 +5,7 @@ import pytest
 import redis
 
 from connectors.redis.embedded import EmbeddedError, embedded
+from tests.conftest import wake_often
 from tests.flows.shop import CONFIG, Shop
 
 
@@ -13,7 +14,9 @@ def shop(tmp_path: Path, missing: Callable[[str], None]) -> Iterator[Shop]:
     """A shop whose embedded store stays up between its commands."""
     made = Shop(tmp_path)
     try:
-        with embedded(tmp_path / "data"):
+        with embedded(tmp_path / "data") as store:
+            with redis.Redis(unix_socket_path=store.socket) as client:
+                wake_often(client)
             yield made
     except EmbeddedError as error:
         missing(str(error))
