@@ -23,8 +23,8 @@ def check_rows(root: Row, lint: Lint) -> None:
     _unique(root["ads"], "rule", lint)
     _unique(root["sources"], "prefix", lint)
     if root["unknown"]["sku"] == "reject" and not any(row["codes"] for row in root["sources"]):
-        told = "expected create, got 'reject': no source has a code table, so no SKU is known"
-        lint.add_at(root["unknown"], "sku", told)
+        problem = "expected create, got 'reject': no source has a code table, so no SKU is known"
+        lint.add_at(root["unknown"], "sku", problem)
     for row in root["locations"]:
         _check_location(row, channels, lint)
     if root["unknown"]["location"] == "reject":
@@ -34,15 +34,15 @@ def check_rows(root: Row, lint: Lint) -> None:
         _check_buffer(row["buffer"], lint)
     for row in root["campaigns"]:
         _place_in_zone(row, root["timezone"], lint)
-        told = _not_listed(row, channels)
-        if told:
-            lint.add_at(row, "channel", told)
+        problem = _not_listed(row, channels)
+        if problem:
+            lint.add_at(row, "channel", problem)
         if None not in (row["start"], row["end"]) and row["end"] <= row["start"]:
             lint.add_at(row, "end", "expected a time after start, got one that is not")
     for row in root["ads"]:
-        told = _not_listed(row, channels)
-        if told:
-            lint.warn_at(row, "channel", f"{told}: the rule rests")
+        problem = _not_listed(row, channels)
+        if problem:
+            lint.warn_at(row, "channel", f"{problem}: the rule rests")
         _check_above(row, "pause_at", "resume_at", lint)
         _check_above(row, "pause_cover_days", "resume_cover_days", lint)
 
@@ -53,8 +53,8 @@ def _unique(rows: Iterable[Row], name: str, lint: Lint) -> dict[str, int]:
     for row in rows:
         value = row[name]
         if value in lines:
-            told = f"expected a unique {name}, got {value!r} again"
-            lint.add_at(row, name, f"{told} (first in line {lines[value]})")
+            problem = f"expected a unique {name}, got {value!r} again"
+            lint.add_at(row, name, f"{problem} (first in line {lines[value]})")
         elif value is not None:
             lines[value] = row.lines.get(name, row.line)
     return lines
@@ -64,11 +64,11 @@ def _check_location(row: Row, channels: Collection[str], lint: Lint) -> None:
     if row["kind"] == "platform":
         if not row["channel"]:
             lint.add_at(row, "channel", "expected the channel that owns it, got nothing")
-        elif told := _not_listed(row, channels):
-            lint.warn_at(row, "channel", f"{told}: nobody sells from here")
+        elif problem := _not_listed(row, channels):
+            lint.warn_at(row, "channel", f"{problem}: nobody sells from here")
     elif row["channel"] and row["kind"] is not None:
-        told = f"expected no channel for a {row['kind']}, got {row['channel']!r}"
-        lint.add_at(row, "channel", told)
+        problem = f"expected no channel for a {row['kind']}, got {row['channel']!r}"
+        lint.add_at(row, "channel", problem)
     for name in ("shrink_guard_pct", "supplier_nets_orders"):
         if row["kind"] not in {None, "dropship"} and row[name] not in {None, False}:
             lint.add_at(row, name, f"expected it for a dropship location, got a {row['kind']}")
@@ -101,15 +101,19 @@ def _check_overrides(root: Row, channels: Collection[str], lint: Lint) -> None:
             lint.add_at(row, "category", f"expected a listed category, got {category!r}{hint}")
         for_channels = any(row.given(name) for name in CHANNEL_SIDE)
         if row.given("channel") and not for_channels:
-            told = (
+            problem = (
                 f"expected {', '.join(CHANNEL_SIDE[:-1])} or {CHANNEL_SIDE[-1]} beside it, got none"
             )
-            lint.add_at(row, "channel", told)
-        elif channel and not re.search(r"[*?\[]", channel) and (told := _not_listed(row, channels)):
-            lint.add_at(row, "channel", told)
+            lint.add_at(row, "channel", problem)
+        elif (
+            channel
+            and not re.search(r"[*?\[]", channel)
+            and (problem := _not_listed(row, channels))
+        ):
+            lint.add_at(row, "channel", problem)
         if row.given("location") and for_channels and not row.given("floor"):
-            told = "expected floor beside it, got none: no other figure is kept by location"
-            lint.add_at(row, "location", told)
+            problem = "expected floor beside it, got none: no other figure is kept by location"
+            lint.add_at(row, "location", problem)
 
 
 def _check_buffer(row: Row, lint: Lint) -> None:

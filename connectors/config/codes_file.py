@@ -41,8 +41,8 @@ def read_csv(text: str, lint: Lint) -> list[Mapping]:
                 continue
             key = (mapping.system, mapping.code)
             if key in first_line:
-                told = f"expected each code once, got {mapping.code!r} again"
-                lint.add(line, "code", f"{told} (first in line {first_line[key]})")
+                problem = f"expected each code once, got {mapping.code!r} again"
+                lint.add(line, "code", f"{problem} (first in line {first_line[key]})")
             first_line.setdefault(key, line)
             mappings.append(mapping)
     except csv.Error as error:

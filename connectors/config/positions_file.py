@@ -67,11 +67,11 @@ class _FileLines:
         if there is None or not sku or on_hand is None:
             return
         if unavailable is not None and unavailable > on_hand:
-            told = f"expected at most on_hand ({on_hand}), got {unavailable}"
-            self._wrong(line, "unavailable", told)
+            problem = f"expected at most on_hand ({on_hand}), got {unavailable}"
+            self._wrong(line, "unavailable", problem)
         elif (first := there.get(sku)) is not None:
-            told = f"expected each SKU once at a location, got {shortened(code)!r} at {location!r} again"
-            self._wrong(line, "sku", f"{told} (first in line {first.line})")
+            problem = f"expected each SKU once at a location, got {shortened(code)!r} at {location!r} again"
+            self._wrong(line, "sku", f"{problem} (first in line {first.line})")
         else:
             there[sku] = Counted(on_hand, unavailable, line)
 
@@ -94,8 +94,8 @@ class _FileLines:
         known = self._known[code]
         if known is not None:
             return known
-        told = id_problem(code) or f"expected a known code, got {shortened(code)!r}"
-        self._wrong(line, "sku", told)
+        problem = id_problem(code) or f"expected a known code, got {shortened(code)!r}"
+        self._wrong(line, "sku", problem)
         return "", 1
 
     def _units(self, line: int, name: str, text: str, units: int) -> int | None:
@@ -119,8 +119,8 @@ def read_positions(lines: Iterable[str], names: Names, lint: Lint) -> Positions:
     try:
         header = tuple(cell.strip().lower() for cell in next(rows, []))
         if header not in {HEADER, HEADER[:-1]}:
-            told = shortened(",".join(header)) or "nothing"
-            lint.add(1, "", f"expected the header {','.join(HEADER)}, got {told}")
+            found = shortened(",".join(header)) or "nothing"
+            lint.add(1, "", f"expected the header {','.join(HEADER)}, got {found}")
             return {}
         for cells in rows:
             if cells:

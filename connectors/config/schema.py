@@ -270,7 +270,7 @@ FILE = Table(
         ),
         Field("unknown", UNKNOWN, about="what to do with an id that is not in this file"),
         Field("sources", ListOf(SOURCE, 100), about="systems with codes of their own"),
-        Field("locations", ListOf(LOCATION, 10_000), about="where stock lies"),
+        Field("locations", ListOf(LOCATION, 10_000), about="where stock is kept"),
         Field("categories", ListOf(CATEGORY, 1_000), about="sets of SKUs, for overrides"),
         Field("policies", POLICIES, about="what is kept back from every channel"),
         Field("channels", ListOf(CHANNEL, 100), about="where customers buy"),

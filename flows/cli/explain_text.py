@@ -23,7 +23,7 @@ APART: Final = {
     "not_counted": "not every location that it may sell from was counted for this SKU",
     "emitting": "the new level is being emitted",
     "due": "the new level is due",
-    "next_look": "the push lag was measured anew since; the SKU is looked at with its next refresh",
+    "next_look": "the push lag was measured again since; the SKU is looked at with its next refresh",
     "unknown": "nothing is under way",
 }
 WHY: Final = {
@@ -46,7 +46,7 @@ def print_bill(
         for each in explanation.locations
     ]
     output.table(
-        f"{explanation.sku}: what lies where, and counts for {explanation.channel}", columns, rows
+        f"{explanation.sku}: where it is, and what counts for {explanation.channel}", columns, rows
     )
     bill = [(step.rule, step.said, step.effect, step.result) for step in explanation.steps]
     total = ("level", "the sum", sum(step.effect for step in explanation.steps), explanation.level)

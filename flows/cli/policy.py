@@ -73,7 +73,7 @@ def _print_activation(activation: revisions.Activation, *, as_json: bool) -> int
     elif not activation.changed:
         output.line(f"revision {activation.revision} says the same already")
     else:
-        also = "; class sums are made anew, SKU by SKU" if activation.rebuilds_sums else ""
+        also = "; class sums are rebuilt, SKU by SKU" if activation.rebuilds_sums else ""
         output.line(f"revision {activation.revision} is in force{also}")
     return exit_codes.OK
 
@@ -107,7 +107,7 @@ def _print_preview(found: preview.Preview, *, as_json: bool) -> None:
     rows = [[name, *(counts[column] for column in columns)] for name, counts in channels.items()]
     output.table("levels that would move", ("channel", *columns), rows)
     output.table("the largest", ("sku", "channel", "before", "after"), total.top)
-    also = "; class sums would be made anew" if found.rebuilds_sums else ""
+    also = "; class sums would be rebuilt" if found.rebuilds_sums else ""
     moved = f"{total.moved_skus} of {total.skus} SKUs would move"
     output.line(f"{moved}{also}; nothing was changed")
 

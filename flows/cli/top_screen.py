@@ -72,11 +72,11 @@ def _publish(found: figures.BoardFigures) -> Iterator[Text]:
     )  # fmt: skip
     emitted = publish.log_to_emitted
     yield _line(
-        _fact("told after p50", span(emitted.p50_s), _age(emitted.p50_s)),
+        _fact("emitted after p50", span(emitted.p50_s), _age(emitted.p50_s)),
         _fact("p99", span(emitted.p99_s), _age(emitted.p99_s)),
         _fact("SKUs due", number(publish.due_skus)),
         _fact("for", span(publish.due_age_s), _age(publish.due_age_s)),
-        _fact("not told for", span(publish.unsettled_age_s), _age(publish.unsettled_age_s)),
+        _fact("not emitted for", span(publish.unsettled_age_s), _age(publish.unsettled_age_s)),
         _fact("busiest", share(publish.busy), _above(publish.busy, BUSY)),
     )
 

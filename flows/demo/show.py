@@ -299,8 +299,8 @@ def _tell(stage: Stage, found: dict[str, Any], snapshot: check.Snapshot) -> int:
     for example in found["examples"]:
         stage.console.print(f"  {example}", markup=False, highlight=False)
     for each in snapshot.findings:
-        told = f"  explain: {each.sku} on {each.channel}: {'; '.join(each.findings)}"
-        stage.console.print(told, markup=False, highlight=False)
+        finding = f"  explain: {each.sku} on {each.channel}: {'; '.join(each.findings)}"
+        stage.console.print(finding, markup=False, highlight=False)
     heard, played = stage.heard, stage.played
     rate = stage.prepared.phases["year"] / played.took_s
     print(f"explained={snapshot.explained}/{snapshot.pairs}")

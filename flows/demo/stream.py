@@ -88,10 +88,10 @@ class Story:
         }
         for ordinal, columns in enumerate(self._table.rows):
             row = TimetableRow(*columns.tolist())
-            told = tell[RowKind(row.what)](row)
+            fact = tell[RowKind(row.what)](row)
             phase: Phase = "opening" if row.what == RowKind.OPENED else "year"
             binary = ordinal % _BINARY_ONE_IN == _BINARY_ONE_IN - 1
-            yield Fact(row.time_ms, *told, phase=phase, binary=binary)
+            yield Fact(row.time_ms, *fact, phase=phase, binary=binary)
 
     def _lines(self, row: TimetableRow) -> Lines:
         skus = self._skus

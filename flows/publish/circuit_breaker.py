@@ -98,9 +98,9 @@ def freeze(runtime: Runtime, channel: str, why: str) -> None:
     if change_overlay(runtime, held):
         metrics.BREAKER_TRIPS.labels(channel).inc()
         _log.error("channel frozen", channel=channel, why=why)
-        (told,) = runtime.log.append([channel_frozen(channel, why, now_ms)])
+        (answer,) = runtime.log.append([channel_frozen(channel, why, now_ms)])
         # A consumer that the log does not notify is by the metrics, for as long as the channel is frozen.
-        metrics.EMITTED_FAILED.inc(isinstance(told, AppendFailed))
+        metrics.EMITTED_FAILED.inc(isinstance(answer, AppendFailed))
     else:
         retry_until_available(partial(follow_policy, runtime))
 

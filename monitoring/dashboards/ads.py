@@ -80,15 +80,15 @@ _STATES = (
     (
         Panel(
             14, "Messages not confirmed in 5 minutes",
-            "Messages out, signals among them, that the log did not confirm. Their SKUs stay due and are told again.",
+            "Messages out, signals among them, that the log did not confirm. Their SKUs stay due, and come again.",
             "short",
             (Query("sum(increase(penstock_emitted_failed_total[5m]))", "not confirmed"),),
         ),
         Panel(
             15, "What has waited longest",
-            "How old the oldest change is that is not told: ads may still run on what it sold out.",
+            "How old the oldest change is that is not emitted: ads may still run on what it sold out.",
             "s",
-            (Query("max(penstock_unsettled_age_seconds)", "change not told"),),
+            (Query("max(penstock_unsettled_age_seconds)", "change not emitted"),),
             limits=at_most(5),
         ),
     ),

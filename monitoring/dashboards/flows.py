@@ -237,8 +237,8 @@ _HOLDS = (
     (
         Panel(
             60, "Holds, what became of requests",
-            "Requests about holds a second, by what became of them, and holds that lapsed. Told by who is asked, "
-            "lapses by publishers.",
+            "Requests about holds a second, by what became of them, and holds that lapsed. Requests are "
+            "counted by the process that is asked, lapses by publishers.",
             "cps",
             (Query(f"sum by (outcome) (rate(penstock_holds_total{_RATE}))", "{{outcome}}"),),
         ),

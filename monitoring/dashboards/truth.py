@@ -27,24 +27,24 @@ def _quantile(part: str) -> str:
 
 _NOW = (
     Panel(
-        1, "Told within 1 s",
-        "Of the changes told in the time shown, how many were emitted, and confirmed by the log, within a "
+        1, "Emitted within 1 s",
+        "Of the changes of the time shown, how many were emitted, and confirmed by the log, within a "
         "second of their message's arrival in the log. The objective is 99.9 %.",
         "percentunit",
         (Query(_told_within_1_s("[$__range]"), "within 1 s"),),
         "stat", at_least(0.999), most=1,
     ),
     Panel(
-        2, "Oldest not told",
+        2, "Oldest not emitted",
         "How long ago the oldest change came into the log that a publisher has claimed, or has to claim, "
-        "and has not settled. 0 = everything known was told.",
+        "and has not settled. 0 = everything known was emitted.",
         "s",
         (Query("max(penstock_unsettled_age_seconds)", "oldest"),),
         "stat", at_most(1, 5),
     ),
     Panel(
         3, "Oldest not applied",
-        "How old the oldest message is that lies in the log and is not in the stock yet. 0 = all is read.",
+        "How old the oldest message is that is in the log and is not in the stock yet. 0 = all is read.",
         "s",
         (Query("max(penstock_lag_seconds)", "oldest"),),
         "stat", at_most(1, 5),
@@ -78,7 +78,7 @@ _NOW = (
 _FRESH = (
     (
         Panel(
-            10, "How soon a change is told",
+            10, "How soon a change is emitted",
             "From the log's timestamp of the oldest change that an update covers until the log has confirmed "
             "the update. Half of them, 99 of 100 and 999 of 1,000 are faster than the line. No changes, no line.",
             "s",
@@ -90,7 +90,7 @@ _FRESH = (
             limits=at_most(1),
         ),
         Panel(
-            11, "Changes told within 1 s",
+            11, "Changes emitted within 1 s",
             "The share of them, moment by moment. The dashed line is the objective, 99.9 %.",
             "percentunit",
             (Query(_told_within_1_s(_RATE), "within 1 s"),),
@@ -106,7 +106,7 @@ _FRESH = (
             (
                 Query("max(penstock_lag_seconds)", "message not applied"),
                 Query("max(penstock_due_age_seconds)", "SKU due"),
-                Query("max(penstock_unsettled_age_seconds)", "change not told"),
+                Query("max(penstock_unsettled_age_seconds)", "change not emitted"),
             ),
             limits=at_most(5),
         ),

@@ -107,7 +107,7 @@ local function apply(keys, args)
   local meta = call('HMGET', keys[1], 'floor', 't', 'applied', 'duplicates')
   local newest = tonumber(meta[2] or 0)
   local now_ms = floor(now_us / 1000)
-  local oldest_due_ms = oldest_due(prefix .. 'due', now_ms)
+  local oldest_due_ms = leased_queue.oldest(prefix .. 'due', now_ms)
   local run = {
     prefix = prefix, now_us = now_us, revision = sums_revision,
     floor = tonumber(meta[1] or 0),
@@ -128,7 +128,7 @@ local function apply(keys, args)
   if run.holds then holds.write(run) end
   write_references(run.references)
   write_guard(prefix, run.guard, guard_ms)
-  make_due(prefix .. 'due', now_ms, changed)
+  leased_queue.make_due(prefix .. 'due', now_ms, changed)
   write_meta(keys[1], run, newest, tonumber(meta[3] or 0), tonumber(meta[4] or 0))
   raise_marks(prefix .. 'mark', parts, marks)
   return cmsgpack.pack({ 'OK', run.duplicates, run.absorbed, run.replayed, oldest_due_ms })

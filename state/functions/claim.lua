@@ -25,15 +25,6 @@
 local OPEN, TRUSTED, FIRST, DUE_VALUES -- from state/protocol/claim.py
 local CLAIM_SWEEP_MAX -- from state/protocol/holds.py
 
-local function wake(prefix, business_ms, now_ms, limit)
-  local look = prefix .. 'look'
-  local skus = call('ZRANGEBYSCORE', look, '-inf', business_ms, 'LIMIT', 0, limit)
-  if #skus > 0 then
-    make_due(prefix .. 'due', now_ms, skus)
-    wide('ZREM', look, skus)
-  end
-end
-
 local function alerts_of(key)
   local list = {}
   local flat = call('HGETALL', key)
@@ -131,21 +122,20 @@ local function claim(keys, args)
   if revision < meta.revision then return { 'REFUSED', meta.revision } end
   local now_ms = floor(now_us / 1000)
   take_over(keys[1], meta, revision)
-  wake(prefix, business_ms, now_ms, limit)
+  leased_queue.wake(prefix .. 'look', prefix .. 'due', business_ms, now_ms, limit)
   local expired = holds.sweep(prefix, now_us, meta.floor, CLAIM_SWEEP_MAX)
 
-  local due, stale, alerts, lease, n = {}, {}, {}, {}, 0
+  local due, stale, alerts, n = {}, {}, {}, 0
   local asked = asked_of(silent, gates)
-  local until_ms = int(now_ms + lease_ms)
-  for i, sku in ipairs(call('ZRANGEBYSCORE', prefix .. 'due', '-inf', now_ms, 'LIMIT', 0, limit)) do
+  local skus = leased_queue.due(prefix .. 'due', now_ms, limit)
+  for _, sku in ipairs(skus) do
     if claim_sku(prefix, sku, meta, now_us, sums_revision, due, n, alerts, asked) then
       n = n + DUE_VALUES
     else
       stale[#stale + 1] = sku
     end
-    lease[2 * i - 1], lease[2 * i] = until_ms, sku
   end
-  wide('ZADD', prefix .. 'due', lease)
+  leased_queue.lease(prefix .. 'due', skus, now_ms + lease_ms)
   local recovered = meta.recovered and 1 or 0
   return {
     'OK', meta.generation, recovered, max(business_ms, meta.t), stale, due, alerts, expired, asked.looked,

@@ -101,19 +101,3 @@ local function raise_marks(key, parts, marks)
 end
 
 -- Since when (ms) the SKU has been due that has been due longest, 0 when none is.
-local function oldest_due(key, now_ms)
-  local since = tonumber(call('ZRANGE', key, 0, 0, 'WITHSCORES')[2] or 0)
-  return (since <= now_ms) and since or 0
-end
-
--- SKUs become due now, unless they are due earlier.
-local function make_due(key, now_ms, skus)
-  local list, n, at = {}, 0, int(now_ms)
-  for i = 1, #skus do
-    list[n + 1], list[n + 2] = at, skus[i]
-    n = n + 2
-  end
-  for i = 1, n, WIDE do
-    call('ZADD', key, 'LT', unpack(list, i, min(i + WIDE - 1, n)))
-  end
-end

@@ -125,7 +125,7 @@ do
         if not s[QUEUED] then changed[#changed + 1] = s[SKU] end
       end
     end
-    make_due(run.prefix .. 'due', run.log, changed)
+    leased_queue.make_due(run.prefix .. 'due', run.log, changed)
     holds.write(run)
   end
 

@@ -81,7 +81,7 @@ local function rebuild(keys, args)
     if done == 1 or call('HEXISTS', prefix .. 'pos:' .. sku, '=') == 1 then due[#due + 1] = sku end
     rebuilt = rebuilt + done
   end
-  make_due(prefix .. 'due', floor(now_us / 1000), due)
+  leased_queue.make_due(prefix .. 'due', floor(now_us / 1000), due)
   return cmsgpack.pack({ 'OK', rebuilt })
 end
 

@@ -34,7 +34,7 @@ local function recover(keys, args)
   local found = call('ZSCAN', prefix .. 'due', meta.cursor, 'COUNT', chunk)
   local skus = {}
   for i = 1, #found[2], 2 do skus[#skus + 1] = found[2][i] end
-  make_due(prefix .. 'due', now_ms, skus)
+  leased_queue.make_due(prefix .. 'due', now_ms, skus)
   local done = 0
   if found[1] == '0' then
     call('HDEL', keys[1], 'cursor')

@@ -58,9 +58,7 @@ local function settle(keys, args)
       end
     end
   end
-  wide('ZADD', prefix .. 'due', due)
-  wide('ZADD', prefix .. 'look', look)
-  wide('ZREM', prefix .. 'look', asleep)
+  leased_queue.settle(prefix .. 'look', prefix .. 'due', due, look, asleep)
   return cmsgpack.pack({ 'OK', settled })
 end
 

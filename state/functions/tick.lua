@@ -38,9 +38,7 @@ local function touch_chunk(prefix, key, touch, now_ms, pace_us)
     list[n + 1], list[n + 2] = int(now_ms + later), sku
     n = n + 2
   end
-  for i = 1, n, WIDE do
-    call('ZADD', prefix .. 'due', 'LT', unpack(list, i, min(i + WIDE - 1, n)))
-  end
+  leased_queue.spread(prefix .. 'due', list)
   if found[1] == '0' then
     call('HDEL', key, 'touch')
     return 0
@@ -66,7 +64,7 @@ local function tick(keys, args)
   local meta = meta_of(keys[1])
   local now_ms = floor(now_us / 1000)
   local due = call('ZCOUNT', prefix .. 'due', '-inf', now_ms)
-  local oldest_due_ms = oldest_due(prefix .. 'due', now_ms)
+  local oldest_due_ms = leased_queue.oldest(prefix .. 'due', now_ms)
 
   raise_marks(prefix .. 'mark', parts, marks)
   local recover = 0

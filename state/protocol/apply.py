@@ -3,12 +3,13 @@
 Lists are flat on the wire: a small table costs more in Lua than its contents.
 """
 
-from typing import Final, Literal, NamedTuple, TypeAlias
+from collections.abc import Sequence
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
 from state.events import ops
-from state.protocol.common import LocationTerms
+from state.protocol.common import Behind, LocationTerms, decode_behind
 
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -125,3 +126,10 @@ def encode_apply(call: Apply) -> bytes:
     return _encode(
         (call.now_us, call.sums_revision, call.guard_ms, places, parts, flat_slices, repeats, lines)
     )
+
+
+def decode_applied(reply: Sequence[Any]) -> Applied | Behind:
+    """Return the answer of `apply.lua`."""
+    if behind := decode_behind(reply):
+        return behind
+    return Applied(tuple((part, event) for part, event in reply[1]), *reply[2:])

@@ -1,5 +1,6 @@
 """What the calls of every verb share: the other side of `functions/common.lua`."""
 
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -36,3 +37,8 @@ class StalePolicy(NamedTuple):
 def encode_call(call: tuple[Any, ...]) -> bytes:
     """Return the argument of the functions that take their call as it is."""
     return _encode(call)
+
+
+def decode_behind(reply: Sequence[Any]) -> Behind | None:
+    """Return what a shard answers that is behind; None = the reply is another one."""
+    return Behind(tuple((mark, at) for mark, at in reply[1])) if reply[0] == "LOST" else None

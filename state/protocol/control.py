@@ -1,9 +1,10 @@
 """What steers a shard: the other side of `functions/tick.lua`, `functions/recover.lua` and `functions/rebuild.lua`."""
 
-from typing import Final, NamedTuple
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
 
 from state.protocol.apply import Part
-from state.protocol.common import LocationTerms
+from state.protocol.common import Behind, LocationTerms, decode_behind
 
 BEGIN: Final = 1
 REPETITION: Final = 2
@@ -74,3 +75,8 @@ class Rebuild(NamedTuple):
     places: tuple[LocationTerms, ...]
     """Of every location where the caller saw any of the SKUs. One that has come to another since is left as it is."""
     skus: tuple[str, ...]
+
+
+def decode_ticked(reply: Sequence[Any]) -> Ticked | Behind:
+    """Return the answer of `tick.lua`."""
+    return decode_behind(reply) or Ticked(*reply[1:])

@@ -20,6 +20,7 @@ from state.protocol import apply, claim, common, control, figures, holds, keys
 
 LIBRARY: Final = (
     "common",
+    "leased_queue",
     "figures",
     "positions",
     "references",

@@ -18,10 +18,10 @@ from typing import Any, TypeVar, cast
 import msgspec
 import redis
 
-from state.protocol.apply import Applied, Apply, encode_apply
+from state.protocol.apply import Applied, Apply, decode_applied, encode_apply
 from state.protocol.claim import Claim, Claimed, Hasten, Settles, decode_claimed, encode_settle
 from state.protocol.common import Behind, StalePolicy, encode_call
-from state.protocol.control import Rebuild, Recover, Tick, Ticked
+from state.protocol.control import Rebuild, Recover, Tick, Ticked, decode_ticked
 from state.protocol.inspect import (
     AskPromises,
     Inspect,
@@ -36,7 +36,6 @@ from state.store.client import Client
 from state.store.reads import Reads
 
 Call = TypeVar("Call")
-Reply = list[Any]
 
 _decode = msgspec.msgpack.Decoder().decode
 
@@ -74,7 +73,9 @@ class Store(Reads):
         Each shard answers for itself: one may be lost, the others applied.
         """
         packed = {shard: encode_apply(call) for shard, call in calls.items()}
-        return {shard: _applied(_decode(reply)) for shard, reply in self.send("apply", packed)}
+        return {
+            shard: decode_applied(_decode(reply)) for shard, reply in self.send("apply", packed)
+        }
 
     def begin_apply(
         self, rounds: Sequence[Mapping[int, Apply]]
@@ -102,7 +103,7 @@ class Store(Reads):
             for (turn, shard), reply in zip(places, replies, strict=True):
                 if isinstance(reply, Exception):
                     raise reply
-                found[turn][shard] = _applied(_decode(reply))
+                found[turn][shard] = decode_applied(_decode(reply))
             return found
 
         return answers
@@ -110,7 +111,7 @@ class Store(Reads):
     def tick(self, calls: Mapping[int, Tick]) -> dict[int, Ticked | Behind]:
         """Report to each shard that nothing more is in a stretch of the log; learn how it stands."""
         packed = {shard: encode_call(call) for shard, call in calls.items()}
-        return {shard: _ticked(_decode(reply)) for shard, reply in self.send("tick", packed)}
+        return {shard: decode_ticked(_decode(reply)) for shard, reply in self.send("tick", packed)}
 
     def hasten(self, calls: Mapping[int, Hasten]) -> None:
         """Let SKUs be due sooner, those that the shard knows."""
@@ -216,17 +217,3 @@ class Store(Reads):
 
 def _is_without_functions(reply: Any) -> bool:
     return isinstance(reply, redis.ResponseError) and "Function not found" in str(reply)
-
-
-def _lost(reply: Reply) -> Behind:
-    return Behind(tuple((mark, at) for mark, at in reply[1]))
-
-
-def _applied(reply: Reply) -> Applied | Behind:
-    if reply[0] == "LOST":
-        return _lost(reply)
-    return Applied(tuple((part, event) for part, event in reply[1]), *reply[2:])
-
-
-def _ticked(reply: Reply) -> Ticked | Behind:
-    return _lost(reply) if reply[0] == "LOST" else Ticked(*reply[1:])

@@ -109,7 +109,7 @@ class Engine:
                 settled += found
         return settled
 
-    def told(self, topic: str) -> list[dict[str, Any]]:
+    def emitted(self, topic: str) -> list[dict[str, Any]]:
         """Return the data of all events of an output topic, in the order of their emission."""
         records = [r for r in history(self.run.log, topic) if r.value is not None]
         records.sort(key=lambda record: (record.timestamp_ms, record.offset))

@@ -188,18 +188,18 @@ class Player:
 
     def levels(self) -> dict[str, tuple[int, str, str]]:
         """Claim every SKU; return what would be told: available, levels, and ad states."""
-        told: dict[str, tuple[int, str, str]] = {}
+        emitted: dict[str, tuple[int, str, str]] = {}
         while True:
             call = Claim(NOW_MS * 1000, 60_000, REVISION, REVISION, NOW_MS, 100)
             claimed: Mapping[int, Claimed] = self.store.claim(
                 dict.fromkeys(range(self.store.shards), call)
             )
             if not any(reply.due or reply.stale for reply in claimed.values()):
-                return told
+                return emitted
             self._rebuild(claimed)
             claims = Claims(cast("Any", None), self.runtime.policy, NOW_MS, dict(claimed))
             for _, each in guard(self.runtime, decide(self.runtime, claims)).decisions:
-                told[each.due.sku] = (each.available, each.levels_text, each.ads)
+                emitted[each.due.sku] = (each.available, each.levels_text, each.ads)
 
     def _rebuild(self, claimed: Mapping[int, Claimed]) -> None:
         """Make sums anew that were given up: goods of an order came back, and what it tells of them has changed."""

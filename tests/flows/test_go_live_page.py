@@ -28,9 +28,9 @@ TODAY = "channel,sku,quantity\nshopee,A1,500\nshop,A1,0\n"
 
 
 def commands() -> list[str]:
-    told = [line for block in CONSOLE.findall(PAGE.read_text()) for line in block.splitlines()]
-    assert all(line.startswith("$ ") for line in told)
-    return [line[2:] for line in told]
+    emitted = [line for block in CONSOLE.findall(PAGE.read_text()) for line in block.splitlines()]
+    assert all(line.startswith("$ ") for line in emitted)
+    return [line[2:] for line in emitted]
 
 
 def positions() -> str:

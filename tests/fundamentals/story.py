@@ -18,7 +18,7 @@ def run_flows(penstock: Engine, seconds: int = 1) -> None:
 
 def newest_update(penstock: Engine, sku: str) -> dict[str, Any]:
     """Return the update that a consumer keeps of a SKU: the one with the highest version."""
-    updates = [each for each in penstock.told("stock.updates") if each["sku"] == sku]
+    updates = [each for each in penstock.emitted("stock.updates") if each["sku"] == sku]
     return max(updates, key=lambda update: int(update["version"]))
 
 

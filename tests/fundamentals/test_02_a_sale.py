@@ -28,4 +28,4 @@ def test_a_sale_of_what_the_books_do_not_know_is_applied_and_raises_an_alert(
     run_flows(penstock)
     assert penstock.on_hand("A") == {"s1": -1}
     assert levels(penstock, "A") == {"shop": 0, "shopee": 0}
-    assert "stock.negative" in {alert["type"] for alert in penstock.told("stock.alerts")}
+    assert "stock.negative" in {alert["type"] for alert in penstock.emitted("stock.alerts")}

@@ -13,7 +13,7 @@ from tests.fundamentals.story import run_flows
 
 def signals(penstock: Engine) -> list[tuple[str, int]]:
     """What the ad platform got so far: each signal with the level that caused it."""
-    return [(signal["type"], signal["level"]) for signal in penstock.told("ads.signals")]
+    return [(signal["type"], signal["level"]) for signal in penstock.emitted("ads.signals")]
 
 
 def receive(penstock: Engine, reference: str, units: int) -> None:

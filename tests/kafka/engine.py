@@ -67,18 +67,18 @@ class KafkaShop(Shop):
         """Who reads what now; nothing while the group is on its way to another order."""
         asked = self._admin.describe_consumer_groups([self.group], request_timeout=PATIENCE_S)
         try:
-            told = asked[self.group].result(PATIENCE_S + 10)
+            emitted = asked[self.group].result(PATIENCE_S + 10)
         except KafkaException:
             # The first group of a broker waits for its coordinator.
             return {}
-        if told.state.name != "STABLE":
+        if emitted.state.name != "STABLE":
             return {}
         head = len(self.name(""))
         return {
             member.member_id: frozenset(
                 Partition(p.topic[head:], p.partition) for p in member.assignment.topic_partitions
             )
-            for member in told.members
+            for member in emitted.members
         }
 
     def until_shared(self, members: int, partitions: int = len(PARTITIONS)) -> Shares:
@@ -107,8 +107,8 @@ class KafkaShop(Shop):
 
     def group_by_the_tool(self) -> list[dict[str, str]]:
         """The rows of the group, as Kafka's own tool tells them."""
-        told = self.kafka.tool("consumer-groups", "--describe", "--group", self.group)
-        head, *table = [line.split() for line in told.splitlines() if line.strip()]
+        emitted = self.kafka.tool("consumer-groups", "--describe", "--group", self.group)
+        head, *table = [line.split() for line in emitted.splitlines() if line.strip()]
         return [dict(zip(head, row, strict=True)) for row in table]
 
 

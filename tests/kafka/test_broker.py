@@ -23,10 +23,10 @@ GROWTH_KB_MAX = 50 * 1024
 
 
 def resident_kb(process: subprocess.Popen[bytes]) -> int:
-    told = subprocess.run(
+    emitted = subprocess.run(
         ["ps", "-o", "rss=", "-p", str(process.pid)], capture_output=True, text=True, check=True
     )
-    return int(told.stdout)
+    return int(emitted.stdout)
 
 
 def answers(shop: KafkaShop) -> bool:

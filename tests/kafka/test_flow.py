@@ -33,8 +33,8 @@ def test_doctor_tells_the_weak_points_of_a_single_broker_and_fails_for_none(
     found = {row["check"]: row for row in rows(kafka_shop.penstock("doctor"))}
     assert [name for name, row in found.items() if row["status"] != "ok"] == ["topics"]
     assert found["topics"]["status"] == "warn"
-    told = "expected 2 or more replicas and min.insync.replicas >= 2, got 1 and 1: the loss of one broker's disk"
-    assert told in found["topics"]["detail"]
+    emitted = "expected 2 or more replicas and min.insync.replicas >= 2, got 1 and 1: the loss of one broker's disk"
+    assert emitted in found["topics"]["detail"]
 
 
 def test_a_run_until_idle_ends_when_all_is_applied_and_published(kafka_shop: KafkaShop) -> None:
@@ -69,8 +69,8 @@ def test_where_a_new_store_begins_in_an_old_log_is_for_its_owner_to_say(
 
     done = shop.penstock("run", "--until-idle")
     assert done.returncode == 2
-    told = f"{partition.topic}/{partition.n}: nothing was ever applied and the log starts at 4; say where to begin"
-    assert told in done.stderr
+    emitted = f"{partition.topic}/{partition.n}: nothing was ever applied and the log starts at 4; say where to begin"
+    assert emitted in done.stderr
 
     place = f"{partition.topic}/{partition.n}"
     for where, left in (("earliest", 6), ("latest", 0), ("8", 2)):
@@ -99,9 +99,9 @@ def test_a_kafka_that_is_not_there_is_told_soon_and_in_words(
     done = Shop(tmp_path, PENSTOCK_KAFKA=f"127.0.0.1:{port}").penstock(*command)
     assert time.monotonic() - began_s < 15
     assert (done.returncode, done.stdout) == (3, "")
-    told = done.stderr.splitlines()
-    assert told
-    assert all(line.startswith("penstock ") and ": kafka: " in line for line in told), told
+    emitted = done.stderr.splitlines()
+    assert emitted
+    assert all(line.startswith("penstock ") and ": kafka: " in line for line in emitted), emitted
 
 
 @pytest.mark.parametrize(
@@ -113,12 +113,12 @@ def test_a_kafka_that_is_not_there_is_told_soon_and_in_words(
     ],
 )
 def test_an_option_that_cannot_be_used_is_told_without_its_value(
-    kafka_shop: KafkaShop, options: dict[str, str], told: str
+    kafka_shop: KafkaShop, options: dict[str, str], emitted: str
 ) -> None:
     env = {"PENSTOCK_KAFKA_OPTIONS": orjson.dumps(options).decode()}
     done = kafka_shop.penstock("run", "ingest", **env)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("penstock ingest: PENSTOCK_KAFKA_OPTIONS: ")
-    assert told in done.stderr
+    assert emitted in done.stderr
     assert "s3cret" not in done.stderr
     assert done.stderr.count("\n") == 1

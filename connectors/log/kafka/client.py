@@ -112,8 +112,8 @@ class KafkaClients:
             return kind(self.config(**more))
         except KafkaException as error:
             # librdkafka names the option, and may repeat what was given for it.
-            told = _without(error.args[0].str(), self._options.values())
-            raise LogRefused(f"PENSTOCK_KAFKA_OPTIONS: {told}") from None
+            reason = _without(error.args[0].str(), self._options.values())
+            raise LogRefused(f"PENSTOCK_KAFKA_OPTIONS: {reason}") from None
 
     @property
     def is_cut_off(self) -> bool:

@@ -138,11 +138,13 @@ class KafkaTopics:
         found = {}
         for name, future in futures.items():
             with self._client.asking(named[name]):
-                told = self._within(future)
+                description = self._within(future)
             # As Kafka's own tools write it.
-            log_id = str(told.topic_id).translate(_URL_SAFE)
-            replicas = min((len(partition.replicas) for partition in told.partitions), default=0)
-            found[named[name]] = BrokerTopic(log_id, len(told.partitions), replicas)
+            log_id = str(description.topic_id).translate(_URL_SAFE)
+            replicas = min(
+                (len(partition.replicas) for partition in description.partitions), default=0
+            )
+            found[named[name]] = BrokerTopic(log_id, len(description.partitions), replicas)
         return found
 
     def start_offsets(self, topic: str) -> dict[int, int]:
@@ -185,8 +187,8 @@ class KafkaTopics:
         """Return what in a topic's settings could lose events, or give offsets out again."""
         resource = ConfigResource(ResourceType.TOPIC, self.name(topic))
         with self._client.asking(topic):
-            told = self._each(lambda admin: admin.describe_configs([resource]))
-        settings = {name: entry.value for name, entry in told.items()}
+            configs = self._each(lambda admin: admin.describe_configs([resource]))
+        settings = {name: entry.value for name, entry in configs.items()}
         return faults_of(topic, settings, self.look_up(topic).replicas)
 
     def close(self) -> None:

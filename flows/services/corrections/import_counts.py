@@ -57,23 +57,23 @@ class Plan:
         as_of = ms_rfc3339(self.as_of_ms)
         for location, lines in sorted(self.counts.items()):
             for some in _chunks(sorted(lines)):
-                told = {"location": location, "counted_at": as_of}
-                yield self._event("wms.count", told, location, some), len(some)
+                attributes = {"location": location, "counted_at": as_of}
+                yield self._event("wms.count", attributes, location, some), len(some)
         for (location, stage), lines in sorted(self.quality.items()):
             for some in _chunks(sorted(lines)):
-                told = {"location": location, "stage": stage}
-                yield self._event("wms.quality", told, location, some), len(some)
+                attributes = {"location": location, "stage": stage}
+                yield self._event("wms.quality", attributes, location, some), len(some)
 
     def _event(
-        self, kind: str, told: dict[str, str], location: str, lines: list[_Line]
+        self, kind: str, attributes: dict[str, str], location: str, lines: list[_Line]
     ) -> Outgoing:
         versioned = kind == "wms.quality"
         facts = [line if versioned else line[:2] for line in lines]
         # Of a difference the versions identify its base; of a count its time belongs to the fact.
-        identity = (kind, told, facts)
+        identity = (kind, attributes, facts)
         digest = hashlib.sha256(orjson.dumps(identity)).hexdigest()[:24]
         data: dict[str, Any] = {
-            **told,
+            **attributes,
             "lines": [{"sku": sku, "quantity": units} for sku, units, _ in lines],
         }
         value = structured(f"{location}:{digest}", SOURCE, kind, self.as_of_ms, data)
@@ -85,7 +85,7 @@ def plan(
     as_of_ms: int,
     store: Store,
     complete: Iterable[str] = (),
-    told: Callable[[int], None] = lambda _count: None,
+    progress: Callable[[int], None] = lambda _count: None,
 ) -> Plan:
     """Work out the events of an import. Nothing is sent.
 
@@ -94,7 +94,7 @@ def plan(
         as_of_ms: when it was there.
         store: returns what is unavailable now, and what else is at the locations that are `complete`.
         complete: locations that have no stock besides what the file names.
-        told: is called with how many SKUs were read since its last call.
+        progress: is called with how many SKUs were read since its last call.
     """
     counts = {
         location: [(sku, counted.on_hand, 0) for sku, counted in there.items()]
@@ -110,7 +110,7 @@ def plan(
     }
     whole = frozenset(complete)
     skus = dict.fromkeys(sku for _, sku in wanted)
-    for state in _states(chain(skus, store.skus()) if whole else skus, store, told):
+    for state in _states(chain(skus, store.skus()) if whole else skus, store, progress):
         for position in state.positions:
             here = (position.location, state.sku)
             if position.location in whole and state.sku not in found.get(position.location, {}):
@@ -132,14 +132,16 @@ def _set_aside(made: Plan, here: tuple[str, str], units: int, version: int) -> N
         made.quality[location, stage].append((sku, abs(units), version))
 
 
-def _states(skus: Iterable[str], store: Store, told: Callable[[int], None]) -> Iterator[SkuState]:
+def _states(
+    skus: Iterable[str], store: Store, progress: Callable[[int], None]
+) -> Iterator[SkuState]:
     seen: set[str] = set()
     rest = iter(skus)
     while some := list(islice(rest, CHUNK)):
         new = [sku for sku in dict.fromkeys(some) if sku not in seen]
         seen.update(new)
         yield from filter(None, store.read_many(new))
-        told(len(new))
+        progress(len(new))
 
 
 def _chunks(lines: list[_Line]) -> Iterator[list[_Line]]:

@@ -118,8 +118,8 @@ def rows_of(path: Path, source: str, runtime: Runtime) -> Iterator[list[ListedPo
         lines = csv.reader(file, strict=True)
         header = tuple(cell.strip() for cell in next(lines, []))
         if header != HEADER:
-            told = ",".join(header) or "nothing"
-            raise BadFile(f"{path.name}:1: expected the header {','.join(HEADER)}, got {told}")
+            found = ",".join(header) or "nothing"
+            raise BadFile(f"{path.name}:1: expected the header {','.join(HEADER)}, got {found}")
         rows = (row(lines.line_num, cells) for cells in lines if cells)
         while chunk := list(islice(rows, CHUNK)):
             yield chunk

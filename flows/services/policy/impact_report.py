@@ -56,12 +56,12 @@ class Comparison:
 def compare(
     run: Runtime,
     other: ActivePolicy,
-    told: Callable[[int], None],
+    progress: Callable[[int], None],
     moves: Callable[[Move], None],
 ) -> Comparison:
     """Derive all levels of the store under the active policy and under another.
 
-    `told` gets the number of SKUs done since the last call, `moves` each level that would change.
+    `progress` gets the number of SKUs done since the last call, `moves` each level that would change.
     """
     found = Comparison()
     now = moment(run)
@@ -80,7 +80,7 @@ def compare(
         for move in some:
             moves(move)
         found.top = nlargest(TOP, [*found.top, *some], key=_weight)
-        told(len(chunk))
+        progress(len(chunk))
     return found
 
 

@@ -81,8 +81,8 @@ class Reload:
             _log.warning("policy not reloaded", problems=problems)
         except Exception as error:  # noqa: BLE001 - what it meets may not end the process
             metrics.POLICY_RELOADS.labels("failed").inc()
-            told = [f"{type(error).__name__}: {error}"]
-            _log.warning("policy not reloaded", problems=told)
+            problems = [f"{type(error).__name__}: {error}"]
+            _log.warning("policy not reloaded", problems=problems)
             if is_unavailable(error) or isinstance(error, ServerAway):
                 self._loaded = None
                 self._stopped.wait(self._look_s)

@@ -76,13 +76,13 @@ def audit(runtime: Runtime, sku: str) -> Audit | None:
         for topic in INPUT_TOPICS
         for start in runtime.log.start_offsets(topic).values()
     )
-    anew = laid_out(runtime, touches, ids, sku)
+    replayed = laid_out(runtime, touches, ids, sku)
     findings = [*_inspected(runtime, state)]
     unproven: list[str] = []
     counted_since_ms = 0 if is_whole else _begins_ms(runtime)
-    findings += _compared(state, anew, counted_since_ms, unproven)
-    if is_whole and (anew.unrouted if anew else 0) != state.unrouted:
-        wanted = anew.unrouted if anew else 0
+    findings += _compared(state, replayed, counted_since_ms, unproven)
+    if is_whole and (replayed.unrouted if replayed else 0) != state.unrouted:
+        wanted = replayed.unrouted if replayed else 0
         findings.append(Discrepancy("unrouted", f"{wanted} by the log", str(state.unrouted)))
     return Audit(state, touches, findings, unproven, is_whole)
 
@@ -123,10 +123,10 @@ def _inspected(runtime: Runtime, state: SkuState) -> Iterator[Discrepancy]:
 
 
 def _compared(
-    state: SkuState, anew: SkuState | None, since_ms: int, unproven: list[str]
+    state: SkuState, replayed: SkuState | None, since_ms: int, unproven: list[str]
 ) -> Iterator[Discrepancy]:
     """Yield where a position is not what the log makes it; those that it has too little of are `unproven`."""
-    by_log = {each.location: each for each in anew.positions} if anew is not None else {}
+    by_log = {each.location: each for each in replayed.positions} if replayed is not None else {}
     kept = {each.location: each for each in state.positions}
     for location in sorted(by_log.keys() | kept.keys()):
         wanted = by_log.get(location, Position(location, 0, 0, 0, 0, None))

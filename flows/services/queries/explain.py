@@ -88,24 +88,24 @@ class LevelExplainer:
 
     def explain(self, state: SkuState, channel: str) -> tuple[Explanation, EmittedLevel]:
         """Take a level apart and hold it against the one emitted; a difference is looked at twice."""
-        found, told = self._explain(state, channel)
-        if told.apart == "unknown":
+        found, emitted = self._explain(state, channel)
+        if emitted.apart == "unknown":
             again = self._runtime.store.read(state.sku)
             if again is not None:
-                found, told = self._explain(again, channel)
-        if told.apart == "unknown":
-            text = f"emitted: expected {found.level}, got {told.level}, and nothing is under way"
+                found, emitted = self._explain(again, channel)
+        if emitted.apart == "unknown":
+            text = f"emitted: expected {found.level}, got {emitted.level}, and nothing is under way"
             found = found._replace(findings=(*found.findings, text))
-        return found, told
+        return found, emitted
 
     def check(self, state: SkuState) -> Iterator[LevelDivergence]:
         """Yield the channels of a SKU of which the parts do not add up, or not to what was emitted."""
         last = _levels(state)
         for channel, level, findings in self._explainer.check(state, last):
-            told = last.get(channel)
+            emitted = last.get(channel)
             if findings:
-                yield LevelDivergence(state.sku, channel, level, told, tuple(findings))
-            elif told != level and self._told(state, channel, level).apart == "unknown":
+                yield LevelDivergence(state.sku, channel, level, emitted, tuple(findings))
+            elif emitted != level and self._emitted(state, channel, level).apart == "unknown":
                 found, again = self.explain(state, channel)
                 if found.findings:
                     yield LevelDivergence(
@@ -151,24 +151,24 @@ class LevelExplainer:
 
     def _explain(self, state: SkuState, channel: str) -> tuple[Explanation, EmittedLevel]:
         found = self._explainer.explain(state, channel, _levels(state))
-        return found, self._told(state, channel, found.level)
+        return found, self._emitted(state, channel, found.level)
 
-    def _told(self, state: SkuState, channel: str, level: int) -> EmittedLevel:
-        told = _levels(state).get(channel)
-        if told == level:
-            return EmittedLevel(told, "")
+    def _emitted(self, state: SkuState, channel: str, level: int) -> EmittedLevel:
+        emitted = _levels(state).get(channel)
+        if emitted == level:
+            return EmittedLevel(emitted, "")
         if self.compiled.channels[channel].mode == "shadow":
-            return EmittedLevel(told, "shadow")
-        if told is None and (uncounted := self._uncounted(state, channel)):
-            return EmittedLevel(told, "not_counted", uncounted)
+            return EmittedLevel(emitted, "shadow")
+        if emitted is None and (uncounted := self._uncounted(state, channel)):
+            return EmittedLevel(emitted, "not_counted", uncounted)
         if state.open:
-            return EmittedLevel(told, "emitting")
+            return EmittedLevel(emitted, "emitting")
         if self._is_due(state.sku):
-            return EmittedLevel(told, "due")
+            return EmittedLevel(emitted, "due")
         # A buffer by risk follows the measured push lag, and is looked at with the next refresh.
         if channel_rules(self.compiled).of_channel(state.sku, channel).risk_ppm:
-            return EmittedLevel(told, "next_look")
-        return EmittedLevel(told, "unknown")
+            return EmittedLevel(emitted, "next_look")
+        return EmittedLevel(emitted, "unknown")
 
     def _uncounted(self, state: SkuState, channel: str) -> tuple[str, ...]:
         return uncounted(counted_at(state.positions), self._gates.get(channel, ()))

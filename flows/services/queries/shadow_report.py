@@ -85,8 +85,8 @@ def read_shown(lines: Iterable[str], channels: Sequence[str], lint: Lint) -> Sho
     try:
         header = tuple(cell.strip().lower() for cell in next(rows, []))
         if header != HEADER:
-            told = shortened(",".join(header)) or "nothing"
-            lint.add(1, "", f"expected the header {','.join(HEADER)}, got {told}")
+            found = shortened(",".join(header)) or "nothing"
+            lint.add(1, "", f"expected the header {','.join(HEADER)}, got {found}")
             return shown
         for cells in rows:
             if cells:
@@ -109,8 +109,10 @@ def _add(shown: Shown, cells: list[str], channels: Sequence[str], line: int, lin
     elif not (text.isascii() and text.isdecimal()) or int(text) > QUANTITY_MAX:
         lint.add(line, "quantity", f"expected integer 0..{QUANTITY_MAX}, got {shortened(text)!r}")
     elif channel in shown.get(sku, ()):
-        told = f"expected each SKU once for a channel, got {shortened(sku)!r} for {channel!r} again"
-        lint.add(line, "sku", told)
+        problem = (
+            f"expected each SKU once for a channel, got {shortened(sku)!r} for {channel!r} again"
+        )
+        lint.add(line, "sku", problem)
     else:
         shown[sku][channel] = int(text)
 

@@ -42,11 +42,11 @@ def test_who_holds_and_who_ordered_is_told_by_name(shop: Shop) -> None:
     }
     last = found["emitted"]["last_update"]
     assert (last["level"], last["version"]) == (12, shop.stock("A")["version"])
-    told = {each["type"]: each for each in found["events"]}
+    printed = {each["type"]: each for each in found["events"]}
     assert len(found["events"]) == 4
-    assert told.keys() == {"wms.receipt", "order.placed", "order.cancelled"}
-    assert told["wms.receipt"]["place"].startswith("wms.receipts/")
-    assert told["wms.receipt"]["does"].startswith("wh: on_hand +20")
+    assert printed.keys() == {"wms.receipt", "order.placed", "order.cancelled"}
+    assert printed["wms.receipt"]["place"].startswith("wms.receipts/")
+    assert printed["wms.receipt"]["does"].startswith("wh: on_hand +20")
     (short,) = rows(shop.penstock("explain", "A"))
     assert [(row["channel"], row["level"], row["apart"]) for row in short["channels"]] == [
         ("shop", 12, ""),

@@ -13,7 +13,7 @@ def shop(shop: Shop) -> Shop:
     return opening(shop)
 
 
-def told(shop: Shop, sku: str) -> dict[str, int]:
+def emitted(shop: Shop, sku: str) -> dict[str, int]:
     """Return the levels of a SKU that were emitted last, {} when none were."""
     done = shop.penstock("tail", "stock.updates", "--from-start", "--until-idle")
     found = [row["value"]["data"] for row in rows(done) if row["key"] == sku]
@@ -49,11 +49,11 @@ def test_a_channel_opens_once_a_complete_import_was_applied(shop: Shop) -> None:
     imported = ("import", "positions.csv", "--as-of", "2026-05-04T06:00:00Z", "--by", "ana")
     with running(shop, ("run",)):
         assert shop.penstock(*imported).returncode == 0
-        assert eventually(lambda: told(shop, "A") == {"shop": 6, "market": 6})
-        assert told(shop, "B") == {"shop": 3}
+        assert eventually(lambda: emitted(shop, "A") == {"shop": 6, "market": 6})
+        assert emitted(shop, "B") == {"shop": 3}
         done = shop.penstock(*imported, "--complete")
         assert (done.returncode, done.stderr) == (0, "")
-        assert eventually(lambda: told(shop, "B") == {"shop": 3, "market": 3})
+        assert eventually(lambda: emitted(shop, "B") == {"shop": 3, "market": 3})
 
 
 def test_what_was_not_applied_is_not_declared_complete(shop: Shop) -> None:

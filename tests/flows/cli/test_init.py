@@ -17,7 +17,7 @@ def test_init_makes_everything_once_and_tells_what_is_there(shop: Shop) -> None:
 
 def test_reading_can_begin_at_the_end_of_what_is_there(shop: Shop) -> None:
     shop.emit(event(1, "wms.receipt", location="wh", reference="r", lines=lines(A=10)))
-    (told,) = rows(shop.penstock("init", "--from", "latest"))
-    assert len(told["begun"]) == 12
+    (printed,) = rows(shop.penstock("init", "--from", "latest"))
+    assert len(printed["begun"]) == 12
     assert shop.penstock("wait", "--idle", "--timeout", "5").returncode == 0
     assert shop.penstock("stock", "A").returncode == 1

@@ -35,10 +35,10 @@ def test_a_dry_run_tells_which_levels_would_move_and_changes_nothing(shop: Shop)
     stocked(shop)
     other = shop.folder / "other.yaml"
     other.write_text(changed(shop))
-    (told,) = rows(shop.penstock("policy", "apply", str(other), "--dry-run"))
+    (printed,) = rows(shop.penstock("policy", "apply", str(other), "--dry-run"))
     shopee = {"fall": 0, "rise": 0, "to_zero": 0, "units_before": 11, "units_after": 11}
     shown = {"fall": 1, "rise": 0, "to_zero": 0, "units_before": 13, "units_after": 9}
-    assert told == {
+    assert printed == {
         "skus": 2,
         "moved_skus": 1,
         "rebuilds_sums": False,
@@ -55,9 +55,9 @@ def test_a_dry_run_sees_through_a_change_of_floors(shop: Shop) -> None:
     stocked(shop)
     other = shop.folder / "other.yaml"
     other.write_text(shop.config.read_text() + "\npolicies: {floors: {warehouse: 9}}\n")
-    (told,) = rows(shop.penstock("policy", "apply", str(other), "--dry-run"))
-    assert told["rebuilds_sums"] is True
-    assert told["channels"]["shop"] == {
+    (printed,) = rows(shop.penstock("policy", "apply", str(other), "--dry-run"))
+    assert printed["rebuilds_sums"] is True
+    assert printed["channels"]["shop"] == {
         "fall": 2, "rise": 0, "to_zero": 1, "units_before": 13, "units_after": 1
     }  # fmt: skip
 
@@ -66,13 +66,13 @@ def test_reads_obey_a_policy_at_once_and_its_history_says_who_and_why(shop: Shop
     stocked(shop)
     shop.config.write_text(changed(shop))
     done = shop.penstock("policy", "apply", "--by", "ann", "--why", "wine sells badly")
-    (told,) = rows(done)
-    assert (told["changed"], told["rebuilds_sums"]) == (True, False)
+    (printed,) = rows(done)
+    assert (printed["changed"], printed["rebuilds_sums"]) == (True, False)
     assert levels(shop, "A") == {"shopee": 9, "shop": 6}
     assert levels(shop, "B") == {"shopee": 2, "shop": 3}
     newest, first = rows(shop.penstock("policy", "history"))
     assert (newest["revision"], newest["by"], newest["why"]) == (
-        told["revision"], "ann", "wine sells badly"
+        printed["revision"], "ann", "wine sells badly"
     )  # fmt: skip
     assert newest["sums_revision"] == first["sums_revision"] == first["revision"]
     assert newest["digest"] != first["digest"]

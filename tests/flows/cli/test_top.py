@@ -81,20 +81,20 @@ def test_two_flows_are_shown_with_what_they_did(shop: Shop) -> None:
         assert eventually(both)
         watch = shop.start("top", "--interval", "0.2")
         assert watch.stdout is not None
-        told = [orjson.loads(watch.stdout.readline())]
+        printed = [orjson.loads(watch.stdout.readline())]
         shop.emit(event(2, "pos.sale", location="wh", receipt="2", lines=lines(A=1)))
         for line in watch.stdout:
-            told.append(orjson.loads(line))
-            if any(each["publish"]["updates_per_s"] for each in told):
+            printed.append(orjson.loads(line))
+            if any(each["publish"]["updates_per_s"] for each in printed):
                 break
         watch.send_signal(signal.SIGTERM)
         assert (watch.wait(PATIENCE_S), watch.stderr.read() if watch.stderr else b"") == (0, b"")
-    assert any(each["ingest"]["events_per_s"].get("applied") for each in told)
-    assert any(each["publish"]["log_to_emitted"]["p99_s"] for each in told)
-    assert {process["address"] for process in told[-1]["processes"]} <= {
+    assert any(each["ingest"]["events_per_s"].get("applied") for each in printed)
+    assert any(each["publish"]["log_to_emitted"]["p99_s"] for each in printed)
+    assert {process["address"] for process in printed[-1]["processes"]} <= {
         f"127.0.0.1:{first + n}" for n in range(10)
     }
-    assert "claim" in told[-1]["redis"]
+    assert "claim" in printed[-1]["redis"]
 
 
 def test_gauges_of_a_named_address_are_told_as_they_are(stand: Shop, server: MetricsServer) -> None:

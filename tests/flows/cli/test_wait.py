@@ -11,8 +11,8 @@ def test_wait_tells_what_is_open_when_time_runs_out(shop: Shop) -> None:
     shop.emit(event(1, "pos.sale", location="s1", receipt="x", lines=lines(A=1)))
     waited = shop.penstock("wait", "--idle", "--timeout", "0.5")
     assert waited.returncode == 1
-    told = orjson.loads(waited.stdout)
-    assert (told["idle"], list(told["lag"].values()), told["due"]) == (False, [1], 0)
+    printed = orjson.loads(waited.stdout)
+    assert (printed["idle"], list(printed["lag"].values()), printed["due"]) == (False, [1], 0)
     assert waited.stderr.startswith("penstock wait: not idle within 0.5 s; open: pos.sales/")
 
 

@@ -37,17 +37,17 @@ def test_everything_said_is_written_down_as_tail_prints_it_and_measured(
     heard.start()
     heard.finish()
     lines = (tmp_path / "stock.updates.jsonl").read_bytes().splitlines()
-    told = [orjson.loads(line) for line in lines]
-    assert {each["key"] for each in told} == {f'"{i}"' for i in range(0, 200, 20)}
-    assert {(each["partition"], each["offset"]) for each in told} == {
+    emitted = [orjson.loads(line) for line in lines]
+    assert {each["key"] for each in emitted} == {f'"{i}"' for i in range(0, 200, 20)}
+    assert {(each["partition"], each["offset"]) for each in emitted} == {
         (n, offset)
         for n, end in log.end_offsets("stock.updates").items()
         for offset in range(1, end)
     }
-    assert list(told[0]) == [
+    assert list(emitted[0]) == [
         "topic", "partition", "offset", "timestamp_ms", "key", "headers", "value"
     ]  # fmt: skip
-    assert all(each["value"]["data"]["sku"] == each["key"] for each in told)
+    assert all(each["value"]["data"]["sku"] == each["key"] for each in emitted)
     assert heard.counts == {"stock.updates": 10, "ads.signals": 3, "dead.letters": 0}
     assert sorted(heard.ages_ms) == [0, 20, 40, 60, 80, 100]
     assert (heard.pauses, heard.resumes, heard.paused) == (2, 1, {b"rule:A"})

@@ -176,12 +176,12 @@ def test_a_tick_of_a_server_with_another_identity_makes_every_level_told_again(
         e.send("wms.receipt", location="wh", reference="r1", lines=lines(A=5))
         e.ingest()
         e.publish()
-        assert [update["available"] for update in e.told("stock.updates")] == [5]
+        assert [update["available"] for update in e.emitted("stock.updates")] == [5]
         others = ["another server"] * e.run.store.shards
         monkeypatch.setattr(type(e.run.primaries), "identities", lambda _self, _shards: others)
         e.ingest()
         e.publish()
-        updates = e.told("stock.updates")
+        updates = e.emitted("stock.updates")
         assert [update["available"] for update in updates] == [5, 5]
         assert updates[1]["version"] > updates[0]["version"]
 

@@ -40,8 +40,8 @@ def run(e: Engine) -> None:
 
 
 def shown(e: Engine) -> int:
-    told: list[dict[str, Any]] = e.told("stock.updates")
-    level: int = max(told, key=lambda each: each["version"])["levels"]["shop"]
+    emitted: list[dict[str, Any]] = e.emitted("stock.updates")
+    level: int = max(emitted, key=lambda each: each["version"])["levels"]["shop"]
     return level
 
 

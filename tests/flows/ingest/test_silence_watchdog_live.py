@@ -25,8 +25,10 @@ def messages(shop: Shop, topic: str) -> list[dict[str, Any]]:
 
 def shown(shop: Shop) -> list[tuple[int, int]]:
     """Levels as they were told, each with its log timestamp (ms)."""
-    told = sorted(messages(shop, "stock.updates"), key=lambda row: row["value"]["data"]["version"])
-    return [(row["value"]["data"]["levels"]["shop"], row["timestamp_ms"]) for row in told]
+    emitted = sorted(
+        messages(shop, "stock.updates"), key=lambda row: row["value"]["data"]["version"]
+    )
+    return [(row["value"]["data"]["levels"]["shop"], row["timestamp_ms"]) for row in emitted]
 
 
 @pytest.mark.quiet

@@ -59,7 +59,7 @@ def run(e: Engine) -> None:
 
 def levels(e: Engine, channel: str) -> list[int]:
     newest: dict[str, Any] = {}
-    for each in e.told("stock.updates"):
+    for each in e.emitted("stock.updates"):
         if each["version"] > newest.get(each["sku"], {"version": 0})["version"]:
             newest[each["sku"]] = each
     return [newest[sku]["levels"][channel] for sku in SKUS]
@@ -86,7 +86,7 @@ def test_a_wrong_policy_freezes_the_channel_before_it_shows_nothing(
             "40 of 40 SKUs shown (100 %) that were looked at would go to zero by the new policy, "
             "more than zero_guard_pct 20"
         )
-        (alert,) = e.told("stock.alerts")
+        (alert,) = e.emitted("stock.alerts")
         assert (alert["type"], alert["channel"], alert["why"]) == (
             "channel.frozen", "shop", steered.why,
         )  # fmt: skip

@@ -53,8 +53,8 @@ def tell_all(e: Engine) -> None:
         tell(e, claims)
 
 
-def told(e: Engine) -> list[str]:
-    return [update["sku"] for update in e.told("stock.updates")]
+def emitted(e: Engine) -> list[str]:
+    return [update["sku"] for update in e.emitted("stock.updates")]
 
 
 def still_open(e: Engine, names: list[str]) -> int:
@@ -73,10 +73,10 @@ def test_the_next_is_claimed_while_the_first_is_told(valkey: Embedded, config: P
         names = trade(e)
         claims = first(e)
         assert eventually(lambda: still_open(e, names) == 2)
-        assert told(e) == []
+        assert emitted(e) == []
         tell(e, claims)
         tell_all(e)
-        assert sorted(told(e)) == sorted(names)
+        assert sorted(emitted(e)) == sorted(names)
         assert still_open(e, names) == 0
         assert e.claimer.loop._outstanding == 0
 
@@ -90,7 +90,7 @@ def test_who_stops_tells_what_was_claimed_ahead(
         monkeypatch.setattr(stop, "wanted", lambda: True)
         with pytest.raises(StopIteration):
             tell_all(e)
-        assert len(told(e)) == 2
+        assert len(emitted(e)) == 2
         assert still_open(e, names) == 0
         assert e.claimer.loop.is_settled
 
@@ -105,7 +105,7 @@ def test_claims_whose_answers_are_cut_off_come_back(valkey: Embedded, config: Pa
         tell_all(e)
         e.run.clock.wait(0.2)
         tell_all(e)
-        assert set(told(e)) == set(names)
+        assert set(emitted(e)) == set(names)
         assert still_open(e, names) == 0
 
 
@@ -121,7 +121,7 @@ def test_a_server_that_has_lost_the_functions_gets_them_again(
         e.run.log.create("stock.updates", 1)  # the log's own are on that server, too
         tell(e, claims)
         tell_all(e)
-        assert sorted(told(e)) == sorted(names)
+        assert sorted(emitted(e)) == sorted(names)
         assert still_open(e, names) == 0
 
 

@@ -37,8 +37,10 @@ def count(e: Engine, location: str, **units: int) -> None:
 
 
 def levels(e: Engine, sku: str) -> dict[str, int]:
-    told: list[dict[str, Any]] = [each for each in e.told("stock.updates") if each["sku"] == sku]
-    newest: dict[str, int] = max(told, key=lambda each: each["version"])["levels"]
+    emitted: list[dict[str, Any]] = [
+        each for each in e.emitted("stock.updates") if each["sku"] == sku
+    ]
+    newest: dict[str, int] = max(emitted, key=lambda each: each["version"])["levels"]
     return newest
 
 
@@ -54,7 +56,7 @@ def test_a_channel_opens_for_a_sku_once_all_its_locations_were_counted(
         count(e, "s1", A=5, B=5)
         run(e)
         assert levels(e, "A") == {"shop": 5}
-        assert not e.told("ads.signals")
+        assert not e.emitted("ads.signals")
         count(e, "s2", A=2)
         run(e)
         assert levels(e, "A") == {"shop": 7, "market": 7}
@@ -104,7 +106,7 @@ def test_stock_at_a_silent_location_counts_for_nobody_until_it_is_heard(
         run(e)
         # s3 is not watched, so whoever says that it is silent is wrong.
         assert levels(e, "A") == {"shop": 10, "market": 5}
-        assert e.told("stock.updates")[-1]["available"] == 10
+        assert e.emitted("stock.updates")[-1]["available"] == 10
         assert e.run.policy.sums_revision == sums
         steering.change_overlay(e.run, partial(overlay.change_silent, fell={}, spoke=["s1"]))
         run(e)
@@ -148,10 +150,10 @@ def test_a_resync_emits_every_level_once_more_and_says_which_channel_asked(
     with engine(valkey, config) as e:
         count(e, "s1", A=5, B=2)
         run(e)
-        before = len(e.told("stock.updates"))
+        before = len(e.emitted("stock.updates"))
         steering.resync(e.run, "shop", "ana", "they restored a backup")
         run(e)
-        again = e.told("stock.updates")[before:]
+        again = e.emitted("stock.updates")[before:]
         assert sorted((each["sku"], each["levels"]["shop"]) for each in again) == [
             ("A", 5),
             ("B", 2),
@@ -159,4 +161,4 @@ def test_a_resync_emits_every_level_once_more_and_says_which_channel_asked(
         assert [each["changed"] for each in again] == [["shop"], ["shop"]]
         e.send("wms.receipt", location="s1", reference="r", lines=lines(A=3))
         run(e)
-        assert len(e.told("stock.updates")) == before + 3
+        assert len(e.emitted("stock.updates")) == before + 3

@@ -41,15 +41,15 @@ def passing() -> Waited:
     return Waited()
 
 
-def told(e: Engine) -> list[dict[str, Any]]:
-    return e.told("stock.updates")
+def emitted(e: Engine) -> list[dict[str, Any]]:
+    return e.emitted("stock.updates")
 
 
 def change(e: Engine, config: Path, text: str) -> int:
     """Bring a configuration in force. Return how many updates were told before."""
     config.write_text(text)
     activate(e.run, config, By("ann", "test"))
-    return len(told(e))
+    return len(emitted(e))
 
 
 def due(e: Engine) -> dict[str, float]:
@@ -70,7 +70,7 @@ def test_what_may_fall_is_told_first_and_the_rest_in_its_turn(
         stocked(e)
         before = change(e, config, CONFIG + SPREAD)
         e.publish(1)
-        news = told(e)[before:]
+        news = emitted(e)[before:]
         e.publish(1)
         fell = {f"A{n:02d}" for n in range(0, 100, 10)}
         assert {update["sku"] for update in news} == fell
@@ -89,9 +89,9 @@ def test_a_process_that_starts_with_another_file_hastens_what_falls_by_it(
         stocked(e)
     config.write_text(CONFIG + SPREAD)
     with engine(valkey, config, passing) as e:
-        before = len(told(e))
+        before = len(emitted(e))
         e.publish(1)
-        assert {update["sku"] for update in told(e)[before:]} == {
+        assert {update["sku"] for update in emitted(e)[before:]} == {
             f"A{n:02d}" for n in range(0, 100, 10)
         }
 
@@ -103,7 +103,7 @@ def test_a_policy_that_only_gives_hastens_nothing(
         stocked(e)
         before = change(e, config, CONFIG.replace("units: 1", "units: 0"))
         e.publish(2)
-        news = told(e)[before:]
+        news = emitted(e)[before:]
         assert len(news) < SKUS / 3
         left = [in_ms for in_ms in due(e).values() if in_ms < 60_000]
         assert len(left) + len(news) >= SKUS
@@ -117,7 +117,7 @@ def test_when_every_sku_may_fall_all_come_up_at_once_and_each_is_claimed_once(
         stocked(e)
         before = change(e, config, CONFIG.replace("units: 1", "units: 2"))
         assert e.publish() == SKUS
-        assert len(told(e)[before:]) == SKUS
+        assert len(emitted(e)[before:]) == SKUS
         assert min(due(e).values()) > 60_000
 
 
@@ -134,6 +134,6 @@ def test_what_had_not_come_up_when_another_policy_followed_comes_up_at_once_all_
         assert e.claimer._rollout._all_at_once
         change(e, config, CONFIG + "policies: {network_threshold: 1}\n")
         e.publish()
-        news = told(e)[before:]
+        news = emitted(e)[before:]
         assert {update["sku"] for update in news} == {f"A{n:02d}" for n in range(SKUS)}
         assert all(update["levels"]["shop"] == 4 for update in news)

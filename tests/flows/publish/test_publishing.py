@@ -21,7 +21,7 @@ def test_a_sale_becomes_a_level_of_every_channel(valkey: Embedded, config: Path)
         e.send("pos.sale", location="wh", receipt="1", lines=lines(A=3))
         e.ingest()
         e.publish()
-        (update,) = e.told("stock.updates")
+        (update,) = e.emitted("stock.updates")
         assert update["available"] == 7
         assert update["levels"] == {"shopee": 6, "shop": 7}
         assert sorted(update["changed"]) == ["shop", "shopee"]
@@ -36,7 +36,7 @@ def test_what_changes_nothing_is_not_told(valkey: Embedded, config: Path) -> Non
         e.send("wms.adjustment", location="wh", reason="lost", actor="kim", lines=lines(A=-2))
         e.ingest()
         assert e.publish() > 0
-        assert len(e.told("stock.updates")) == 1
+        assert len(e.emitted("stock.updates")) == 1
 
 
 def test_ads_pause_at_the_low_mark_and_resume_at_the_high_one_only(
@@ -50,7 +50,7 @@ def test_ads_pause_at_the_low_mark_and_resume_at_the_high_one_only(
             )
             e.ingest()
             e.publish()
-            states.append([signal["type"] for signal in e.told("ads.signals")])
+            states.append([signal["type"] for signal in e.emitted("ads.signals")])
         # levels of the shop: 10, 2, 5, 6, 3
         assert states == [
             [],
@@ -59,7 +59,7 @@ def test_ads_pause_at_the_low_mark_and_resume_at_the_high_one_only(
             ["ad.pause", "ad.resume"],
             ["ad.pause", "ad.resume"],
         ]
-        pause = e.told("ads.signals")[0]
+        pause = e.emitted("ads.signals")[0]
         assert (pause["rule"], pause["sku"], pause["channel"]) == ("google", "A", "shop")
         assert (pause["reason"], pause["level"], pause["threshold"]) == ("low_level", 2, 2)
 
@@ -74,10 +74,10 @@ def test_an_unconfirmed_update_is_told_again_after_the_lease(
             failed = AppendFailed(LogUnavailable("away"))
             away.setattr(e.run.log, "append", lambda messages: [failed] * len(messages))
             assert e.publish(rounds=1) == 0
-        assert e.told("stock.updates") == []
+        assert e.emitted("stock.updates") == []
         time.sleep(0.15)
         assert e.publish() == 1
-        assert [update["available"] for update in e.told("stock.updates")] == [10]
+        assert [update["available"] for update in e.emitted("stock.updates")] == [10]
 
 
 def test_a_policy_with_other_floors_is_derived_anew_for_every_sku(
@@ -91,7 +91,7 @@ def test_a_policy_with_other_floors_is_derived_anew_for_every_sku(
     with engine(valkey, config) as e:
         e.ingest()
         e.publish()
-        newest = {update["sku"]: update for update in e.told("stock.updates")}
+        newest = {update["sku"]: update for update in e.emitted("stock.updates")}
         assert {sku: update["levels"]["shop"] for sku, update in newest.items()} == {"A": 7, "B": 1}
         assert newest["A"]["available"] == 10
 
@@ -105,7 +105,7 @@ def test_selling_what_is_not_there_raises_both_alerts_once_with_their_cause(
         e.ingest()
         e.publish()
         e.publish()
-        alerts = e.told("stock.alerts")
+        alerts = e.emitted("stock.alerts")
         assert sorted(alert["type"] for alert in alerts) == ["stock.negative", "stock.oversold"]
         assert {alert["cause"]["offset"] for alert in alerts} == {1}
         assert next(a for a in alerts if a["type"] == "stock.negative")["on_hand"] == -1
@@ -125,7 +125,7 @@ def test_an_order_lowers_the_pool_at_once_and_its_shipment_takes_it_from_the_she
         e.send("order.cancelled", order="o1")
         e.ingest()
         e.publish()
-        assert [update["available"] for update in e.told("stock.updates")] == [6, 7]
+        assert [update["available"] for update in e.emitted("stock.updates")] == [6, 7]
         state = e.run.store.read("A")
         assert state is not None
         assert (e.on_hand("A"), state.unrouted) == ({"wh": 7}, 0)
@@ -144,7 +144,7 @@ def test_a_campaign_lock_ends_in_business_time_though_no_stock_moves(
         e.send_at(at, "wms.receipt", location="wh", reference="r1", lines=lines(A=10))
         e.ingest()
         e.publish()
-        assert [u["levels"]["shop"] for u in e.told("stock.updates")] == [6]
+        assert [u["levels"]["shop"] for u in e.emitted("stock.updates")] == [6]
         e.send_at(
             "2017-01-03T12:00:00Z",
             "wms.receipt",
@@ -154,7 +154,7 @@ def test_a_campaign_lock_ends_in_business_time_though_no_stock_moves(
         )
         e.ingest()
         e.publish(rounds=6)
-        shop = [u["levels"]["shop"] for u in e.told("stock.updates") if u["sku"] == "A"]
+        shop = [u["levels"]["shop"] for u in e.emitted("stock.updates") if u["sku"] == "A"]
         assert shop == [6, 10]
 
 
@@ -198,5 +198,5 @@ def test_what_is_claimed_over_a_new_connection_is_told_only_if_the_server_is_the
         assert (claims is None) == is_other
         if is_other:
             e.publish()
-            (update,) = e.told("stock.updates")
+            (update,) = e.emitted("stock.updates")
             assert update["available"] == 5

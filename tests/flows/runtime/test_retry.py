@@ -122,9 +122,9 @@ def test_a_server_that_is_away_is_told_once_and_repetitions_are_counted(
     with structlog.testing.capture_logs() as said:
         assert retry_until_available(call) == "done"
     assert retries(reason) - before == 3
-    told = [line for line in said if line["event"] == "server away"]
-    assert [(line["server"], line["log_level"]) for line in told] == [(reason, "warning")]
-    assert str(error) in told[0]["error"]
+    logged = [line for line in said if line["event"] == "server away"]
+    assert [(line["server"], line["log_level"]) for line in logged] == [(reason, "warning")]
+    assert str(error) in logged[0]["error"]
 
 
 def test_a_server_that_runs_a_long_script_is_waited_for(own_server: RedisServer) -> None:

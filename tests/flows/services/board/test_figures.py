@@ -144,7 +144,7 @@ def styles(found: Any, word: str) -> set[str]:
 @pytest.mark.parametrize(
     ("text", "word"),
     [
-        ("penstock_unsettled_age_seconds 6\n", "not told for"),
+        ("penstock_unsettled_age_seconds 6\n", "not emitted for"),
         ('penstock_invariant_violations{invariant="out"} 1\n', "invariants broken"),
         ('penstock_lag_seconds{topic="pos.sales",partition="0"} 9\n', "oldest"),
     ],

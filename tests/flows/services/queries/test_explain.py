@@ -53,9 +53,9 @@ def read(e: Engine, sku: str) -> SkuState:
 
 def apart(e: Engine, sku: str, channel: str) -> tuple[str, int | None, int]:
     """Why the channel was told another level, what it was told, and what the level is."""
-    found, told = LevelExplainer(e.run).explain(read(e, sku), channel)
+    found, emitted = LevelExplainer(e.run).explain(read(e, sku), channel)
     assert found.findings == ()
-    return told.apart, told.level, found.level
+    return emitted.apart, emitted.level, found.level
 
 
 def test_what_was_emitted_is_what_is_explained(valkey: Embedded, config: Path) -> None:
@@ -72,8 +72,8 @@ def test_a_channel_that_waits_for_counts_names_the_locations(
 ) -> None:
     with engine(valkey, config) as e:
         counted(e, "wh", A=9)
-        found, told = LevelExplainer(e.run).explain(read(e, "A"), "market")
-        assert (told.apart, told.level, told.uncounted) == ("not_counted", None, ("s1",))
+        found, emitted = LevelExplainer(e.run).explain(read(e, "A"), "market")
+        assert (emitted.apart, emitted.level, emitted.uncounted) == ("not_counted", None, ("s1",))
         assert (found.level, found.findings) == (7, ())
 
 
@@ -98,8 +98,8 @@ def test_a_frozen_channel_keeps_its_level_and_the_bill_says_so(
         )
         e.send("pos.sale", location="wh", receipt="1", lines=lines(A=2))
         run(e)
-        found, told = LevelExplainer(e.run).explain(read(e, "A"), "shop")
-        assert (told.apart, told.level, found.level, found.findings) == ("", 9, 9, ())
+        found, emitted = LevelExplainer(e.run).explain(read(e, "A"), "shop")
+        assert (emitted.apart, emitted.level, found.level, found.findings) == ("", 9, 9, ())
         assert found.steps[-1][:3] == ("frozen", 2, 9)
 
 
