@@ -127,7 +127,13 @@ def test_a_running_program_brings_its_file_in_force_again(
     shop.env |= env
     process = shop.start("run")
     shop.emit(event(2, "wms.receipt", location="wh", reference="r2", lines=lines(C=1)))
-    await_that(process, lambda: shop.penstock("stock", "C").returncode == 0)
+
+    def is_emitted() -> bool:
+        updates = rows(shop.penstock("tail", "stock.updates", "--from-start", "--until-idle"))
+        return any(update["key"] == "C" for update in updates)
+
+    # Then both flows have read the file as it is.
+    await_that(process, is_emitted)
     shop.config.write_text(changed(shop))
     tell(process)
 
