@@ -15,7 +15,7 @@ OK, FINDING, USAGE, AWAY_EXIT = 0, 1, 2, 3
 def verdict(error: BaseException) -> tuple[int, str]:
     """Return the exit code that an error means, and the words for it.
 
-    Bytewax raises its own errors from ours, so the chain of causes is searched.
+    The engine raises its own errors from ours, so the chain of causes is searched.
     """
     seen: BaseException | None = error
     while seen is not None:

@@ -73,7 +73,7 @@ def running(background: Sequence[Background] = ()) -> Iterator[Runtime]:
 
 
 def serving(name: str, background: Sequence[Background]) -> Runtime:
-    """Enter `running` for as long as this process lives, for a flow that Bytewax itself starts."""
+    """Enter `running` for as long as this process lives, for a flow that the engine itself starts."""
     stack = ExitStack()
     try:
         run = stack.enter_context(running(background))
