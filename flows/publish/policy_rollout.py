@@ -12,8 +12,8 @@ from typing import Final
 from flows.runtime.active_policy import ActivePolicy
 from flows.runtime.context import Runtime
 from flows.runtime.retry import retry_until_available
-from state.policy.impact import PolicyChange
 from state.protocol.claim import Hasten
+from state.rules.impact import PolicyChange
 
 AT_ONCE_US: Final = 1
 """Hardly any time between SKUs that are requeued."""

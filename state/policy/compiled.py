@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from state.policy.categories import Membership, matcher
-from state.policy.document import UNLISTED, Channel, Location, Policy, Source, Terms
+from state.policy.document import UNLISTED, Campaign, Channel, Location, Policy, Source, Terms
 
 MEMO_MAX = 1 << 17
 _WILD = re.compile(r"[*?\[]")
@@ -36,6 +36,11 @@ class Compiled:
             if location.shrink_guard_pct is not None
         }
         """Location -> share of its stock (%) that the figures of its supplier may take away at once."""
+        self.campaigns: dict[str, tuple[Campaign, ...]] = {}
+        """SKU -> its campaigns, in the policy's order."""
+        for campaign in policy.campaigns:
+            others = self.campaigns.get(campaign.sku, ())
+            self.campaigns[campaign.sku] = (*others, campaign)
         self._sources = sorted(policy.sources, key=lambda source: -len(source.prefix))
         self.categories = Membership(policy.categories)
         self._overrides = tuple(

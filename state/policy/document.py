@@ -136,6 +136,10 @@ class Campaign(msgspec.Struct, frozen=True):
     start_ms: int
     end_ms: int
 
+    def runs_at(self, business_ms: int) -> bool:
+        """Say whether the units are locked at a business time (ms)."""
+        return self.start_ms <= business_ms < self.end_ms
+
 
 class AdRule(msgspec.Struct, frozen=True):
     """When the ads of one platform pause and resume, by the level of the channel that they land on.

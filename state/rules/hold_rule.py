@@ -5,11 +5,8 @@ the time in which others push levels, which a hold does not have. `shadow` and `
 live one would: the till must go on.
 """
 
-from functools import lru_cache
-
 from state.policy.channel_rules import channel_rules
 from state.policy.compiled import Compiled
-from state.policy.document import Campaign
 from state.protocol.holds import PoolRule
 
 
@@ -23,18 +20,10 @@ def pool_rule(compiled: Compiled, sku: str, channel: str, business_ms: int) -> P
     if found.mode == "zero":
         return None
     kept = compiled.policy.network_threshold
-    for campaign in _campaigns(compiled).get(sku, ()):
-        if campaign.channel != channel and campaign.start_ms <= business_ms < campaign.end_ms:
+    for campaign in compiled.campaigns.get(sku, ()):
+        if campaign.channel != channel and campaign.runs_at(business_ms):
             kept += campaign.lock
     rules = channel_rules(compiled).of_channel(sku, channel)
     return PoolRule(
         kept, rules.share_bp, rules.buffer_units, rules.cutoff, compiled.eligible(channel)
     )
-
-
-@lru_cache(maxsize=8)
-def _campaigns(compiled: Compiled) -> dict[str, tuple[Campaign, ...]]:
-    by_sku: dict[str, tuple[Campaign, ...]] = {}
-    for campaign in compiled.policy.campaigns:
-        by_sku[campaign.sku] = (*by_sku.get(campaign.sku, ()), campaign)
-    return by_sku

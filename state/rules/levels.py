@@ -69,10 +69,7 @@ class _Plan:
         if self._rules.one_for_all and not any(row.risk_ppm for row in self._rules.of("")):
             self.plain = tuple(row[:6] for row in self._rows(self._rules.of("")))
         self.frozen = tuple(channel.id for _, channel in shown if channel.mode == "frozen")
-        self.campaigns: dict[str, tuple[Campaign, ...]] = {}
-        for campaign in compiled.policy.campaigns:
-            others = self.campaigns.get(campaign.sku, ())
-            self.campaigns[campaign.sku] = (*others, campaign)
+        self.campaigns = compiled.campaigns
 
     def rows(self, sku: str) -> "tuple[_Row, ...]":
         """Return the rows of a SKU."""
@@ -212,6 +209,6 @@ def next_edge(
 def _locked_by_channel(campaigns: tuple[Campaign, ...], business_ms: int) -> dict[str, int]:
     locked: dict[str, int] = {}
     for campaign in campaigns:
-        if campaign.start_ms <= business_ms < campaign.end_ms:
+        if campaign.runs_at(business_ms):
             locked[campaign.channel] = locked.get(campaign.channel, 0) + campaign.lock
     return locked

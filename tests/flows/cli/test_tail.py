@@ -2,12 +2,14 @@
 
 import signal
 import threading
+from itertools import count
 from pathlib import Path
 from queue import Queue
 
 import orjson
 
 from tests.flows.shop import Shop, event, lines
+from tests.patience import PATIENCE_S, eventually
 
 
 def test_tail_prints_what_comes_and_ends_when_asked(shop: Shop) -> None:
@@ -19,15 +21,19 @@ def test_tail_prints_what_comes_and_ends_when_asked(shop: Shop) -> None:
     out = tail.stdout
     listener = threading.Thread(target=lambda: list(map(heard.put, out)), daemon=True)
     listener.start()
-    for number in range(20):
-        shop.emit(event(number, "pos.sale", location="s1", receipt="x", lines=lines(A=1)))
-        if not heard.empty():
-            break
-    first = orjson.loads(heard.get(timeout=5))
+    numbers = count()
+
+    def is_heard() -> bool:
+        sale = event(next(numbers), "pos.sale", location="s1", receipt="x", lines=lines(A=1))
+        shop.emit(sale)
+        return not heard.empty()
+
+    assert eventually(is_heard)
+    first = orjson.loads(heard.get())
     assert first["value"]["id"] != "old"
     tail.send_signal(signal.SIGTERM)
-    assert tail.wait(10) == 0
-    listener.join(10)
+    assert tail.wait(PATIENCE_S) == 0
+    listener.join(PATIENCE_S)
     assert tail.stderr is not None
     assert tail.stderr.read() == b""
     out.close()
@@ -41,7 +47,7 @@ def test_tail_ends_cleanly_when_nobody_reads_on(shop: Shop) -> None:
     assert tail.stdout is not None
     assert tail.stdout.readline()
     tail.stdout.close()
-    assert tail.wait(20) == 0
+    assert tail.wait(PATIENCE_S) == 0
     assert tail.stderr is not None
     assert tail.stderr.read() == b""
     tail.stderr.close()

@@ -6,8 +6,9 @@ order depends on the answer, and where the policies do not show it, a level may 
 
 from state.policy.channel_rules import Rules, channel_rules
 from state.policy.compiled import Compiled
-from state.policy.document import Campaign, Channel
+from state.policy.document import Channel
 from state.policy.sums_digest import layout_digest
+from state.rules.level_rules import may_lower
 
 
 class PolicyChange:
@@ -16,7 +17,7 @@ class PolicyChange:
     def __init__(self, before: Compiled, after: Compiled) -> None:
         """Compare what does not depend on the SKU."""
         self._before, self._after = channel_rules(before), channel_rules(after)
-        self._campaigns = _campaigns(before), _campaigns(after)
+        self._campaigns = before.campaigns, after.campaigns
         self.any_may_fall = (
             layout_digest(before.policy) != layout_digest(after.policy)
             or after.policy.network_threshold > before.policy.network_threshold
@@ -62,7 +63,8 @@ class PolicyChange:
         found = self._known.get(rules)
         if found is None:
             found = self._known[rules] = any(
-                _lowers(rules[0][i], rules[1][j], slower=slower) for i, j, slower in self._shown
+                may_lower(rules[0][i], rules[1][j], is_slower=is_slower)
+                for i, j, is_slower in self._shown
             )
         return found
 
@@ -73,22 +75,3 @@ def _narrows(before: Compiled, after: Compiled, was: Channel, now: Channel) -> b
         return True
     kept = {after.classes[index] for index in after.eligible(now.id)}
     return not kept.issuperset(before.classes[index] for index in before.eligible(was.id))
-
-
-def _lowers(was: Rules, now: Rules, *, slower: bool) -> bool:
-    if was.pack != now.pack or was.share_bp > now.share_bp or was.cap > now.cap:
-        return True
-    if was.cutoff < now.cutoff:
-        return True
-    if was.risk_ppm or now.risk_ppm:
-        by_risk = was.risk_ppm and now.risk_ppm and not slower
-        nothing_held = not now.risk_ppm and now.buffer_units == 0
-        return not nothing_held and not (by_risk and now.risk_ppm >= was.risk_ppm)
-    return was.buffer_units < now.buffer_units
-
-
-def _campaigns(rules: Compiled) -> dict[str, tuple[Campaign, ...]]:
-    by_sku: dict[str, tuple[Campaign, ...]] = {}
-    for campaign in rules.policy.campaigns:
-        by_sku[campaign.sku] = (*by_sku.get(campaign.sku, ()), campaign)
-    return by_sku

@@ -17,7 +17,7 @@ from state.policy.document import (
     Pack,
     Policy,
 )
-from state.policy.impact import PolicyChange
+from state.rules.impact import PolicyChange
 from state.rules.levels import Figures, derive
 from tests.state.rules.test_level_steps import SKUS, random_policy
 
