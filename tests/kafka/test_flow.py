@@ -99,13 +99,13 @@ def test_a_kafka_that_is_not_there_is_told_soon_and_in_words(
     done = Shop(tmp_path, PENSTOCK_KAFKA=f"127.0.0.1:{port}").penstock(*command)
     assert time.monotonic() - began_s < 15
     assert (done.returncode, done.stdout) == (3, "")
-    emitted = done.stderr.splitlines()
-    assert emitted
-    assert all(line.startswith("penstock ") and ": kafka: " in line for line in emitted), emitted
+    reason = done.stderr.splitlines()
+    assert reason
+    assert all(line.startswith("penstock ") and ": kafka: " in line for line in reason), reason
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "reason"),
     [
         ({"acks": "s3cret"}, "expected no acks, which Penstock sets"),
         ({"no.such": "s3cret"}, 'No such configuration property: "no.such"'),
@@ -113,12 +113,12 @@ def test_a_kafka_that_is_not_there_is_told_soon_and_in_words(
     ],
 )
 def test_an_option_that_cannot_be_used_is_told_without_its_value(
-    kafka_shop: KafkaShop, options: dict[str, str], emitted: str
+    kafka_shop: KafkaShop, options: dict[str, str], reason: str
 ) -> None:
     env = {"PENSTOCK_KAFKA_OPTIONS": orjson.dumps(options).decode()}
     done = kafka_shop.penstock("run", "ingest", **env)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("penstock ingest: PENSTOCK_KAFKA_OPTIONS: ")
-    assert emitted in done.stderr
+    assert reason in done.stderr
     assert "s3cret" not in done.stderr
     assert done.stderr.count("\n") == 1
