@@ -46,17 +46,17 @@ def valkey(
     except EmbeddedError as error:
         missing(str(error))
         raise
-    with redis.Redis(unix_socket_path=store.socket) as client:
-        wake_often(client)
+    wake_often(store)
     try:
         yield store
     finally:
         use.__exit__(None, None, None)
 
 
-def wake_often(client: redis.Redis) -> None:
+def wake_often(store: Embedded) -> None:
     """Let reads that find nothing return in time: a server ends a blocked read at its tick, ten a second by default."""
-    client.config_set("hz", 100)
+    with redis.Redis(unix_socket_path=store.socket) as client:
+        client.config_set("hz", 100)
 
 
 @pytest.fixture

@@ -9,17 +9,6 @@
 
 local leased_queue = {}
 do
-  -- Add [time, member, ...] to a queue; with `sooner` a member that is due earlier stays so.
-  local function add(key, list, sooner)
-    for i = 1, #list, WIDE do
-      if sooner then
-        call('ZADD', key, 'LT', unpack(list, i, min(i + WIDE - 1, #list)))
-      else
-        call('ZADD', key, unpack(list, i, min(i + WIDE - 1, #list)))
-      end
-    end
-  end
-
   local function all_at(time, members)
     local list, n, at = {}, 0, int(time)
     for i = 1, #members do
@@ -35,14 +24,16 @@ do
     return (since <= now_ms) and since or 0
   end
 
-  -- Members become due now, unless they are due earlier.
-  function leased_queue.make_due(key, now_ms, members)
-    add(key, all_at(now_ms, members), true)
+  -- Members become due each at its time, in [time, member, ...], unless they are due earlier.
+  function leased_queue.spread(key, times)
+    for i = 1, #times, WIDE do
+      call('ZADD', key, 'LT', unpack(times, i, min(i + WIDE - 1, #times)))
+    end
   end
 
-  -- Members become due each at its time, unless they are due earlier.
-  function leased_queue.spread(key, times)
-    add(key, times, true)
+  -- Members become due now, unless they are due earlier.
+  function leased_queue.make_due(key, now_ms, members)
+    leased_queue.spread(key, all_at(now_ms, members))
   end
 
   -- What waited for a business time that has come is due now.
@@ -60,13 +51,13 @@ do
   end
 
   function leased_queue.lease(key, members, until_ms)
-    add(key, all_at(until_ms, members))
+    wide('ZADD', key, all_at(until_ms, members))
   end
 
   -- Settle: `due` and `waiting` are [time, member, ...], `rest` the members that wait for nothing.
   function leased_queue.settle(later, key, due, waiting, rest)
-    add(key, due)
-    add(later, waiting)
+    wide('ZADD', key, due)
+    wide('ZADD', later, waiting)
     wide('ZREM', later, rest)
   end
 end

@@ -21,7 +21,7 @@ class Shaping(NamedTuple):
     lag_ms: int
     """The time (ms) in which a level reaches the channel."""
     velocity_mpd: int
-    """Thousandths of a unit sold a day."""
+    """Thousandths of a unit sold a day; 0 where no rule goes by risk."""
 
     @property
     def buffer(self) -> int:

@@ -91,7 +91,8 @@ def _shaping(
 ) -> Shaping:
     rules = channel_rules(compiled).of_channel(sku, channel.id)
     lag_ms = lags.get(channel.id, channel.push_lag_ms)
-    return Shaping(rules, lag_ms, velocity_of(demand, day_number(business_ms)))
+    velocity_mpd = velocity_of(demand, day_number(business_ms)) if rules.risk_ppm else 0
+    return Shaping(rules, lag_ms, velocity_mpd)
 
 
 def _set_by_mode(channel: Channel, last: Mapping[str, int]) -> Iterator[_Rule]:

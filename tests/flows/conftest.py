@@ -15,8 +15,7 @@ def shop(tmp_path: Path, missing: Callable[[str], None]) -> Iterator[Shop]:
     made = Shop(tmp_path)
     try:
         with embedded(tmp_path / "data") as store:
-            with redis.Redis(unix_socket_path=store.socket) as client:
-                wake_often(client)
+            wake_often(store)
             yield made
     except EmbeddedError as error:
         missing(str(error))

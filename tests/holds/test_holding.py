@@ -47,8 +47,8 @@ def held(e: Engine, sku: str = "A") -> tuple[int, int]:
 
 def level(e: Engine, sku: str = "A") -> int:
     """The level of the shop as it was told last."""
-    told = [update for update in e.emitted("stock.updates") if update["sku"] == sku]
-    found: int = max(told, key=lambda update: update["version"])["levels"]["shop"]
+    updates = [update for update in e.emitted("stock.updates") if update["sku"] == sku]
+    found: int = max(updates, key=lambda update: update["version"])["levels"]["shop"]
     return found
 
 
